@@ -1,0 +1,2 @@
+#pragma once
+static inline int agt_test(void) { return 42; }

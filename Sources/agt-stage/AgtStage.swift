@@ -1,0 +1,2 @@
+import Kernel
+@main struct AgtStage { static func main() { print(test()) } }
