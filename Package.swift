@@ -14,18 +14,64 @@ let strict: [SwiftSetting] = [
 /// A static executable starts in about 1 ms; a dynamic one in 5 (docs/decisions/0001).
 let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
+/// A module of ours with the strict settings.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// A statically linked command without Foundation.
+func command(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies, swiftSettings: strict, linkerSettings: staticExecutable)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
 let package = Package(
   name: "agt-run",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
   targets: [
-    .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(
+      name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .systemLibrary(name: "CCapability", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CLinux"),
-    .target(name: "Kernel", dependencies: ["CLinux", "CCapability"], swiftSettings: strict),
-    .target(name: "YAML", dependencies: ["CYAML"], swiftSettings: strict),
+
+    module("Kernel", ["CLinux", "CCapability"]),
+    module("JSON"),
+    module("YAML", ["CYAML"]),
+    module("LaunchPlan"),
+    module("Programs"),
+    module("Rings", ["CSeccomp", "YAML", "JSON", "LaunchPlan"]),
+    module("StageCore", ["Kernel", "LaunchPlan"]),
+    module(
+      "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
+
+    command("agt-stage", ["StageCore"]),
+    command("agt-run", ["Supervisor"]),
+    command("agt-probe", ["CLinux"]),
+    command("agt-bench", ["Kernel", "JSON"]),
     .executableTarget(
-      name: "agt-stage", dependencies: ["Kernel"], swiftSettings: strict,
-      linkerSettings: staticExecutable),
+      name: "agt",
+      dependencies: [
+        "Supervisor", "Rings", "JSON", "YAML", "Kernel",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict),
+
+    tests("KernelTests", ["Kernel"]),
+    tests("JSONTests", ["JSON"]),
+    tests("YAMLTests", ["YAML"]),
+    tests("LaunchPlanTests", ["LaunchPlan"]),
+    tests("ProgramsTests", ["Programs"]),
+    tests("RingsTests", ["Rings"]),
+    tests("SupervisorTests", ["Supervisor"]),
+    tests("EscapeTests", ["JSON"]),
+    tests("CommandTests", ["JSON"]),
+    tests("TidyTests", []),
   ]
 )

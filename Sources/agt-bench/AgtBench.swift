@@ -1,0 +1,4 @@
+@main
+struct AgtBench {
+  static func main() {}
+}

@@ -1,0 +1,4 @@
+@main
+struct AgtProbe {
+  static func main() {}
+}

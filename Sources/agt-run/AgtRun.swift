@@ -1,0 +1,4 @@
+@main
+struct AgtRun {
+  static func main() {}
+}

@@ -1,0 +1,4 @@
+@main
+struct Agt {
+  static func main() {}
+}
