@@ -1,4 +1,6 @@
+internal import StageCore
+
 @main
 struct AgtStage {
-  static func main() {}
+  static func main() { Stage.run(CommandLine.arguments) }
 }

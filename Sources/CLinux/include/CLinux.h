@@ -1,2 +1,293 @@
+/* What Glibc's module map lacks: single system calls, structures newer than Debian's headers,
+ * and constants that are macros. No logic and no allocation. Each wrapper returns what the
+ * kernel returned, -1 with errno on failure, as syscall(2) does. */
 #pragma once
-static inline int agt_test(void) { return 42; }
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* ---- errno, for code that must not depend on how Glibc imports the macro ---- */
+static inline int agt_errno(void) { return errno; }
+
+/* ---- files: open(2) family ---- */
+struct agt_open_how { uint64_t flags, mode, resolve; };
+#define AGT_RESOLVE_NO_XDEV 0x01u
+#define AGT_RESOLVE_NO_MAGICLINKS 0x02u
+#define AGT_RESOLVE_NO_SYMLINKS 0x04u
+#define AGT_RESOLVE_BENEATH 0x08u
+#define AGT_RESOLVE_IN_ROOT 0x10u
+static inline int agt_openat2(int dir, const char *path, struct agt_open_how how) {
+  return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+}
+static inline int agt_openat(int dir, const char *path, int flags, uint32_t mode) {
+  return openat(dir, path, flags, mode);
+}
+static inline int agt_pipe(int *both) { return (int)syscall(SYS_pipe2, both, O_CLOEXEC); }
+static inline int agt_close_range(unsigned first, unsigned last, unsigned flags) {
+  return (int)syscall(SYS_close_range, first, last, flags);
+}
+static inline int agt_memfd_create(const char *name, unsigned flags) {
+  return (int)syscall(SYS_memfd_create, name, flags);
+}
+#define AGT_MFD_CLOEXEC 0x1u
+#define AGT_MFD_ALLOW_SEALING 0x2u
+#define AGT_MFD_NOEXEC_SEAL 0x8u
+/* F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
+#define AGT_ALL_SEALS 0xf
+static inline int agt_seal(int fd) {
+  return fcntl(fd, 1033 /* F_ADD_SEALS */, AGT_ALL_SEALS);
+}
+static inline int agt_seals(int fd) { return fcntl(fd, 1034 /* F_GET_SEALS */); }
+static inline int agt_dup3(int fd, int copy) { return (int)syscall(SYS_dup3, fd, copy, 0); }
+static inline int agt_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
+static inline int agt_faccessat(int dir, const char *path, int mode, int flags) {
+  return faccessat(dir, path, mode, flags);
+}
+static inline int agt_flock(int fd, int operation) {
+  return (int)syscall(SYS_flock, fd, operation);
+}
+
+/* ---- mounts: fsopen(2), move_mount(2), mount_setattr(2) ---- */
+#define AGT_OPEN_TREE_CLONE 1u
+#define AGT_OPEN_TREE_CLOEXEC 0x80000u
+#define AGT_AT_RECURSIVE 0x8000u
+#define AGT_AT_EMPTY_PATH 0x1000u
+#define AGT_AT_NO_AUTOMOUNT 0x800u
+#define AGT_MOVE_MOUNT_F_EMPTY_PATH 0x4u
+#define AGT_MOVE_MOUNT_T_EMPTY_PATH 0x40u
+#define AGT_FSOPEN_CLOEXEC 1u
+#define AGT_FSMOUNT_CLOEXEC 1u
+#define AGT_FSCONFIG_SET_FLAG 0u
+#define AGT_FSCONFIG_SET_STRING 1u
+#define AGT_FSCONFIG_CMD_CREATE 6u
+#define AGT_MOUNT_ATTR_RDONLY 0x1ull
+#define AGT_MOUNT_ATTR_NOSUID 0x2ull
+#define AGT_MOUNT_ATTR_NODEV 0x4ull
+#define AGT_MOUNT_ATTR_NOEXEC 0x8ull
+#define AGT_MOUNT_ATTR_IDMAP 0x100000ull
+#define AGT_MS_PRIVATE (1ull << 18)
+struct agt_mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
+static inline int agt_open_tree(int dir, const char *path, unsigned flags) {
+  return (int)syscall(428, dir, path, flags);
+}
+static inline int agt_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags) {
+  return (int)syscall(429, from, from_path, to, to_path, flags);
+}
+static inline int agt_fsopen(const char *type, unsigned flags) { return (int)syscall(430, type, flags); }
+static inline int agt_fsconfig(int fd, unsigned command, const char *key, const char *value) {
+  return (int)syscall(431, fd, command, key, value, 0);
+}
+static inline int agt_fsmount(int fd, unsigned flags, unsigned attributes) {
+  return (int)syscall(432, fd, flags, attributes);
+}
+static inline int agt_mount_setattr(int dir, const char *path, unsigned flags, struct agt_mount_attr attr) {
+  return (int)syscall(442, dir, path, flags, &attr, sizeof attr);
+}
+static inline int agt_pivot_root(const char *new_root, const char *put_old) {
+  return (int)syscall(SYS_pivot_root, new_root, put_old);
+}
+static inline int agt_umount2(const char *path, int flags) { return (int)syscall(SYS_umount2, path, flags); }
+
+/* ---- processes and namespaces: clone(2), unshare(2), pidfd_open(2) ---- */
+struct agt_clone_args {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+      cgroup;
+};
+#define AGT_CLONE_NEWTIME 0x80ull
+#define AGT_CLONE_PIDFD 0x1000ull
+#define AGT_CLONE_PARENT 0x8000ull
+#define AGT_CLONE_NEWNS 0x20000ull
+#define AGT_CLONE_NEWCGROUP 0x2000000ull
+#define AGT_CLONE_NEWUTS 0x4000000ull
+#define AGT_CLONE_NEWIPC 0x8000000ull
+#define AGT_CLONE_NEWUSER 0x10000000ull
+#define AGT_CLONE_NEWPID 0x20000000ull
+#define AGT_CLONE_NEWNET 0x40000000ull
+#define AGT_CLONE_INTO_CGROUP 0x200000000ull
+static inline int agt_clone3(uint64_t flags, int *pidfd, int cgroup, int exit_signal) {
+  struct agt_clone_args args = {.flags = flags, .pidfd = (uint64_t)(uintptr_t)pidfd,
+                                .exit_signal = (uint64_t)exit_signal, .cgroup = (uint64_t)cgroup};
+  return (int)syscall(SYS_clone3, &args, sizeof args);
+}
+static inline int agt_unshare(uint64_t flags) { return (int)syscall(SYS_unshare, flags); }
+static inline int agt_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
+static inline int agt_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+static inline int agt_pidfd_send_signal(int pidfd, int sig) {
+  return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+static inline int agt_pidfd_getfd(int pidfd, int fd) { return (int)syscall(438, pidfd, fd, 0); }
+static inline int agt_waitid_pidfd(int pidfd, siginfo_t *info, int options, struct rusage *usage) {
+  return (int)syscall(SYS_waitid, 3 /* P_PIDFD */, pidfd, info, options, usage);
+}
+static inline int agt_si_pid(const siginfo_t *info) { return info->si_pid; }
+static inline int agt_si_status(const siginfo_t *info) { return info->si_status; }
+/* getrlimit(2), with the resource as a number: glibc's enum differs between language modes. */
+static inline int agt_getrlimit(unsigned resource, struct rlimit *limit) {
+  return (int)syscall(SYS_prlimit64, 0, resource, NULL, limit);
+}
+static inline int agt_setrlimit(unsigned resource, uint64_t value) {
+  struct rlimit limit = {value, value};
+  return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
+}
+static inline int agt_kill(int pid, int sig) { return kill(pid, sig); }
+static inline int agt_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
+  return (int)syscall(SYS_prctl, option, a, b, c, d);
+}
+static inline long agt_keyctl_join_session(void) { return syscall(SYS_keyctl, 1, NULL, 0, 0, 0); }
+static inline int agt_execve(const char *path, char *const *argv, char *const *envp) {
+  return execve(path, argv, envp);
+}
+
+/* A process that shares our memory and only waits to be killed, in a new user namespace, so that the
+ * caller can write its maps and keep the namespace by descriptor. The child runs on a stack of its own
+ * and makes raw system calls only. Defined in CLinux.c. */
+int agt_user_namespace_holder(void);
+
+/* ---- identity: credentials(7), capabilities(7) ---- */
+static inline int agt_setresuid(unsigned r, unsigned e, unsigned s) {
+  return (int)syscall(SYS_setresuid, r, e, s);
+}
+static inline int agt_setresgid(unsigned r, unsigned e, unsigned s) {
+  return (int)syscall(SYS_setresgid, r, e, s);
+}
+static inline int agt_setgroups_empty(void) { return (int)syscall(SYS_setgroups, 0, NULL); }
+static inline int agt_getgroups_count(void) { return (int)syscall(SYS_getgroups, 0, NULL); }
+struct agt_capability_header { uint32_t version; int pid; };
+struct agt_capability_data { uint32_t effective, permitted, inheritable; };
+
+/* ---- landlock(7), structures up to ABI 7 ---- */
+struct agt_landlock_ruleset { uint64_t handled_access_fs, handled_access_net, scoped; };
+struct agt_landlock_path { uint64_t allowed_access; int32_t parent_fd; } __attribute__((packed));
+static inline int agt_landlock_abi(void) { return (int)syscall(444, NULL, 0, 1); }
+static inline int agt_landlock_create(struct agt_landlock_ruleset ruleset, size_t size) {
+  return (int)syscall(444, &ruleset, size, 0);
+}
+static inline int agt_landlock_add_path(int ruleset, uint64_t access, int parent) {
+  struct agt_landlock_path rule = {access, parent};
+  return (int)syscall(445, ruleset, 1, &rule, 0);
+}
+static inline int agt_landlock_restrict(int ruleset, unsigned flags) {
+  return (int)syscall(446, ruleset, flags);
+}
+
+/* ---- seccomp(2), seccomp_unotify(2) ---- */
+static inline int agt_seccomp_set_filter(unsigned flags, const void *filter, unsigned short count) {
+  struct sock_fprog program = {count, (struct sock_filter *)filter};
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+#define AGT_SECCOMP_FLAG_NEW_LISTENER 8u
+#define AGT_SECCOMP_FLAG_WAIT_KILLABLE_RECV 32u
+static inline int agt_seccomp_receive(int fd, struct seccomp_notif *notification) {
+  memset(notification, 0, sizeof *notification);
+  return ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, notification);
+}
+static inline int agt_seccomp_respond(int fd, uint64_t id, int error) {
+  struct seccomp_notif_resp response = {.id = id, .val = 0, .error = -error, .flags = 0};
+  return ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+static inline int agt_seccomp_valid(int fd, uint64_t id) {
+  return ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
+}
+
+/* ---- sockets: unix(7), cmsg(3) ---- */
+/* Sends one message with at most `count` descriptors (0 … 8). */
+static inline ssize_t agt_send_message(int socket, const void *bytes, size_t length, const int *fds, int count) {
+  union { struct cmsghdr header; char space[CMSG_SPACE(8 * sizeof(int))]; } control;
+  memset(&control, 0, sizeof control);
+  struct iovec part = {(void *)bytes, length};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (count > 0) {
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, (size_t)count * sizeof(int));
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+/* Receives one message and up to 8 descriptors (close-on-exec); *count says how many came. A message
+ * that was cut gives EMSGSIZE. */
+static inline ssize_t agt_receive_message(int socket, void *bytes, size_t capacity, int *fds, int *count, int flags) {
+  union { struct cmsghdr header; char space[CMSG_SPACE(8 * sizeof(int))]; } control;
+  struct iovec part = {bytes, capacity};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                           .msg_controllen = sizeof control};
+  *count = 0;
+  ssize_t length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
+  if (length < 0) return length;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header))
+    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+      *count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+      memcpy(fds, CMSG_DATA(header), (size_t)*count * sizeof(int));
+    }
+  if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+    for (int i = 0; i < *count; i++) close(fds[i]);
+    *count = 0;
+    errno = EMSGSIZE;
+    return -1;
+  }
+  return length;
+}
+
+/* ---- terminals: ioctl_tty(2), pts(4) ---- */
+static inline int agt_window_size_get(int fd, unsigned short *rows, unsigned short *columns) {
+  struct winsize size;
+  int result = ioctl(fd, TIOCGWINSZ, &size);
+  if (result == 0) { *rows = size.ws_row; *columns = size.ws_col; }
+  return result;
+}
+static inline int agt_window_size_set(int fd, unsigned short rows, unsigned short columns) {
+  struct winsize size = {rows, columns, 0, 0};
+  return ioctl(fd, TIOCSWINSZ, &size);
+}
+static inline int agt_set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
+static inline int agt_unlock_pty(int fd) { int zero = 0; return ioctl(fd, TIOCSPTLCK, &zero); }
+static inline int agt_pty_peer(int fd) { return ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC); }
+
+/* ---- network: netdevice(7) ---- */
+static inline int agt_interface_up(int socket, const char *name) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  if (ioctl(socket, SIOCGIFFLAGS, &request) != 0) return -1;
+  request.ifr_flags |= IFF_UP;
+  return ioctl(socket, SIOCSIFFLAGS, &request);
+}
+
+/* ---- wait status macros: wait(2) ---- */
+static inline int agt_wifexited(int s) { return WIFEXITED(s); }
+static inline int agt_wexitstatus(int s) { return WEXITSTATUS(s); }
+static inline int agt_wifsignaled(int s) { return WIFSIGNALED(s); }
+static inline int agt_wtermsig(int s) { return WTERMSIG(s); }
+static inline int agt_wifstopped(int s) { return WIFSTOPPED(s); }
+static inline int agt_wstopsig(int s) { return WSTOPSIG(s); }

@@ -1,0 +1,117 @@
+internal import CLinux
+internal import Glibc
+
+/// Calls on descriptors as numbers: read(2), write(2), fcntl(2), close_range(2).
+public enum Descriptors {
+  public static func duplicate(
+    _ number: Int32, atLeast lowest: Int32 = 3
+  ) throws(SyscallError) -> OwnedFD {
+    OwnedFD(
+      try check(agt_fcntl(number, F_DUPFD_CLOEXEC, lowest), "fcntl(F_DUPFD_CLOEXEC)", "\(number)"))
+  }
+
+  public static func isOpen(_ number: Int32) -> Bool { agt_fcntl(number, F_GETFD, 0) >= 0 }
+
+  public static func setCloseOnExec(_ number: Int32, _ on: Bool) throws(SyscallError) {
+    _ = try check(agt_fcntl(number, F_SETFD, on ? FD_CLOEXEC : 0), "fcntl(F_SETFD)", "\(number)")
+  }
+
+  public static func setNonBlocking(_ number: Int32, _ on: Bool) throws(SyscallError) {
+    let flags = try check(agt_fcntl(number, F_GETFL, 0), "fcntl(F_GETFL)", "\(number)")
+    let wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK
+    _ = try check(agt_fcntl(number, F_SETFL, wanted), "fcntl(F_SETFL)", "\(number)")
+  }
+
+  /// Makes `copy` another number of the same open file; an older file there is closed (dup3(2)).
+  public static func duplicate(_ number: Int32, onto copy: Int32) throws(SyscallError) {
+    if number == copy { return try setCloseOnExec(number, false) }
+    _ = try retrying("dup3", "\(number)") { agt_dup3(number, copy) }
+  }
+
+  /// Closes every descriptor from `first` up (close_range(2)).
+  public static func closeAll(from first: Int32) throws(SyscallError) {
+    _ = try check(agt_close_range(UInt32(first), .max, 0), "close_range", "\(first)")
+  }
+
+  /// Marks every descriptor from `first` up close-on-exec (close_range(2), CLOSE_RANGE_CLOEXEC).
+  public static func closeAllOnExec(from first: Int32) throws(SyscallError) {
+    _ = try check(agt_close_range(UInt32(first), .max, 4), "close_range", "\(first)")
+  }
+
+  /// At most `count` bytes; empty at end of file (read(2)).
+  public static func read(_ number: Int32, upTo count: Int) throws(SyscallError) -> [UInt8] {
+    var failure: SyscallError?
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, length in
+      do throws(SyscallError) {
+        // SAFETY: the kernel writes at most `count` bytes into a buffer of that capacity.
+        length = try retrying("read", "\(number)") {
+          unsafe Glibc.read(number, buffer.baseAddress, count)
+        }
+      } catch {
+        length = 0
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// Reads to the end of the file, refusing more than `limit` bytes with EFBIG.
+  public static func readAll(_ number: Int32, limit: Int) throws(SyscallError) -> [UInt8] {
+    var all: [UInt8] = []
+    while true {
+      let part = try read(number, upTo: 65536)
+      if part.isEmpty { return all }
+      all += part
+      if all.count > limit { throw SyscallError(call: "read", object: "\(number)", errno: EFBIG) }
+    }
+  }
+
+  /// One write(2); the number of bytes that were taken.
+  public static func writeSome(_ number: Int32, _ bytes: ArraySlice<UInt8>) throws(SyscallError) -> Int {
+    try retrying("write", "\(number)") {
+      // SAFETY: pointer and count are those of the slice, which outlives the call.
+      unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress, $0.count) }
+    }
+  }
+
+  /// Writes all bytes.
+  public static func write(_ number: Int32, _ bytes: [UInt8]) throws(SyscallError) {
+    var rest = bytes[...]
+    while !rest.isEmpty { rest = rest.dropFirst(try writeSome(number, rest)) }
+  }
+
+  public struct Pipe: ~Copyable {
+    public let reader: OwnedFD
+    public let writer: OwnedFD
+
+    /// The reading end alone; the other is closed.
+    public consuming func takeReader() -> OwnedFD { reader }
+  }
+
+  /// pipe2(2), close-on-exec.
+  public static func pipe() throws(SyscallError) -> Pipe {
+    var both: [Int32] = [-1, -1]
+    // SAFETY: the kernel writes two ints.
+    _ = try check(unsafe agt_pipe(&both), "pipe2")
+    return Pipe(reader: OwnedFD(both[0]), writer: OwnedFD(both[1]))
+  }
+
+  public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
+
+  /// A file in memory that holds `bytes` and can never change again (memfd_create(2), F_ADD_SEALS).
+  public static func sealedMemory(name: String, _ bytes: [UInt8]) throws(SyscallError) -> OwnedFD {
+    // MFD_NOEXEC_SEAL is unknown before Linux 6.3; the data is no program either way.
+    let number = ByteString(name).withCString { path in
+      // SAFETY: the name is NUL-terminated.
+      unsafe agt_memfd_create(path, AGT_MFD_CLOEXEC | AGT_MFD_ALLOW_SEALING)
+    }
+    let file = OwnedFD(try check(number, "memfd_create", name))
+    try write(file.raw, bytes)
+    _ = try check(agt_seal(file.raw), "fcntl(F_ADD_SEALS)", name)
+    return file
+  }
+
+  /// Whether the file can neither grow, shrink, change nor lose its seals.
+  public static func isSealed(_ number: Int32) -> Bool { agt_seals(number) & AGT_ALL_SEALS == AGT_ALL_SEALS }
+}

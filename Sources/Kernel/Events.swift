@@ -1,0 +1,143 @@
+internal import CLinux
+internal import Glibc
+
+/// epoll(7): which descriptors are ready.
+public struct Poller: ~Copyable {
+  public struct Interest: OptionSet, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+    public static let input = Interest(rawValue: 1)
+    public static let output = Interest(rawValue: 4)
+  }
+
+  public struct Event: Equatable, Sendable {
+    public let descriptor: Int32
+    /// The kernel's bits; an error or a hang-up counts as readable, so that a read tells which.
+    public let readable: Bool
+    public let writable: Bool
+  }
+
+  let descriptor: OwnedFD
+
+  public init() throws(SyscallError) {
+    descriptor = OwnedFD(try check(epoll_create1(Int32(EPOLL_CLOEXEC)), "epoll_create1"))
+  }
+
+  public func add(_ number: Int32, _ interest: Interest) throws(SyscallError) {
+    try control(EPOLL_CTL_ADD, number, interest)
+  }
+  public func change(_ number: Int32, _ interest: Interest) throws(SyscallError) {
+    try control(EPOLL_CTL_MOD, number, interest)
+  }
+  public func remove(_ number: Int32) throws(SyscallError) {
+    try control(EPOLL_CTL_DEL, number, [])
+  }
+
+  private func control(_ operation: Int32, _ number: Int32, _ interest: Interest) throws(SyscallError) {
+    var event = unsafe epoll_event()
+    unsafe event.events = interest.rawValue
+    unsafe event.data.fd = number
+    // SAFETY: the structure is ours.
+    _ = try check(unsafe epoll_ctl(descriptor.raw, operation, number, &event), "epoll_ctl", "\(number)")
+  }
+
+  /// Waits until something is ready, at most 32 events at a time.
+  /// - Parameter milliseconds: -1 waits for ever.
+  public func wait(milliseconds: Int32) throws(SyscallError) -> [Event] {
+    var events = unsafe [epoll_event](repeating: epoll_event(), count: 32)
+    // SAFETY: the kernel fills at most 32 elements.
+    let count = unsafe epoll_wait(descriptor.raw, &events, 32, milliseconds)
+    if count < 0, errno == EINTR { return [] }
+    var ready: [Event] = []
+    for index in 0..<Int(try check(count, "epoll_wait")) {
+      // SAFETY: `add` stored the descriptor in this member of the union.
+      let bits = unsafe events[index].events
+      let number = unsafe events[index].data.fd
+      ready.append(
+        Event(descriptor: number, readable: bits & (1 | 8 | 16) != 0, writable: bits & (4 | 8) != 0))
+    }
+    return ready
+  }
+}
+
+/// Signals as readable descriptors (signalfd(2)).
+public enum Signals {
+  /// Blocks the signals for this thread and delivers them through the descriptor instead.
+  public static func descriptor(for numbers: [Int32]) throws(SyscallError) -> OwnedFD {
+    var set = sigset_t()
+    // SAFETY: the set is ours.
+    unsafe sigemptyset(&set)
+    for number in numbers { unsafe sigaddset(&set, number) }
+    _ = try check(unsafe sigprocmask(SIG_BLOCK, &set, nil), "sigprocmask")
+    return OwnedFD(
+      try check(
+        unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK)), "signalfd"))
+  }
+
+  /// The numbers of the signals that have come; empty when none waits.
+  public static func pending(_ descriptor: Int32) throws(SyscallError) -> [Int32] {
+    let size = 128
+    let bytes: [UInt8]
+    do throws(SyscallError) {
+      bytes = try Descriptors.read(descriptor, upTo: size * 16)
+    } catch {
+      if error.errno == EAGAIN { return [] }
+      throw error
+    }
+    return stride(from: 0, to: bytes.count, by: size).map { Int32(bytes[$0]) }
+  }
+
+  /// Every signal as a new program expects it: default action, nothing blocked. SIGKILL and SIGSTOP
+  /// cannot be set and are left out.
+  public static func reset() throws(SyscallError) {
+    for number in Int32(1)...64 where ![SIGKILL, SIGSTOP, 32, 33].contains(number) {
+      var action = sigaction()
+      // SAFETY: the structure is ours and holds the default action.
+      _ = try check(unsafe sigaction(number, &action, nil), "rt_sigaction", "\(number)")
+    }
+    try unblockAll()
+  }
+
+  public static func unblockAll() throws(SyscallError) {
+    var none = sigset_t()
+    // SAFETY: the set is ours.
+    unsafe sigemptyset(&none)
+    _ = try check(unsafe sigprocmask(SIG_SETMASK, &none, nil), "sigprocmask")
+  }
+
+  /// Stops this process as the signal would, after its own handling is done.
+  public static func stopSelf() { _ = kill(getpid(), SIGSTOP) }
+}
+
+/// A timer as a readable descriptor (timerfd_create(2)), on the clock that counts suspend (CLOCK_BOOTTIME).
+public enum Timers {
+  public static func descriptor(afterMilliseconds delay: UInt64) throws(SyscallError) -> OwnedFD {
+    let timer = OwnedFD(
+      try check(timerfd_create(7, Int32(TFD_CLOEXEC | TFD_NONBLOCK)), "timerfd_create"))
+    try set(timer.raw, afterMilliseconds: delay)
+    return timer
+  }
+
+  /// Arms the timer anew; 0 fires at once.
+  public static func set(_ timer: Int32, afterMilliseconds delay: UInt64) throws(SyscallError) {
+    var value = itimerspec()
+    value.it_value.tv_sec = Int(delay / 1000)
+    value.it_value.tv_nsec = max(Int(delay % 1000) * 1_000_000, delay == 0 ? 1 : 0)
+    // SAFETY: the structure is ours.
+    _ = try check(unsafe timerfd_settime(timer, 0, &value, nil), "timerfd_settime")
+  }
+}
+
+/// Clocks, in nanoseconds.
+public enum Clock {
+  /// Since boot, suspend included.
+  public static func monotonicNanoseconds() -> UInt64 { read(7) }
+  /// Since 1970-01-01 00:00 UTC.
+  public static func wallNanoseconds() -> UInt64 { read(CLOCK_REALTIME) }
+  private static func read(_ clock: clockid_t) -> UInt64 {
+    var time = timespec()
+    // SAFETY: the structure is ours.
+    unsafe clock_gettime(clock, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+}

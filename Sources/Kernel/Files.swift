@@ -1,0 +1,231 @@
+internal import CLinux
+internal import Glibc
+
+/// Which file it is, for comparing what was judged with what was opened (inode(7)).
+public struct FileIdentity: Equatable, Sendable {
+  public let device: UInt64
+  public let inode: UInt64
+  public init(device: UInt64, inode: UInt64) {
+    self.device = device
+    self.inode = inode
+  }
+}
+
+/// What stat(2) tells, as far as we use it.
+public struct FileStatus: Equatable, Sendable {
+  public enum Kind: Equatable, Sendable {
+    case regular, directory, symbolicLink, characterDevice, blockDevice, fifo, socket
+  }
+  public let kind: Kind
+  /// Permission bits with set-user-ID, set-group-ID and sticky.
+  public let mode: UInt32
+  public let uid: UInt32
+  public let gid: UInt32
+  public let links: UInt64
+  public let sizeBytes: Int64
+  public let identity: FileIdentity
+  public let modifiedNanoseconds: Int64
+
+  init(_ raw: stat) {
+    switch raw.st_mode & S_IFMT {
+    case S_IFDIR: kind = .directory
+    case S_IFLNK: kind = .symbolicLink
+    case S_IFCHR: kind = .characterDevice
+    case S_IFBLK: kind = .blockDevice
+    case S_IFIFO: kind = .fifo
+    case S_IFSOCK: kind = .socket
+    default: kind = .regular
+    }
+    mode = raw.st_mode & 0o7777
+    uid = raw.st_uid
+    gid = raw.st_gid
+    links = UInt64(raw.st_nlink)
+    sizeBytes = Int64(raw.st_size)
+    identity = FileIdentity(device: UInt64(raw.st_dev), inode: UInt64(raw.st_ino))
+    modifiedNanoseconds = Int64(raw.st_mtim.tv_sec) * 1_000_000_000 + Int64(raw.st_mtim.tv_nsec)
+  }
+}
+
+/// How far openat2(2) may follow a path.
+public struct Resolve: OptionSet, Sendable {
+  public let rawValue: UInt64
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+  public static let noMagicLinks = Resolve(rawValue: UInt64(AGT_RESOLVE_NO_MAGICLINKS))
+  public static let noSymlinks = Resolve(rawValue: UInt64(AGT_RESOLVE_NO_SYMLINKS))
+  public static let beneath = Resolve(rawValue: UInt64(AGT_RESOLVE_BENEATH))
+  public static let inRoot = Resolve(rawValue: UInt64(AGT_RESOLVE_IN_ROOT))
+}
+
+/// Calls on paths. `directory` is a descriptor or `Files.here`.
+public enum Files {
+  /// The current working directory (AT_FDCWD).
+  public static let here: Int32 = AT_FDCWD
+
+  /// open(2); close-on-exec and without becoming the controlling terminal.
+  public static func open(
+    _ path: ByteString, _ flags: Int32, mode: UInt32 = 0, at directory: Int32 = here
+  ) throws(SyscallError) -> OwnedFD {
+    let number = try retrying("openat", path.text) {
+      // SAFETY: the path is NUL-terminated for the call.
+      path.withCString { unsafe agt_openat(directory, $0, flags | O_CLOEXEC | O_NOCTTY, mode) }
+    }
+    return OwnedFD(number)
+  }
+
+  /// openat2(2) with bounds on what the path may cross.
+  public static func open(
+    _ path: ByteString, _ flags: Int32, mode: UInt32 = 0, at directory: Int32 = here,
+    resolve: Resolve
+  ) throws(SyscallError) -> OwnedFD {
+    let how = agt_open_how(
+      flags: UInt64(UInt32(bitPattern: flags | O_CLOEXEC)), mode: UInt64(mode), resolve: resolve.rawValue)
+    let number = try retrying("openat2", path.text) {
+      // SAFETY: the path is NUL-terminated for the call.
+      path.withCString { unsafe agt_openat2(directory, $0, how) }
+    }
+    return OwnedFD(number)
+  }
+
+  public static func status(_ number: Int32) throws(SyscallError) -> FileStatus {
+    var raw = stat()
+    // SAFETY: the kernel fills the structure that we own.
+    _ = try check(unsafe fstat(number, &raw), "fstat", "\(number)")
+    return FileStatus(raw)
+  }
+
+  /// fstatat(2); of the link itself when `followLink` is false.
+  public static func status(
+    of path: ByteString, at directory: Int32 = here, followLink: Bool = true
+  ) throws(SyscallError) -> FileStatus {
+    var raw = stat()
+    let result = path.withCString {
+      // SAFETY: the path is NUL-terminated and the structure is ours.
+      unsafe fstatat(directory, $0, &raw, followLink ? 0 : AT_SYMLINK_NOFOLLOW)
+    }
+    _ = try check(result, "fstatat", path.text)
+    return FileStatus(raw)
+  }
+
+  /// Whether the process may read (4), write (2), execute (1) the file, by effective ids (faccessat(2)).
+  public static func mayAccess(_ path: ByteString, _ mode: Int32, at directory: Int32 = here) -> Bool {
+    // SAFETY: the path is NUL-terminated for the call.
+    path.withCString { unsafe agt_faccessat(directory, $0, mode, AT_EACCESS) } == 0
+  }
+
+  public static func readLink(_ path: ByteString, at directory: Int32 = here) throws(SyscallError) -> ByteString {
+    var failure: SyscallError?
+    let target = unsafe [UInt8](unsafeUninitializedCapacity: 4096) { buffer, length in
+      do throws(SyscallError) {
+        // SAFETY: at most 4096 bytes are written into a buffer of that capacity.
+        let result = path.withCString { name in
+          unsafe buffer.withMemoryRebound(to: CChar.self) {
+            unsafe readlinkat(directory, name, $0.baseAddress!, 4096)
+          }
+        }
+        length = try check(result, "readlinkat", path.text)
+      } catch {
+        length = 0
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return target
+  }
+
+  public static func makeDirectory(_ path: ByteString, mode: UInt32, at directory: Int32 = here) throws(SyscallError) {
+    // SAFETY: the path is NUL-terminated for the call.
+    _ = try check(path.withCString { unsafe mkdirat(directory, $0, mode) }, "mkdirat", path.text)
+  }
+
+  public static func makeSymbolicLink(
+    _ path: ByteString, to target: ByteString, at directory: Int32 = here
+  ) throws(SyscallError) {
+    let result = target.withCString { from in
+      // SAFETY: both strings are NUL-terminated for the call.
+      path.withCString { to in unsafe symlinkat(from, directory, to) }
+    }
+    _ = try check(result, "symlinkat", path.text)
+  }
+
+  public static func remove(_ path: ByteString, directory isDirectory: Bool = false, at directory: Int32 = here) throws(SyscallError) {
+    let flags = isDirectory ? Int32(AT_REMOVEDIR) : 0
+    // SAFETY: the path is NUL-terminated for the call.
+    _ = try check(path.withCString { unsafe unlinkat(directory, $0, flags) }, "unlinkat", path.text)
+  }
+
+  public static func rename(_ old: ByteString, to new: ByteString, at directory: Int32 = here) throws(SyscallError) {
+    let result = old.withCString { from in
+      // SAFETY: both strings are NUL-terminated for the call.
+      new.withCString { to in unsafe renameat(directory, from, directory, to) }
+    }
+    _ = try check(result, "renameat", new.text)
+  }
+
+  /// A file with these bytes and mode, written anew.
+  public static func create(
+    _ path: ByteString, mode: UInt32, contents: [UInt8], at directory: Int32 = here
+  ) throws(SyscallError) {
+    let file = try open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, at: directory)
+    try Descriptors.write(file.raw, contents)
+    _ = try check(fchmod(file.raw, mode), "fchmod", path.text)
+  }
+
+  public static func read(_ path: ByteString, limit: Int, at directory: Int32 = here) throws(SyscallError) -> [UInt8] {
+    let file = try open(path, O_RDONLY, at: directory)
+    return try Descriptors.readAll(file.raw, limit: limit)
+  }
+
+  /// Everything that an open file holds, whatever its offset is.
+  public static func readFromStart(_ number: Int32, limit: Int) throws(SyscallError) -> [UInt8] {
+    _ = try check(lseek(number, 0, SEEK_SET), "lseek", "\(number)")
+    return try Descriptors.readAll(number, limit: limit)
+  }
+
+  /// Writes into an existing file, one write(2), as files of procfs and cgroupfs want it.
+  public static func overwrite(_ path: ByteString, _ text: String, at directory: Int32 = here) throws(SyscallError) {
+    let file = try open(path, O_WRONLY, at: directory)
+    do {
+      _ = try Descriptors.writeSome(file.raw, Array(text.utf8)[...])
+    } catch {
+      throw SyscallError(call: "write", object: path.text, errno: error.errno)
+    }
+  }
+
+  public static func changeDirectory(_ path: ByteString) throws(SyscallError) {
+    // SAFETY: the path is NUL-terminated for the call.
+    _ = try check(path.withCString { unsafe chdir($0) }, "chdir", path.text)
+  }
+
+  public static func changeDirectory(to descriptor: Int32) throws(SyscallError) {
+    _ = try check(fchdir(descriptor), "fchdir", "\(descriptor)")
+  }
+
+  /// The absolute path of the working directory (getcwd(3)).
+  public static func workingDirectory() throws(SyscallError) -> ByteString {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    // SAFETY: getcwd writes at most 4096 bytes including the NUL.
+    guard unsafe getcwd(&buffer, buffer.count) != nil else {
+      throw SyscallError(call: "getcwd", errno: Glibc.errno)
+    }
+    return buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+  }
+
+  /// The path with every symbolic link followed (realpath(3)).
+  public static func canonical(_ path: ByteString) throws(SyscallError) -> ByteString {
+    let result: ByteString? = path.withCString { name in
+      // SAFETY: realpath allocates the result, which is copied and freed here.
+      guard let resolved = unsafe realpath(name, nil) else { return nil }
+      defer { unsafe free(resolved) }
+      return unsafe Array(String(cString: resolved).utf8)
+    }
+    guard let result else { throw SyscallError(call: "realpath", object: path.text, errno: Glibc.errno) }
+    return result
+  }
+
+  /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).
+  public static func tryLock(_ number: Int32) throws(SyscallError) -> Bool {
+    if agt_flock(number, LOCK_EX | LOCK_NB) == 0 { return true }
+    if Glibc.errno == EWOULDBLOCK { return false }
+    throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
+  }
+}

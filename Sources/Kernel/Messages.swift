@@ -1,0 +1,57 @@
+internal import CLinux
+internal import Glibc
+
+/// Messages with descriptors over a Unix socket pair (unix(7), SOCK_SEQPACKET).
+public enum Messages {
+  public struct Pair: ~Copyable {
+    public let first: OwnedFD
+    public let second: OwnedFD
+  }
+
+  /// A pair of connected sockets that keep message borders, close-on-exec.
+  public static func pair() throws(SyscallError) -> Pair {
+    var both: [Int32] = [-1, -1]
+    let kind = Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue)
+    // SAFETY: the kernel writes two ints.
+    _ = try check(unsafe socketpair(AF_UNIX, kind, 0, &both), "socketpair")
+    return Pair(first: OwnedFD(both[0]), second: OwnedFD(both[1]))
+  }
+
+  /// At most 8 descriptors ride along.
+  public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = []) throws(SyscallError) {
+    precondition(descriptors.count <= 8, "at most 8 descriptors a message")
+    _ = try retrying("sendmsg") {
+      // SAFETY: both buffers outlive the call, with their true counts.
+      unsafe bytes.withUnsafeBytes { data in
+        unsafe descriptors.withUnsafeBufferPointer {
+          unsafe agt_send_message(socket, data.baseAddress, data.count, $0.baseAddress, Int32($0.count))
+        }
+      }
+    }
+  }
+
+  /// One message of at most `capacity` bytes; nil at end of file. The caller owns the descriptors.
+  /// - Throws: EAGAIN when `blocking` is false and nothing waits.
+  public static func receive(
+    _ socket: Int32, capacity: Int, blocking: Bool
+  ) throws(SyscallError) -> (bytes: [UInt8], descriptors: [Int32])? {
+    var numbers = [Int32](repeating: -1, count: 8)
+    var count: Int32 = 0
+    var failure: SyscallError?
+    let flags = blocking ? 0 : Int32(MSG_DONTWAIT)
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, length in
+      do throws(SyscallError) {
+        // SAFETY: at most `capacity` bytes and 8 descriptors are written.
+        length = try retrying("recvmsg") {
+          unsafe agt_receive_message(socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+        }
+      } catch {
+        length = 0
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    if bytes.isEmpty { return nil }
+    return (bytes, Array(numbers.prefix(Int(count))))
+  }
+}

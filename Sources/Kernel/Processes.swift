@@ -1,0 +1,224 @@
+internal import CLinux
+internal import Glibc
+
+/// How a child ended or stopped (wait(2)).
+public enum WaitStatus: Equatable, Sendable {
+  case exited(UInt8)
+  case signaled(Int32)
+  case stopped(Int32)
+  case continued
+
+  init(raw status: Int32) {
+    if agt_wifexited(status) != 0 {
+      self = .exited(UInt8(truncatingIfNeeded: agt_wexitstatus(status)))
+    } else if agt_wifsignaled(status) != 0 {
+      self = .signaled(agt_wtermsig(status))
+    } else if agt_wifstopped(status) != 0 {
+      self = .stopped(agt_wstopsig(status))
+    } else {
+      self = .continued
+    }
+  }
+}
+
+/// Processes: clone3(2), posix_spawn(3), pidfd_open(2), waitid(2), kill(2).
+public enum Processes {
+  /// The pid of the child in the parent, 0 in the child, as fork(2).
+  public struct Clone: ~Copyable {
+    public let pid: Int32
+    /// In the parent, when asked for.
+    let pidfd: OwnedFD?
+    /// The number of the pidfd; -1 in the child.
+    public var rawPidfd: Int32 {
+      switch pidfd {
+      case .some(let descriptor): descriptor.raw
+      case .none: -1
+      }
+    }
+  }
+
+  /// - Parameters:
+  ///   - asSibling: the child's parent is ours (CLONE_PARENT).
+  ///   - cgroup: a descriptor of a cgroup v2 directory to begin in, or nil.
+  /// - Precondition: the process has one thread.
+  public static func clone(
+    _ namespaces: NamespaceSet, asSibling: Bool, cgroup: Int32?
+  ) throws(SyscallError) -> Clone {
+    var flags = namespaces.rawValue | AGT_CLONE_PIDFD
+    if asSibling { flags |= AGT_CLONE_PARENT }
+    if cgroup != nil { flags |= AGT_CLONE_INTO_CGROUP }
+    var pidfd: Int32 = -1
+    // SAFETY: no stack is given, so the child goes on with a copy of everything, as after fork(2); the
+    // kernel writes one int into pidfd.
+    let pid = try check(
+      unsafe agt_clone3(flags, &pidfd, cgroup ?? 0, asSibling ? 0 : SIGCHLD), "clone3", namespaces.names)
+    return Clone(pid: pid, pidfd: pid == 0 || pidfd < 0 ? nil : OwnedFD(pidfd))
+  }
+
+  /// fork(2) by clone3 without namespaces.
+  /// - Precondition: the process has one thread.
+  public static func fork() throws(SyscallError) -> Int32 {
+    try check(agt_clone3(0, nil, 0, SIGCHLD), "clone3")
+  }
+
+  /// Starts a program without copying our memory (posix_spawn(3)).
+  /// - Parameter descriptors: (ours, number in the child); everything else is close-on-exec.
+  public static func spawn(
+    _ path: ByteString, arguments: [ByteString], environment: [ByteString],
+    descriptors: [(Int32, Int32)]
+  ) throws(SyscallError) -> Int32 {
+    var actions = unsafe posix_spawn_file_actions_t()
+    var attributes = posix_spawnattr_t()
+    var everySignal = sigset_t()
+    var noSignal = sigset_t()
+    var pid: pid_t = 0
+    // SAFETY: the structures are initialised before use and destroyed after; the argument vectors
+    // outlive the call.
+    unsafe posix_spawn_file_actions_init(&actions)
+    unsafe posix_spawnattr_init(&attributes)
+    defer {
+      unsafe posix_spawn_file_actions_destroy(&actions)
+      unsafe posix_spawnattr_destroy(&attributes)
+    }
+    for (ours, theirs) in descriptors {
+      unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
+    }
+    unsafe sigfillset(&everySignal)
+    unsafe sigdelset(&everySignal, SIGKILL)
+    unsafe sigdelset(&everySignal, SIGSTOP)
+    unsafe sigemptyset(&noSignal)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &everySignal)
+    unsafe posix_spawnattr_setsigmask(&attributes, &noSignal)
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+    let result = withStringVector(arguments) { argv in
+      withStringVector(environment) { envp in
+        path.withCString { unsafe posix_spawn(&pid, $0, &actions, &attributes, argv, envp) }
+      }
+    }
+    if result != 0 { throw SyscallError(call: "posix_spawn", object: path.text, errno: result) }
+    return pid
+  }
+
+  /// Replaces the program; returns only on failure (execve(2)).
+  public static func execute(
+    _ path: ByteString, arguments: [ByteString], environment: [ByteString]
+  ) -> SyscallError {
+    let value = withStringVector(arguments) { argv in
+      withStringVector(environment) { envp in
+        // SAFETY: all strings and vectors are NUL-terminated for the call.
+        path.withCString { name -> Int32 in
+          _ = unsafe agt_execve(name, argv, envp)
+          return errno
+        }
+      }
+    }
+    return SyscallError(call: "execve", object: path.text, errno: value)
+  }
+
+  public static func openPidfd(_ pid: Int32) throws(SyscallError) -> OwnedFD {
+    OwnedFD(try check(agt_pidfd_open(pid), "pidfd_open", "\(pid)"))
+  }
+
+  /// False when the process is gone.
+  public static func signal(pidfd: Int32, _ number: Int32) throws(SyscallError) -> Bool {
+    if agt_pidfd_send_signal(pidfd, number) == 0 { return true }
+    if errno == ESRCH { return false }
+    throw SyscallError(call: "pidfd_send_signal", object: "\(number)", errno: errno)
+  }
+
+  /// False when there is no such process (kill(2)).
+  @discardableResult
+  public static func signal(_ pid: Int32, _ number: Int32) throws(SyscallError) -> Bool {
+    if agt_kill(pid, number) == 0 { return true }
+    if errno == ESRCH { return false }
+    throw SyscallError(call: "kill", object: "\(pid)", errno: errno)
+  }
+
+  /// What a child has done; nil when there is nothing to report or no child.
+  /// - Parameter pid: a child, or -1 for any.
+  public static func wait(_ pid: Int32, blocking: Bool, stopped: Bool = false) throws(SyscallError) -> (pid: Int32, status: WaitStatus)? {
+    var status: Int32 = 0
+    let options = (blocking ? 0 : WNOHANG) | (stopped ? WUNTRACED | WCONTINUED : 0)
+    while true {
+      // SAFETY: the status is ours.
+      let result = unsafe waitpid(pid, &status, options)
+      if result > 0 { return (result, WaitStatus(raw: status)) }
+      if result == 0 || errno == ECHILD { return nil }
+      if errno != EINTR { throw SyscallError(call: "waitpid", object: "\(pid)", errno: errno) }
+    }
+  }
+
+  /// The pids of this process's children (/proc/thread-self/children, proc(5)).
+  public static func children() throws(SyscallError) -> [Int32] {
+    let text = try Files.read(ByteString("/proc/thread-self/children"), limit: 1 << 20).text
+    return text.split(separator: " ").compactMap { Int32($0) }
+  }
+
+  /// Tasks of this process (/proc/self/task); nil when procfs is not there.
+  public static func threadCount() -> Int? {
+    guard let status = try? Files.status(of: "/proc/self/task".bytes) else { return nil }
+    return Int(status.links) - 2
+  }
+
+  /// Our children who lose their parent become ours (PR_SET_CHILD_SUBREAPER, prctl(2)).
+  public static func becomeSubreaper() throws(SyscallError) {
+    try prctl(PR_SET_CHILD_SUBREAPER, 1, "PR_SET_CHILD_SUBREAPER")
+  }
+
+  /// Nobody with our uid may trace us or read our /proc files (PR_SET_DUMPABLE).
+  public static func setNotDumpable() throws(SyscallError) {
+    try prctl(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE")
+  }
+
+  /// We die with the thread that started us (PR_SET_PDEATHSIG): an addition, never the only means.
+  public static func setParentDeathSignal(_ number: Int32) throws(SyscallError) {
+    try prctl(PR_SET_PDEATHSIG, UInt(number), "PR_SET_PDEATHSIG")
+  }
+
+  /// From here on execve(2) grants nothing (PR_SET_NO_NEW_PRIVS); read back.
+  public static func setNoNewPrivileges() throws(SyscallError) {
+    try prctl(PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS")
+    guard agt_prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 else {
+      throw SyscallError(call: "prctl(PR_GET_NO_NEW_PRIVS)", errno: EPROTO)
+    }
+  }
+
+  static func prctl(_ option: Int32, _ value: UInt, _ name: String) throws(SyscallError) {
+    _ = try check(agt_prctl(option, value, 0, 0, 0), "prctl", name)
+  }
+
+  /// setsid(2); a process that leads its group already is left as it is.
+  public static func newSession() throws(SyscallError) {
+    _ = try check(setsid(), "setsid")
+  }
+
+  public static func setProcessGroup(_ pid: Int32, _ group: Int32) throws(SyscallError) {
+    _ = try check(setpgid(pid, group), "setpgid", "\(pid)")
+  }
+
+  /// A new session keyring of its own, so that the caller's keys are out of reach (keyctl(2)).
+  public static func joinNewSessionKeyring() throws(SyscallError) {
+    _ = try check(agt_keyctl_join_session(), "keyctl(KEYCTL_JOIN_SESSION_KEYRING)")
+  }
+}
+
+/// Runs `body` with a NULL-terminated vector of NUL-terminated copies.
+@safe
+func withStringVector<R>(
+  _ strings: [ByteString], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
+) -> R {
+  var storage: [CChar] = []
+  var offsets: [Int] = []
+  for string in strings {
+    precondition(!string.contains(0), "a NUL byte inside a string for the kernel")
+    offsets.append(storage.count)
+    for byte in string { storage.append(CChar(bitPattern: byte)) }
+    storage.append(0)
+  }
+  return unsafe storage.withUnsafeMutableBufferPointer { buffer in
+    var vector: [UnsafeMutablePointer<CChar>?] = unsafe offsets.map { unsafe buffer.baseAddress! + $0 }
+    unsafe vector.append(nil)
+    // SAFETY: the vector points into `storage`, which lives until the end of this closure.
+    return unsafe vector.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
+  }
+}

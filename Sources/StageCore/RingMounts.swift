@@ -1,0 +1,155 @@
+internal import Glibc
+internal import Kernel
+internal import LaunchPlan
+
+/// The ring's view of files. Every tree is opened and restricted while it is detached, so no path is ever
+/// followed after it was judged and no mount is ever reachable in a wider state (ESCAPES rows 9 and 10).
+enum RingMounts {
+  /// Where the new root stands until it becomes the root: a directory that every machine has.
+  private static let stand = "/proc"
+  /// The new root holds directories, links and some short files, nothing more.
+  private static let rootOptions: [(key: String, value: String?)] = [
+    ("size", "4m"), ("nr_inodes", "4096"), ("mode", "0755"),
+  ]
+
+  static func build(
+    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
+  ) throws(StageFailure) {
+    try Stage.step("mount propagation") { () throws(SyscallError) in
+      try Mounts.makePrivate(ByteString("/"))
+    }
+    // All sources first: the steps below cover parts of the host's tree.
+    var trees: [Int32?] = []
+    for step in plan.mounts { trees.append(try openTree(step, owners: owners)) }
+    if plan.privateRoot {
+      let root = try Stage.step("new root") { () throws(SyscallError) in
+        let root = try Mounts.create("tmpfs", options: rootOptions, [.noSetUserID, .noDevices])
+        let stand = try Files.open(ByteString(stand), O_DIRECTORY | oPath)
+        try Mounts.attach(root.raw, on: stand.raw, object: "/")
+        return root.release()
+      }
+      for (step, tree) in zip(plan.mounts, trees) { try place(step, tree: tree, root: root) }
+      try Stage.step("pivot_root") { () throws(SyscallError) in
+        try Files.changeDirectory(to: root)
+        try Mounts.pivotIntoWorkingDirectory()
+        try Mounts.restrict(root, .readOnly, recursive: false, object: "/")
+      }
+      closeQuietly(root)
+    } else {
+      let root = try Stage.step("mounts") { () throws(SyscallError) in
+        try Files.open(ByteString("/"), O_DIRECTORY | oPath).release()
+      }
+      for (step, tree) in zip(plan.mounts, trees) { try place(step, tree: tree, root: root) }
+      closeQuietly(root)
+    }
+  }
+
+  private static let oPath: Int32 = 0o10000000
+
+  private static func closeQuietly(_ number: Int32) { _ = OwnedFD(number) }
+
+  /// The detached, restricted tree of a bind; nil for every other step.
+  private static func openTree(
+    _ step: LaunchPlan.MountStep, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
+  ) throws(StageFailure) -> Int32? {
+    guard case .bind(let source, _, let options, let judged, let owner) = step else { return nil }
+    return try Stage.step("mounts") { () throws(SyscallError) in
+      let recursive = options.contains(.recursive)
+      let tree: OwnedFD
+      if let judged {
+        // Nobody may have put a link or another file there since the supervisor looked.
+        let place = try Files.open(source, oPath, resolve: [.noSymlinks, .noMagicLinks])
+        let found = try Files.status(place.raw).identity
+        guard found == FileIdentity(device: judged.device, inode: judged.inode) else {
+          throw SyscallError(call: "openat2", object: source.text, errno: ESTALE)
+        }
+        tree = try Mounts.openTree([], recursive: recursive, at: place.raw)
+      } else {
+        tree = try Mounts.openTree(source, recursive: recursive)
+      }
+      try Mounts.restrict(tree.raw, flags(options), recursive: recursive, object: source.text)
+      if let owner, let namespace = owners.first(where: { $0.owner == owner })?.namespace {
+        try Mounts.mapOwners(tree.raw, through: namespace, object: source.text)
+      }
+      return tree.release()
+    }
+  }
+
+  private static func flags(_ options: LaunchPlan.MountOptions) -> MountFlags {
+    MountFlags(rawValue: options.rawValue & 15)
+  }
+
+  private static func place(
+    _ step: LaunchPlan.MountStep, tree: Int32?, root: Int32
+  ) throws(StageFailure) {
+    try Stage.step("mounts") { () throws(SyscallError) in
+      switch step {
+      case .directory(let path, let mode):
+        try Files.makeDirectory(relative(path), mode: mode, at: root)
+      case .file(let path, let mode, let contents):
+        try Files.create(relative(path), mode: mode, contents: contents, at: root)
+      case .symbolicLink(let path, let target):
+        try Files.makeSymbolicLink(relative(path), to: target, at: root)
+      case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options):
+        let mount = try Mounts.create(
+          "tmpfs",
+          options: [
+            ("size", "\(sizeBytes)"), ("nr_inodes", "\(inodes)"), ("mode", String(mode, radix: 8)),
+          ], flags(options))
+        try attach(mount.raw, on: path, root: root)
+      case .proc(let path, let processesOnly):
+        let mount = try Mounts.create(
+          "proc", options: processesOnly ? [("subset", "pid")] : [],
+          [.noSetUserID, .noDevices, .noExecution])
+        try attach(mount.raw, on: path, root: root)
+      case .devpts(let path):
+        let mount = try Mounts.create(
+          "devpts", options: [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")],
+          [.noSetUserID, .noExecution])
+        try attach(mount.raw, on: path, root: root)
+      case .bind(_, let target, _, _, _):
+        let owned = OwnedFD(tree!)
+        try attach(owned.raw, on: target, root: root)
+      case .mask(let path):
+        try mask(path, root: root)
+      case .protect(let path):
+        let place = try Files.open(path, oPath)
+        try Mounts.restrict(place.raw, .readOnly, recursive: true, object: path.text)
+      }
+    }
+  }
+
+  private static func relative(_ path: ByteString) -> ByteString {
+    path.count == 1 ? [UInt8(ascii: ".")] : Array(path.dropFirst())
+  }
+
+  private static func attach(_ tree: Int32, on path: ByteString, root: Int32) throws(SyscallError) {
+    let target = try Files.open(
+      relative(path), oPath, at: root, resolve: [.noSymlinks, .noMagicLinks, .beneath])
+    try Mounts.attach(tree, on: target.raw, object: path.text)
+  }
+
+  /// A file is covered with /dev/null on a mount without devices, so that not even that opens; a
+  /// directory with an empty one.
+  private static func mask(_ path: ByteString, root: Int32) throws(SyscallError) {
+    let target: OwnedFD
+    do throws(SyscallError) {
+      target = try Files.open(path, oPath)
+    } catch {
+      if error.errno == ENOENT || error.errno == EACCES { return }
+      throw error
+    }
+    if try Files.status(target.raw).kind == .directory {
+      let empty = try Mounts.create(
+        "tmpfs", options: [("size", "4k"), ("nr_inodes", "1"), ("mode", "0555")],
+        [.readOnly, .noSetUserID, .noDevices, .noExecution])
+      try Mounts.attach(empty.raw, on: target.raw, object: path.text)
+    } else {
+      let nothing = try Mounts.openTree(ByteString("/dev/null"), recursive: false)
+      try Mounts.restrict(
+        nothing.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
+        object: path.text)
+      try Mounts.attach(nothing.raw, on: target.raw, object: path.text)
+    }
+  }
+}
