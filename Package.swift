@@ -47,7 +47,7 @@ let package = Package(
     module("YAML", ["CYAML"]),
     module("LaunchPlan"),
     module("Programs"),
-    module("Rings", ["CSeccomp", "YAML", "JSON", "LaunchPlan"]),
+    module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(
       "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
