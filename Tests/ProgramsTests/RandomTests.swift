@@ -107,7 +107,7 @@ private struct Seeded: RandomNumberGenerator {
     let image = elfBytes(
       loader: "/lib64/ld-linux-x86-64.so.2", needed: ["libc.so.6"], runpath: "/opt/x")
     var parsed = 0
-    for _ in 0..<20_000 {
+    for _ in 0..<3_000 {
       var bytes = image
       for _ in 0..<Int.random(in: 1...8, using: &random) {
         bytes[Int.random(in: 16..<bytes.count, using: &random)] = UInt8.random(
@@ -120,13 +120,13 @@ private struct Seeded: RandomNumberGenerator {
       }
       if result != nil { parsed += 1 }
     }
-    #expect(parsed > 100)
+    #expect(parsed > 50)
   }
 
   @Test func garbageIsReadWithoutTraps() {
     var random = Seeded(state: 11)
     let alphabet = Array("#!/bin env -S'\"\\$ {}[]=:,\n\r\t\0toolsvlapyh.123é".utf8)
-    for _ in 0..<20_000 {
+    for _ in 0..<3_000 {
       let count = Int.random(in: 0...80, using: &random)
       var bytes = (0..<count).map { _ in alphabet.randomElement(using: &random) ?? 0 }
       if Bool.random(using: &random) { bytes = Array("#!/usr/bin/env -S ".utf8) + bytes }

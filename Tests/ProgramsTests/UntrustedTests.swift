@@ -174,7 +174,12 @@ import Testing
       $0.directory("/home/me/.volta/tools/image/node")
       $0.file(
         "/home/me/work/mise.toml",
-        "[tools]\n\"../../../../project\" = \"bin\"\n\"..\" = \"..\"\nx = \"../../../../../project\"\n"
+        """
+        [tools]
+        "../../../../project" = "bin"
+        ".." = ".."
+        x = "../../../../../project"
+        """
       )
       $0.file("/home/me/work/package.json", #"{"volta": {"node": "../../../../project"}}"#)
     }
