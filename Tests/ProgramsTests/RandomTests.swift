@@ -16,11 +16,11 @@ private struct Seeded: RandomNumberGenerator {
 
 @Suite struct ProgramsRandomTests {
   /// Whatever an agent writes into its workspace: no trap, and no secret becomes visible.
-  @Test(arguments: 0..<8) func noWorkspaceShowsASecret(_ seed: UInt64) throws {
+  @Test(arguments: 0..<4) func noWorkspaceShowsASecret(_ seed: UInt64) throws {
     var random = Seeded(state: seed)
     var resolved = 0
     var outside = 0
-    for _ in 0..<150 {
+    for _ in 0..<40 {
       var files = base()
       fill(&files, &random)
       for command in ["./a", "b", "python", "node", "x/bin/python"] {
@@ -35,7 +35,7 @@ private struct Seeded: RandomNumberGenerator {
       }
     }
     // The generator must reach the interesting paths, or the test proves nothing.
-    #expect(resolved > 100 && outside > 20, "\(resolved) resolved, \(outside) mounts")
+    #expect(resolved > 30 && outside > 5, "\(resolved) resolved, \(outside) mounts")
   }
 
   private let names = [

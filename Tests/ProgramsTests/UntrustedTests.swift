@@ -42,6 +42,24 @@ import Testing
       try resolve(files, ".venv/bin/python").mounted == ["/home/me/project/bin/python3"])
   }
 
+  @Test func aScriptIsNoBase() throws {
+    let files = machine {
+      $0.script("/home/me/project/bin/python3", "#!/bin/sh\n# SECRET\n")
+      $0.file("/home/me/work/.venv/pyvenv.cfg", "home = /home/me/project/bin\n")
+      $0.link("/home/me/work/.venv/bin/python", "/usr/bin/python3.11")
+    }
+    #expect(try resolve(files, ".venv/bin/python").mounted == [])
+  }
+
+  @Test func anotherRuntimesLibraryExcusesNoPrefix() throws {
+    let files = machine {
+      $0.directory("/home/me/project/lib/perl5")
+      $0.directory("/home/me/project/conda-meta")
+      $0.link("/home/me/work/tool", "/home/me/project/bin/tool")
+    }
+    #expect(try resolve(files, "./tool").mounted == ["/home/me/project/bin/tool"])
+  }
+
   @Test func aBroadBaseIsNotMounted() throws {
     let files = machine {
       $0.elf("/home/me/bin/python3.12")
@@ -154,9 +172,10 @@ import Testing
   @Test func aShimInTheWorkspaceNamesNoStore() throws {
     let files = machine {
       $0.script("/home/me/work/shims/tool", pyenvShim("/home/me/project"))
-      $0.directory("/home/me/work/versions")
+      $0.file("/home/me/work/version", "3.12.1")
       $0.link("/home/me/work/versions/3.12.1", "/home/me/project")
     }
+    // The user's own pyenv decides, and it has no such command.
     #expect(
       reason { () throws(ProgramError) in
         try resolve(files, "shims/tool", ["x"], path: "/usr/bin")
