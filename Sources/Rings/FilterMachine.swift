@@ -24,22 +24,24 @@ public struct FilterMachine: Sendable {
 
   /// - Throws: `RingProfileError.filter` when the kernel would refuse the program.
   public init(_ program: SeccompProgram) throws(RingProfileError) {
-    let bytes = program.instructions
-    let size = BPFInstruction.sizeBytes
-    guard bytes.count % size == 0, program.count >= 1,
+    if let fault = Self.fault(program) { throw .filter(message: fault) }
+    self.program = (0..<program.count).map { program[$0] }
+  }
+
+  /// Why the kernel would refuse a program, or nil.
+  static func fault(_ program: SeccompProgram) -> String? {
+    let bytes = program.instructions.count
+    guard bytes % BPFInstruction.sizeBytes == 0, program.count >= 1,
       program.count <= BPFInstruction.programMaxInstructions
     else {
-      throw .filter(message: "\(bytes.count) bytes are no program; 1 … 4096 instructions of 8 are")
+      return "\(bytes) bytes are no program; 1 to 4096 instructions of 8 bytes are"
     }
-    let instructions = stride(from: 0, to: bytes.count, by: size).map {
-      BPFInstruction(bytes[$0..<$0 + size])
-    }
-    for (index, instruction) in instructions.enumerated() {
-      if let fault = Self.fault(instruction, following: instructions.count - index - 1) {
-        throw .filter(message: "instruction \(index): \(fault)")
+    for index in 0..<program.count {
+      if let fault = fault(program[index], following: program.count - index - 1) {
+        return "instruction \(index) \(fault)"
       }
     }
-    self.program = instructions
+    return nil
   }
 
   /// What the kernel does with the call.
@@ -106,13 +108,13 @@ public struct FilterMachine: Sendable {
     case 0x04, 0x0c, 0x14, 0x1c, 0x24, 0x2c, 0x3c, 0x44, 0x4c, 0x54, 0x5c, 0x6c, 0x7c, 0x84, 0xa4,
       0xac:
       return reach(0, following)
-    case let code: return "opcode \(code) is not allowed in seccomp"
+    case let code: return "has opcode \(code), which seccomp does not allow"
     }
   }
 
   /// A jump over `distance` instructions must end inside the program.
   private static func reach(_ distance: UInt32, _ following: Int) -> String? {
-    Int(distance) < following ? nil : "runs past the end"
+    Int(distance) < following ? nil : "runs past the end of the program"
   }
 
   private static func load(_ call: Call, _ offset: UInt32) -> UInt32 {

@@ -28,6 +28,9 @@ public enum SeccompFilter {
     return (try link(skeleton, notify: true), try link(skeleton, notify: false))
   }
 
+  /// ENOSYS: what programs take for an older kernel.
+  static let noSuchCall = UInt16(ENOSYS)
+
   /// The tree with placeholders, and what each placeholder stands for.
   private struct Skeleton {
     var tree: [BPFInstruction]
@@ -96,7 +99,7 @@ public enum SeccompFilter {
       switch block {
       case .knownCalls:
         program +=
-          ArgumentBlock(allowing: SyscallTable.knownRanges, otherwise: .errno(UInt16(ENOSYS))).code
+          ArgumentBlock(allowing: SyscallTable.knownRanges, otherwise: .errno(noSuchCall)).code
       case .violation:
         let action = result(.violation, notify: notify).returnValue
         program.append(BPFInstruction(BPFInstruction.returnConstant, action))
@@ -122,7 +125,7 @@ public enum SeccompFilter {
     return SeccompProgram(program)
   }
 
-  private static func result(_ action: SyscallPolicy.Action, notify: Bool) -> SeccompAction {
+  static func result(_ action: SyscallPolicy.Action, notify: Bool) -> SeccompAction {
     switch action {
     case .allow: .allow
     case .violation: notify ? .notify : .errno(UInt16(EPERM))
@@ -191,7 +194,7 @@ public enum SeccompFilter {
       throw .filter(message: "libseccomp wrote \(bytes.count) bytes, which is no program")
     }
     return stride(from: 0, to: bytes.count, by: BPFInstruction.sizeBytes).map {
-      BPFInstruction(bytes[$0..<$0 + BPFInstruction.sizeBytes])
+      BPFInstruction(bytes, at: $0)
     }
   }
 
