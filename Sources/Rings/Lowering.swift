@@ -13,16 +13,55 @@ public enum Lowering {
     return try lowering.plan()
   }
 
-  /// The namespaces that the run gets, as CLONE_NEW* bits: needed before the rest of the plan.
-  public static func namespaces(
-    of profile: RingProfile, starter: LaunchRequest.Starter, degraded: Set<Degradation>
+  /// What the stage needs before the rest of the plan is ready.
+  /// - Parameter owners: on disk, of the workspace and of whatever else the program may write.
+  public static func start(
+    _ profile: RingProfile, starter: LaunchRequest.Starter, owners: [LaunchPlan.Owner],
+    degraded: Set<Degradation>
+  ) -> StageStart {
+    let isWhole = !degraded.contains(.namespaces)
+    var distinct: [LaunchPlan.Owner] = []
+    if case .root = starter, profile.ring > 0, isWhole, profile.namespaces.contains(.mount) {
+      for owner in owners where !distinct.contains(owner) { distinct.append(owner) }
+    }
+    var dropsCapabilities = profile.capabilities == .none
+    // An ordinary user has none to begin with; those of its user namespace go in every ring.
+    if case .ordinary = starter { dropsCapabilities = true }
+    return StageStart(
+      namespaces: isWhole ? namespaces(of: profile, starter: starter) : 0,
+      identity: identity(profile, starter, isWhole: isWhole), owners: distinct,
+      outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore,
+      hostName: Array("ring\(profile.ring)".utf8),
+      loopbackUp: profile.network == .loopback && isWhole, dropCapabilities: dropsCapabilities,
+      lockSecurebits: profile.ring > 0)
+  }
+
+  /// A ring is ended before its user's other programs are.
+  private static let outOfMemoryScore: Int16 = 500
+
+  private static func namespaces(
+    of profile: RingProfile, starter: LaunchRequest.Starter
   ) -> UInt64 {
-    if degraded.contains(.namespaces) { return 0 }
     var bits: UInt64 = 0
     for namespace in profile.namespaces { bits |= cloneFlag(namespace) }
     // An ordinary user creates every other namespace through a user namespace.
     if case .ordinary = starter, bits != 0 { bits |= cloneFlag(.user) }
     return bits
+  }
+
+  private static func identity(
+    _ profile: RingProfile, _ starter: LaunchRequest.Starter, isWhole: Bool
+  ) -> LaunchPlan.Identity {
+    switch starter {
+    case .ordinary(let uid, let gid): return isWhole ? .own(uid: uid, gid: gid) : .unchanged
+    case .root(let uid, let gid):
+      if profile.ring == 0 { return .unchanged }
+      if profile.namespaces.contains(.user), isWhole {
+        return .mapped(
+          uid: LaunchPlan.insideID, gid: LaunchPlan.insideID, hostUID: uid, hostGID: gid)
+      }
+      return .host(uid: uid, gid: gid)
+    }
   }
 
   static func cloneFlag(_ namespace: RingProfile.Namespace) -> UInt64 {
@@ -94,42 +133,24 @@ struct LoweringState {
       mounts = try hostMounts()
     }
     if !isPrivate { try hostRules() }
-    let environment = LoweredEnvironment(request).entries
     return LaunchPlan(
-      ring: profile.ring,
-      namespaces: Lowering.namespaces(
-        of: profile, starter: request.starter, degraded: request.degraded),
-      identity: identity, hostName: Array("ring\(profile.ring)".utf8), privateRoot: isPrivate,
-      mounts: mounts,
-      loopbackUp: profile.network == .loopback && !request.degraded.contains(.namespaces),
-      limits: limits,
-      dropCapabilities: dropsCapabilities, lockSecurebits: profile.ring > 0,
+      ring: profile.ring, start: start, privateRoot: isPrivate, mounts: mounts, limits: limits,
       landlock: landlock(), seccomp: seccomp, terminal: request.terminal,
       executable: Array(request.program.executable.utf8), arguments: request.program.arguments,
-      environment: environment, workingDirectory: Array(request.workingDirectory.utf8))
+      environment: LoweredEnvironment(request).entries,
+      workingDirectory: Array(request.workingDirectory.utf8))
   }
 
   // MARK: identity and limits
 
-  /// An ordinary user has none to begin with; those that come with its user namespace go in every ring.
-  private var dropsCapabilities: Bool {
-    if case .ordinary = request.starter { return true }
-    return profile.capabilities == .none
+  private var start: StageStart {
+    Lowering.start(
+      profile, starter: request.starter,
+      owners: ([request.workspace.share] + request.writes).compactMap(\.owner),
+      degraded: request.degraded)
   }
 
-  private var identity: LaunchPlan.Identity {
-    switch request.starter {
-    case .ordinary(let uid, let gid):
-      return request.degraded.contains(.namespaces) ? .unchanged : .own(uid: uid, gid: gid)
-    case .root(let uid, let gid):
-      if profile.ring == 0 { return .unchanged }
-      if profile.namespaces.contains(.user), !request.degraded.contains(.namespaces) {
-        return .mapped(
-          uid: LaunchPlan.insideID, gid: LaunchPlan.insideID, hostUID: uid, hostGID: gid)
-      }
-      return .host(uid: uid, gid: gid)
-    }
-  }
+  private var identity: LaunchPlan.Identity { start.identity }
 
   /// The ids that own the private file systems, in ids of the namespace that mounts them.
   private var mountOwner: LaunchPlan.Owner? {
@@ -142,7 +163,7 @@ struct LoweringState {
   }
 
   /// Of a workspace whose owner is to be seen as the program itself.
-  private func diskOwner(_ owner: LaunchPlan.Owner) -> LaunchPlan.Owner? {
+  private func diskOwner(_ owner: LaunchPlan.Owner?) -> LaunchPlan.Owner? {
     switch identity {
     case .mapped, .host: owner
     case .own, .unchanged: nil

@@ -90,7 +90,13 @@ final class RunLoop {
       try poller.remove(number)
       try kill(number == deadline.raw ? .sessionTimeout : .manual)
     } else if number == listener.raw {
-      try readViolation(number)
+      if event.isOver {
+        // The last process that used the filter is gone.
+        try poller.remove(number)
+        listener = nil
+      } else {
+        try readViolation(number)
+      }
     } else {
       try relay(event)
     }
@@ -149,8 +155,6 @@ final class RunLoop {
     _ = try Processes.wait(stage.pid, blocking: true)
     if let ringInit { _ = try Processes.wait(ringInit, blocking: true) }
     if terminal != nil { terminal!.drain() }
-    // The kernel may have reported calls that nobody has looked at yet.
-    if let number = listener.raw { while try violations.take(number) != nil {} }
   }
 
   private func tell(_ command: StageCommand) throws(SyscallError) {
@@ -202,15 +206,9 @@ final class RunLoop {
   // MARK: violations
 
   private func readViolation(_ number: Int32) throws(SyscallError) {
-    do throws(SyscallError) {
-      guard let violation = try violations.take(number) else { return }
-      events.emit("violation", ["violation": violation.json])
-      if options.onViolation == .kill { try kill(.policyViolation) }
-    } catch {
-      // The last process that used the filter is gone.
-      try poller.remove(number)
-      listener = nil
-    }
+    guard let violation = try violations.take(number) else { return }
+    events.emit("violation", ["violation": violation.json])
+    if options.onViolation == .kill { try kill(.policyViolation) }
   }
 
   // MARK: terminal and job control
