@@ -161,7 +161,7 @@ public enum Processes {
   public static func setName(_ name: String) throws(SyscallError) {
     // SAFETY: the kernel copies at most 16 bytes of the NUL-terminated string during the call.
     _ = try check(
-      ByteString(name).withCString { unsafe agt_prctl(PR_SET_NAME, UInt(bitPattern: $0), 0, 0, 0) },
+      ByteString(name).withCString { agt_prctl(PR_SET_NAME, UInt(bitPattern: $0), 0, 0, 0) },
       "prctl",
       "PR_SET_NAME")
   }
