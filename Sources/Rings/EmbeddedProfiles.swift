@@ -341,8 +341,6 @@ filesystem:
     - {path: /opt, optional: true, why: "toolchains and vendors' programs"}
     - {path: /etc/profile.d, optional: true, why: "what a login shell reads on start"}
     - {path: /etc/skel, optional: true, why: "the first files of a home directory"}
-    - {path: /etc/ssh/ssh_config, optional: true, why: "settings of the ssh client; host keys stay out"}
-    - {path: /etc/ssh/ssh_config.d, optional: true, why: "settings of the ssh client"}
     - {path: /etc/wgetrc, optional: true, why: "settings of wget"}
     - {path: /etc/nanorc, optional: true, why: "settings of the editor"}
     - {path: /etc/vim, optional: true, why: "settings of the editor"}
@@ -503,7 +501,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "435da9e66da693e60616a467665877ce6a96189dc8fb197d2fd3045fafe61f90")
+    sha256: "747864eca4ccd0c702aec6fc61b657308060a9f090126e6f1eabc7f65ac03073")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
