@@ -376,6 +376,17 @@ syscalls:
     - name: ownership
       why: install and tar set owners; without capabilities only the caller's own
       allow: [chown, fchown, lchown, fchownat]
+    - name: credentials
+      why: >-
+        posix_spawn, which make uses, sets the effective ids to the real ones; other changes stay
+        refused, and without capabilities the kernel knows no other id to change to
+      allow:
+        - call: setresuid
+          when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
+        - call: setresgid
+          when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
+      deny: [setuid, setgid, setreuid, setregid, setresuid, setresgid, setfsuid, setfsgid,
+        setgroups, capset]
     - name: memory files
       why: >-
         older programs do not ask for a seal against execution, and programs that were built in the
@@ -501,7 +512,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "747864eca4ccd0c702aec6fc61b657308060a9f090126e6f1eabc7f65ac03073")
+    sha256: "2c2ae50688b7a6cb242074ba0c6a7f24b29c668bc3658c174599b5c411cd0a55")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
