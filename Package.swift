@@ -46,7 +46,7 @@ let package = Package(
     module("JSON"),
     module("YAML", ["CYAML"]),
     module("LaunchPlan"),
-    module("Programs"),
+    module("Programs", ["JSON"]),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(

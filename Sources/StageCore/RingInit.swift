@@ -41,7 +41,9 @@ enum RingInit {
     var prepared = Prepared()
     guard let hostIDs = plan.identity.hostIDs else { return prepared }
     prepared.userNamespace = try Stage.step("uid and gid maps") { () throws(SyscallError) in
-      guard case .mapped(let uid, let gid, let hostUID, let hostGID) = plan.identity else { return nil }
+      guard case .mapped(let uid, let gid, let hostUID, let hostGID) = plan.identity else {
+        return nil
+      }
       return try Namespaces.createUser(
         uid: uid, gid: gid, outsideUID: hostUID, outsideGID: hostGID
       ).release()
@@ -69,10 +71,6 @@ enum RingInit {
       // Without a pid namespace of our own, orphans of the program must come to us to be ended.
       if !namespaces.contains(.pid) { try Processes.becomeSubreaper() }
     }
-    try Stage.step("out-of-memory score") { () throws(SyscallError) in
-      guard plan.outOfMemoryScore != 0 else { return }
-      try Files.overwrite(ByteString("/proc/thread-self/oom_score_adj"), "\(plan.outOfMemoryScore)")
-    }
     try Stage.step("cgroup") { () throws(SyscallError) in
       if namespaces.contains(.cgroup) { try Namespaces.unshare(.cgroup) }
     }
@@ -88,7 +86,9 @@ enum RingInit {
       try Files.changeDirectory(plan.workingDirectory)
     }
     try Stage.step("limits") { () throws(SyscallError) in
-      for limit in plan.limits { try Limits.lower(Resource(number: limit.resource), to: limit.value) }
+      for limit in plan.limits {
+        try Limits.lower(Resource(number: limit.resource), to: limit.value)
+      }
     }
     try Stage.step("session keyring") { () throws(SyscallError) in
       try Processes.joinNewSessionKeyring()

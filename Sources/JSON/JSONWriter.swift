@@ -1,0 +1,177 @@
+/// Writes JSON as UTF-8 without a line feed at the end.
+public enum JSONWriter {
+  /// The canonical form of RFC 8785 (JCS), over which digests and signatures are computed.
+  ///
+  /// - Throws: `JSONError.integerNotCanonical`, `JSONError.numberNotFinite`.
+  public static func canonical(_ value: JSONValue) throws(JSONError) -> [UInt8] {
+    var output: [UInt8] = []
+    try appendCanonical(value, to: &output)
+    return output
+  }
+
+  /// One line, members in their order; for line protocols. A number that is not finite becomes
+  /// null, as ECMAScript writes it.
+  public static func compact(_ value: JSONValue) -> [UInt8] {
+    var output: [UInt8] = []
+    appendCompact(value, to: &output)
+    return output
+  }
+
+  /// Indented by 2 spaces, members in their order; for people. A number that is not finite becomes
+  /// null, as ECMAScript writes it.
+  public static func pretty(_ value: JSONValue) -> [UInt8] {
+    var output: [UInt8] = []
+    appendPretty(value, level: 0, to: &output)
+    return output
+  }
+
+  /// Largest integer that every reader with doubles takes for itself (RFC 7493, section 2.2).
+  public static let integerMaxCanonical: Int64 = (1 << 53) - 1
+
+  private static func appendCanonical(
+    _ value: JSONValue, to output: inout [UInt8]
+  ) throws(JSONError) {
+    switch value {
+    case .integer(let integer) where integer.magnitude > integerMaxCanonical.magnitude:
+      throw .integerNotCanonical(integer)
+    case .number(let number) where !number.isFinite:
+      throw .numberNotFinite
+    case .string(let text):
+      appendString(text, escapesAllControls: false, to: &output)
+    case .array(let elements):
+      output.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        try appendCanonical(element, to: &output)
+      }
+      output.append(UInt8(ascii: "]"))
+    case .object(let object):
+      output.append(UInt8(ascii: "{"))
+      for (index, member) in sorted(object.members).enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        appendString(member.name, escapesAllControls: false, to: &output)
+        output.append(UInt8(ascii: ":"))
+        try appendCanonical(member.value, to: &output)
+      }
+      output.append(UInt8(ascii: "}"))
+    case .null, .bool, .integer, .number:
+      appendScalar(value, to: &output)
+    }
+  }
+
+  /// RFC 8785, section 3.2.3: by UTF-16 code units.
+  private static func sorted(_ members: [JSONObject.Member]) -> [JSONObject.Member] {
+    members.sorted { $0.name.utf16.lexicographicallyPrecedes($1.name.utf16) }
+  }
+
+  private static func appendCompact(_ value: JSONValue, to output: inout [UInt8]) {
+    switch value {
+    case .string(let text):
+      appendString(text, escapesAllControls: true, to: &output)
+    case .array(let elements):
+      output.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        appendCompact(element, to: &output)
+      }
+      output.append(UInt8(ascii: "]"))
+    case .object(let object):
+      output.append(UInt8(ascii: "{"))
+      for (index, member) in object.members.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        appendString(member.name, escapesAllControls: true, to: &output)
+        output.append(UInt8(ascii: ":"))
+        appendCompact(member.value, to: &output)
+      }
+      output.append(UInt8(ascii: "}"))
+    case .null, .bool, .integer, .number:
+      appendScalar(value, to: &output)
+    }
+  }
+
+  private static func appendPretty(_ value: JSONValue, level: Int, to output: inout [UInt8]) {
+    switch value {
+    case .array(let elements) where !elements.isEmpty:
+      output.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        appendLineFeed(level: level + 1, to: &output)
+        appendPretty(element, level: level + 1, to: &output)
+      }
+      appendLineFeed(level: level, to: &output)
+      output.append(UInt8(ascii: "]"))
+    case .object(let object) where !object.members.isEmpty:
+      output.append(UInt8(ascii: "{"))
+      for (index, member) in object.members.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        appendLineFeed(level: level + 1, to: &output)
+        appendString(member.name, escapesAllControls: true, to: &output)
+        output.append(contentsOf: ": ".utf8)
+        appendPretty(member.value, level: level + 1, to: &output)
+      }
+      appendLineFeed(level: level, to: &output)
+      output.append(UInt8(ascii: "}"))
+    default:
+      appendCompact(value, to: &output)
+    }
+  }
+
+  private static func appendLineFeed(level: Int, to output: inout [UInt8]) {
+    output.append(0x0A)
+    for _ in 0..<(2 * level) { output.append(0x20) }
+  }
+
+  private static func appendScalar(_ value: JSONValue, to output: inout [UInt8]) {
+    switch value {
+    case .bool(let isTrue): output.append(contentsOf: (isTrue ? "true" : "false").utf8)
+    case .integer(let integer): output.append(contentsOf: String(integer).utf8)
+    case .number(let number) where number.isFinite:
+      output.append(contentsOf: ECMAScriptNumber.format(number).utf8)
+    default: output.append(contentsOf: "null".utf8)
+    }
+  }
+
+  /// RFC 8785, section 3.2.2.2.
+  ///
+  /// - Parameter escapesAllControls: Escapes U+007F to U+009F too, which a terminal may obey; the
+  ///   canonical form leaves them as they are.
+  private static func appendString(
+    _ text: String, escapesAllControls: Bool, to output: inout [UInt8]
+  ) {
+    output.append(UInt8(ascii: "\""))
+    var isAfterC2 = false
+    for byte in text.utf8 {
+      if isAfterC2 {
+        isAfterC2 = false
+        if byte < 0xA0 {
+          appendEscape(byte, to: &output)
+          continue
+        }
+        output.append(0xC2)
+      }
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        output.append(UInt8(ascii: "\\"))
+        output.append(byte)
+      case 0x08: output.append(contentsOf: "\\b".utf8)
+      case 0x09: output.append(contentsOf: "\\t".utf8)
+      case 0x0A: output.append(contentsOf: "\\n".utf8)
+      case 0x0C: output.append(contentsOf: "\\f".utf8)
+      case 0x0D: output.append(contentsOf: "\\r".utf8)
+      case 0..<0x20: appendEscape(byte, to: &output)
+      case 0x7F where escapesAllControls: appendEscape(byte, to: &output)
+      case 0xC2 where escapesAllControls: isAfterC2 = true
+      default: output.append(byte)
+      }
+    }
+    output.append(UInt8(ascii: "\""))
+  }
+
+  /// `\u00xx`.
+  private static func appendEscape(_ byte: UInt8, to output: inout [UInt8]) {
+    output.append(contentsOf: "\\u00".utf8)
+    for digit in [byte >> 4, byte & 0x0F] {
+      output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+    }
+  }
+}
