@@ -95,11 +95,6 @@ filesystem:
   write:
     - {path: /tmp, why: "scratch space of the host"}
     - {path: /var/tmp, optional: true, why: "scratch space of the host"}
-    - {path: /dev/shm, optional: true, why: "shared memory of the run's processes"}
-    - {path: /dev/null, why: "programs throw output away"}
-    - {path: /dev/tty, optional: true, why: "programs ask on the terminal"}
-    - {path: /dev/pts, optional: true, why: "terminals"}
-    - {path: /dev/ptmx, optional: true, why: "terminals of its own"}
   hide:
     - {path: /sys, optional: true, why: "switches of the kernel and its devices"}
     - {path: /boot/efi, optional: true, why: "what the machine starts"}
@@ -318,7 +313,7 @@ limits:
 requests: {perSecond: 50, burst: 100, concurrentTools: 16}
 
 """#,
-    sha256: "fa5c51e1bbdb94154b12ca1643f7fb889c9eb726c4a29287251e1a8b4bd3267b")
+    sha256: "38ae82c33de20daccab54583073b938bdb983fd3ebabc193fd5573eb4692c50d")
 
   public static let ring2 = Text(
     file: "ring2.yaml (built in)",
