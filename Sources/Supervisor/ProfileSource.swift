@@ -24,7 +24,7 @@ public enum ProfileSource {
     return try ProfileCache.compiled(
       key: Array(EmbeddedProfiles.all.map(\.sha256).joined().utf8) + [ring]
     ) { () throws(RunError) in
-      try compile(.shipped(ring))
+      (try compile(.shipped(ring)), mayStore: true)
     }
   }
 
@@ -51,14 +51,12 @@ public enum ProfileSource {
     var readsOtherFiles = false
     let shipped = Array(EmbeddedProfiles.all.map(\.sha256).joined().utf8)
     let name = Array(file.utf8)
-    return try ProfileCache.compiled(key: shipped + name + [0] + bytes, store: { !readsOtherFiles })
-    {
-      () throws(RunError) in
+    return try ProfileCache.compiled(key: shipped + name + [0] + bytes) { () throws(RunError) in
       let profile = try parse(bytes, file: file) { path throws(RunError) in
         readsOtherFiles = true
         return try read(path)
       }
-      return try compile(profile)
+      return (try compile(profile), mayStore: !readsOtherFiles)
     }
   }
 
@@ -96,14 +94,14 @@ public enum ProfileSource {
 /// and no ring below 0 sees it: rings 2 and 3 have no such path, ring 1 hides it.
 enum ProfileCache {
   static func compiled(
-    key: [UInt8], store: () -> Bool = { true }, make: () throws(RunError) -> CompiledProfile
+    key: [UInt8], make: () throws(RunError) -> (CompiledProfile, mayStore: Bool)
   ) throws(RunError) -> CompiledProfile {
-    guard let directory = directory(), let name = name(key) else { return try make() }
+    guard let directory = directory(), let name = name(key) else { return try make().0 }
     if let bytes = read(name, in: directory), let found = try? CompiledProfile.decode(bytes) {
       return found
     }
-    let made = try make()
-    if store() { write(made.encode(), name, in: directory) }
+    let (made, mayStore) = try make()
+    if mayStore { write(made.encode(), name, in: directory) }
     return made
   }
 
