@@ -68,7 +68,7 @@ let package = Package(
     tests("YAMLTests", ["YAML"]),
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
-    tests("RingsTests", ["Rings"]),
+    tests("RingsTests", ["Rings", "JSON"]),
     tests("SupervisorTests", ["Supervisor"]),
     tests("EscapeTests", ["JSON"]),
     tests("CommandTests", ["JSON"]),
