@@ -47,8 +47,8 @@ let package = Package(
     module("JSON"),
     module("YAML", ["CYAML"]),
     module("LaunchPlan"),
-    module("Programs"),
-    module("Rings", ["CSeccomp", "YAML", "JSON", "LaunchPlan"]),
+    module("Programs", ["JSON"]),
+    module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(
       "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),

@@ -65,7 +65,12 @@ extension JSONObject: Equatable {
 extension JSONValue {
   /// A whole number that fits into 64 bits becomes `.integer`; minus zero is zero.
   public init(_ value: Double) {
-    self = Int64(exactly: value).map(JSONValue.integer) ?? .number(value)
+    // Int64(exactly:) would need trunc of libm, which a leaf module does not link.
+    if value >= -0x1p63 && value < 0x1p63, Double(Int64(value)) == value {
+      self = .integer(Int64(value))
+    } else {
+      self = .number(value)
+    }
   }
 
   /// A number beyond the range of Int64 becomes the nearest double.

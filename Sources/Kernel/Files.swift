@@ -221,11 +221,4 @@ public enum Files {
     guard let result else { throw SyscallError(call: "realpath", object: path.text, errno: Glibc.errno) }
     return result
   }
-
-  /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).
-  public static func tryLock(_ number: Int32) throws(SyscallError) -> Bool {
-    if agt_flock(number, LOCK_EX | LOCK_NB) == 0 { return true }
-    if Glibc.errno == EWOULDBLOCK { return false }
-    throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
-  }
 }

@@ -183,8 +183,10 @@ public enum Processes {
     }
   }
 
-  static func prctl(_ option: Int32, _ value: UInt, _ name: String) throws(SyscallError) {
-    _ = try check(agt_prctl(option, value, 0, 0, 0), "prctl", name)
+  static func prctl(
+    _ option: Int32, _ value: UInt, _ name: @autoclosure () -> String
+  ) throws(SyscallError) {
+    _ = try check(agt_prctl(option, value, 0, 0, 0), "prctl", name())
   }
 
   /// setsid(2); a process that leads its group already is left as it is.

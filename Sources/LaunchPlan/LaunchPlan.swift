@@ -44,10 +44,13 @@ public struct LaunchPlan: Equatable, Sendable {
     /// A file of the new root's own tmpfs.
     case file(path: [UInt8], mode: UInt32, contents: [UInt8])
     case symbolicLink(path: [UInt8], target: [UInt8])
-    case tmpfs(path: [UInt8], sizeBytes: UInt64, inodes: UInt64, mode: UInt32, options: MountOptions)
+    /// `owner` in ids of the host; root when nil.
+    case tmpfs(
+      path: [UInt8], sizeBytes: UInt64, inodes: UInt64, mode: UInt32, options: MountOptions,
+      owner: Owner?)
     case proc(path: [UInt8], processesOnly: Bool)
     /// A new devpts instance, so that the ring's terminals are its own.
-    case devpts(path: [UInt8])
+    case devpts(path: [UInt8], owner: Owner?)
     /// A part of the host's tree. `owner` is the on-disk owner that is shown as the program's own id.
     case bind(
       source: [UInt8], target: [UInt8], options: MountOptions, judged: Judged?, owner: Owner?)
@@ -131,8 +134,6 @@ public struct LaunchPlan: Equatable, Sendable {
   public var mounts: [MountStep]
   public var loopbackUp: Bool
   public var limits: [ResourceLimit]
-  /// oom_score_adj of proc(5); the program dies before its neighbours. −1000 … 1000.
-  public var outOfMemoryScore: Int16
   public var dropCapabilities: Bool
   public var lockSecurebits: Bool
   public var landlock: LandlockPlan?
@@ -146,8 +147,7 @@ public struct LaunchPlan: Equatable, Sendable {
 
   public init(
     ring: UInt8, namespaces: UInt64, identity: Identity, hostName: [UInt8], privateRoot: Bool,
-    mounts: [MountStep], loopbackUp: Bool, limits: [ResourceLimit], outOfMemoryScore: Int16,
-    dropCapabilities: Bool, lockSecurebits: Bool, landlock: LandlockPlan?, seccomp: SeccompPlan?,
+    mounts: [MountStep], loopbackUp: Bool, limits: [ResourceLimit], dropCapabilities: Bool, lockSecurebits: Bool, landlock: LandlockPlan?, seccomp: SeccompPlan?,
     terminal: UInt8, executable: [UInt8], arguments: [[UInt8]],
     environment: [[UInt8]], workingDirectory: [UInt8]
   ) {
@@ -159,7 +159,6 @@ public struct LaunchPlan: Equatable, Sendable {
     self.mounts = mounts
     self.loopbackUp = loopbackUp
     self.limits = limits
-    self.outOfMemoryScore = outOfMemoryScore
     self.dropCapabilities = dropCapabilities
     self.lockSecurebits = lockSecurebits
     self.landlock = landlock

@@ -21,7 +21,6 @@ extension LaunchPlan {
       $0.integer($1.resource)
       $0.integer($1.value)
     }
-    out.integer(outOfMemoryScore)
     out.boolean(dropCapabilities)
     out.boolean(lockSecurebits)
     out.optional(landlock) { $0.landlock($1) }
@@ -55,7 +54,6 @@ extension LaunchPlan {
     limits = try from.list(limit: 32) { r throws(DecodingError) in
       ResourceLimit(resource: try r.integer(), value: try r.integer())
     }
-    outOfMemoryScore = try from.integer()
     dropCapabilities = try from.boolean()
     lockSecurebits = try from.boolean()
     landlock = try from.optional { r throws(DecodingError) in try r.landlock() }
@@ -111,20 +109,22 @@ extension WireWriter {
       integer(UInt8(2))
       string(path)
       string(target)
-    case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options):
+    case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options, let owner):
       integer(UInt8(3))
       string(path)
       integer(sizeBytes)
       integer(inodes)
       integer(mode)
       integer(options.rawValue)
+      optional(owner) { $0.owner($1) }
     case .proc(let path, let processesOnly):
       integer(UInt8(4))
       string(path)
       boolean(processesOnly)
-    case .devpts(let path):
+    case .devpts(let path, let owner):
       integer(UInt8(5))
       string(path)
+      optional(owner) { $0.owner($1) }
     case .bind(let source, let target, let options, let judged, let owner):
       integer(UInt8(6))
       string(source)
@@ -134,10 +134,7 @@ extension WireWriter {
         $0.integer($1.device)
         $0.integer($1.inode)
       }
-      optional(owner) {
-        $0.integer($1.uid)
-        $0.integer($1.gid)
-      }
+      optional(owner) { $0.owner($1) }
     case .mask(let path):
       integer(UInt8(7))
       string(path)
@@ -145,6 +142,11 @@ extension WireWriter {
       integer(UInt8(8))
       string(path)
     }
+  }
+
+  private mutating func owner(_ value: LaunchPlan.Owner) {
+    integer(value.uid)
+    integer(value.gid)
   }
 
   fileprivate mutating func landlock(_ plan: LaunchPlan.LandlockPlan) {
@@ -181,21 +183,25 @@ extension WireReader {
     case 3:
       return .tmpfs(
         path: try path(), sizeBytes: try integer(), inodes: try integer(), mode: try integer(),
-        options: try options())
+        options: try options(), owner: try owner())
     case 4: return .proc(path: try path(), processesOnly: try boolean())
-    case 5: return .devpts(path: try path())
+    case 5: return .devpts(path: try path(), owner: try owner())
     case 6:
       return .bind(
         source: try path(), target: try path(), options: try options(),
         judged: try optional { r throws(DecodingError) in
           LaunchPlan.Judged(device: try r.integer(), inode: try r.integer())
         },
-        owner: try optional { r throws(DecodingError) in
-          LaunchPlan.Owner(uid: try r.integer(), gid: try r.integer())
-        })
+        owner: try owner())
     case 7: return .mask(path: try path())
     case 8: return .protect(path: try path())
     case let tag: throw failure("mount step \(tag)")
+    }
+  }
+
+  private mutating func owner() throws(DecodingError) -> LaunchPlan.Owner? {
+    try optional { r throws(DecodingError) in
+      LaunchPlan.Owner(uid: try r.integer(), gid: try r.integer())
     }
   }
 

@@ -69,10 +69,6 @@ enum RingInit {
       // Without a pid namespace of our own, orphans of the program must come to us to be ended.
       if !namespaces.contains(.pid) { try Processes.becomeSubreaper() }
     }
-    try Stage.step("out-of-memory score") { () throws(SyscallError) in
-      guard plan.outOfMemoryScore != 0 else { return }
-      try Files.overwrite(ByteString("/proc/thread-self/oom_score_adj"), "\(plan.outOfMemoryScore)")
-    }
     try Stage.step("cgroup") { () throws(SyscallError) in
       if namespaces.contains(.cgroup) { try Namespaces.unshare(.cgroup) }
     }

@@ -90,21 +90,21 @@ enum RingMounts {
         try Files.create(relative(path), mode: mode, contents: contents, at: root)
       case .symbolicLink(let path, let target):
         try Files.makeSymbolicLink(relative(path), to: target, at: root)
-      case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options):
+      case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options, let owner):
         let mount = try Mounts.create(
           "tmpfs",
           options: [
             ("size", "\(sizeBytes)"), ("nr_inodes", "\(inodes)"), ("mode", String(mode, radix: 8)),
-          ], flags(options))
+          ] + ids(owner), flags(options))
         try attach(mount.raw, on: path, root: root)
       case .proc(let path, let processesOnly):
         let mount = try Mounts.create(
           "proc", options: processesOnly ? [("subset", "pid")] : [],
           [.noSetUserID, .noDevices, .noExecution])
         try attach(mount.raw, on: path, root: root)
-      case .devpts(let path):
+      case .devpts(let path, let owner):
         let mount = try Mounts.create(
-          "devpts", options: [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")],
+          "devpts", options: [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")] + ids(owner),
           [.noSetUserID, .noExecution])
         try attach(mount.raw, on: path, root: root)
       case .bind(_, let target, _, _, _):
@@ -117,6 +117,10 @@ enum RingMounts {
         try Mounts.restrict(place.raw, .readOnly, recursive: true, object: path.text)
       }
     }
+  }
+
+  private static func ids(_ owner: LaunchPlan.Owner?) -> [(key: String, value: String?)] {
+    owner.map { [("uid", "\($0.uid)"), ("gid", "\($0.gid)")] } ?? []
   }
 
   private static func relative(_ path: ByteString) -> ByteString {

@@ -16,8 +16,7 @@ public enum Stage {
   static let socket: Int32 = 3
 
   /// Never returns: the process ends with 0 when PID 1 has taken over, with 1 on failure.
-  /// - Parameter arguments: program name, namespace bits (hexadecimal), and for an ordinary user
-  ///   `uid:gid`, for root `root`.
+  /// - Parameter arguments: those of `StageArguments`.
   public static func run(_ arguments: [String]) -> Never {
     precondition(Processes.threadCount() ?? 1 == 1, "the stage has one thread")
     do throws(StageFailure) {
@@ -30,7 +29,7 @@ public enum Stage {
   }
 
   private static func enter(_ arguments: [String]) throws(StageFailure) {
-    guard arguments.count == 3, let bits = UInt64(arguments[1], radix: 16) else {
+    guard let arguments = StageArguments(words: arguments) else {
       throw StageFailure(step: "arguments", call: "", object: "agt-stage is started by agt-run", errno: EINVAL)
     }
     try step("descriptors") { () throws(SyscallError) in
@@ -38,12 +37,16 @@ public enum Stage {
       try Descriptors.setCloseOnExec(socket, true)
       try Processes.setParentDeathSignal(SIGKILL)
     }
-    let namespaces = NamespaceSet(rawValue: bits)
+    try step("out-of-memory score") { () throws(SyscallError) in
+      guard arguments.outOfMemoryScore != 0 else { return }
+      try Files.overwrite(ByteString("/proc/self/oom_score_adj"), "\(arguments.outOfMemoryScore)")
+    }
+    let namespaces = NamespaceSet(rawValue: arguments.namespaces)
     // The plan is still being made while these are created; the pid namespace begins with the next
     // child, the cgroup namespace where that child is put.
     try step("namespaces") { () throws(SyscallError) in
       let early = namespaces.subtracting([.pid, .cgroup, .user])
-      if let owner = user(arguments[2]), namespaces.contains(.user) {
+      if let owner = arguments.owner, namespaces.contains(.user) {
         try Namespaces.unshare(early.union(.user))
         try Namespaces.mapSelf(
           uid: owner.uid, gid: owner.gid, outsideUID: owner.uid, outsideGID: owner.gid)
@@ -54,16 +57,10 @@ public enum Stage {
       try Processes.setNotDumpable()
     }
     let plan = try receivePlan()
-    guard plan.value.namespaces == bits else {
+    guard plan.value.namespaces == arguments.namespaces else {
       throw StageFailure(step: "plan", call: "", object: "other namespaces than at the start", errno: EPROTO)
     }
     try RingInit.start(plan.value, cgroup: plan.cgroup)
-  }
-
-  private static func user(_ text: String) -> (uid: UInt32, gid: UInt32)? {
-    let parts = text.split(separator: ":")
-    guard parts.count == 2, let uid = UInt32(parts[0]), let gid = UInt32(parts[1]) else { return nil }
-    return (uid, gid)
   }
 
   private static func receivePlan() throws(StageFailure) -> (value: LaunchPlan, cgroup: Int32?) {

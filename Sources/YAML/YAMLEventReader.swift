@@ -58,8 +58,7 @@ struct YAMLEvent {
     guard unsafe yaml_parser_parse(parser, event) == 1 else { throw problem() }
     // SAFETY: libyaml initialised the event; it is deleted once, after its contents are copied.
     defer { unsafe yaml_event_delete(event) }
-    let line = unsafe Int(event.pointee.start_mark.line) + 1
-    let column = unsafe Int(event.pointee.start_mark.column) + 1
+    let (line, column) = unsafe place(event.pointee.start_mark)
     let kind = try kind(line: line, column: column)
     if let tab = text.tabIndentedLines[line], tab.contentColumn == column, kind.isNodeStart {
       throw tabError(line: line, column: tab.tabColumn)
@@ -147,18 +146,19 @@ struct YAMLEvent {
     let report = unsafe parser.pointee
     let problem = unsafe report.problem.map { unsafe String(cString: $0) } ?? "out of memory"
     let context = unsafe report.context.map { unsafe String(cString: $0) }
-    let line = unsafe Int(report.problem_mark.line) + 1
-    let column = unsafe Int(report.problem_mark.column) + 1
+    let (line, column) = unsafe place(report.problem_mark)
     if let tab = text.tabIndentedLines[line], column <= tab.contentColumn {
       return tabError(line: line, column: tab.tabColumn)
     }
-    let start = unsafe (
-      line: Int(report.context_mark.line) + 1, column: Int(report.context_mark.column) + 1
-    )
+    let start = unsafe place(report.context_mark)
     return YAMLProblem(
       problem: problem, context: context, line: line, column: column,
       contextLine: start.line, contextColumn: start.column
     ).error(file: file)
+  }
+
+  private func place(_ mark: yaml_mark_t) -> (line: Int, column: Int) {
+    text.place(line: Int(mark.line), column: Int(mark.column))
   }
 
   private func tabError(line: Int, column: Int) -> YAMLError {

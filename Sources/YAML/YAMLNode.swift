@@ -31,7 +31,7 @@ public struct YAMLNode: Equatable, Sendable {
 }
 
 /// A refusal to read a document, with its place and how to mend it.
-public struct YAMLError: Error, Equatable, Sendable {
+public struct YAMLError: Error, Equatable, Sendable, CustomStringConvertible {
   public let file: String
   public let line: Int
   public let column: Int

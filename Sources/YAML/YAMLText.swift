@@ -7,6 +7,11 @@ struct YAMLText {
   /// in block scalars and after content, so only an event decides whether one is wrong.
   let tabIndentedLines: [Int: TabIndent]
 
+  /// The place behind the last character. libyaml counts one line more when the text does not end
+  /// with a line feed.
+  let endLine: Int
+  let endColumn: Int
+
   struct TabIndent {
     let tabColumn: Int
     /// Column of the first character after the indentation.
@@ -30,6 +35,12 @@ struct YAMLText {
     }
     byteOrderMarkLength = start
     tabIndentedLines = try Self.scan(bytes, from: start, file: file)
+    (endLine, endColumn) = Self.place(of: bytes.count, in: bytes, from: start)
+  }
+
+  /// A place that libyaml gives, 0-based, as a 1-based place inside the text.
+  func place(line: Int, column: Int) -> (line: Int, column: Int) {
+    line + 1 > endLine ? (endLine, endColumn) : (line + 1, column + 1)
   }
 
   private static func skipByteOrderMark(_ bytes: [UInt8], file: String) throws(YAMLError) -> Int {
@@ -116,6 +127,13 @@ struct YAMLText {
   private static func error(
     _ bytes: [UInt8], at offset: Int, start: Int, file: String, _ message: String
   ) -> YAMLError {
+    let (line, column) = place(of: offset, in: bytes, from: start)
+    return YAMLError(file: file, line: line, column: column, message: message)
+  }
+
+  private static func place(
+    of offset: Int, in bytes: [UInt8], from start: Int
+  ) -> (line: Int, column: Int) {
     var line = 1
     var column = 1
     for byte in bytes[min(start, offset)..<offset] {
@@ -126,6 +144,6 @@ struct YAMLText {
         column += 1
       }
     }
-    return YAMLError(file: file, line: line, column: column, message: message)
+    return (line, column)
   }
 }

@@ -16,10 +16,10 @@ struct SplitMix64: RandomNumberGenerator {
 }
 
 @Suite struct JSONPropertyTests {
-  @Test(arguments: 0..<40 as Range<UInt64>)
+  @Test(arguments: 0..<20 as Range<UInt64>)
   func everyWriterIsReadBack(seed: UInt64) throws {
     var generator = SplitMix64(state: seed)
-    for _ in 0..<25 {
+    for _ in 0..<10 {
       let value = randomValue(depth: 4, &generator)
       #expect(try JSONParser.parse(JSONWriter.compact(value)) == value)
       #expect(try JSONParser.parse(JSONWriter.pretty(value)) == value)
@@ -43,10 +43,10 @@ struct SplitMix64: RandomNumberGenerator {
   }
 
   /// Broken texts are refused or read, and never trap; what is read has a readable compact form.
-  @Test(arguments: 0..<40 as Range<UInt64>)
+  @Test(arguments: 0..<20 as Range<UInt64>)
   func mutatedTextsNeverTrap(seed: UInt64) {
     var generator = SplitMix64(state: seed)
-    for _ in 0..<100 {
+    for _ in 0..<30 {
       var bytes = JSONWriter.compact(randomValue(depth: 3, &generator))
       for _ in 0...Int.random(in: 0..<3, using: &generator) {
         let index = Int.random(in: 0...bytes.count, using: &generator)
@@ -82,7 +82,7 @@ struct SplitMix64: RandomNumberGenerator {
 
   private func randomObject(depth: Int, _ generator: inout SplitMix64) -> JSONValue {
     var object = JSONObject()
-    for _ in 0..<Int.random(in: 0..<20, using: &generator) {
+    for _ in 0..<Int.random(in: 0..<15, using: &generator) {
       object[randomString(&generator)] = randomValue(depth: depth - 1, &generator)
     }
     return .object(object)

@@ -230,6 +230,11 @@ indirect enum Plain: Equatable {
         + "at line 1, column 4; write \\\\ for a backslash, or use single quotes"
     ),
     (
+      "[$",
+      "1:3: did not find expected ',' or ']' while parsing a flow sequence that starts at "
+        + "line 1, column 1; add the comma or the closing bracket"
+    ),
+    (
       "a: @b",
       "1:4: found character that cannot start any token while scanning for the next "
         + "token; put a text that starts with %, @, ` or a tab into quotes"
