@@ -5,7 +5,7 @@ internal import Glibc
 let controlProbes: [Probe] = [
   Probe(control: "own-program", "read the own executable") { _ in readable("/proc/self/exe") },
   Probe(control: "own-status", "read /proc/self/status") { _ in readable("/proc/self/status") },
-  Probe(control: "workspace-read", "read a file of the workspace") { _ in
+  Probe(control: "workspace-read", needs: [.planted], "read a file of the workspace") { _ in
     readable(workingDirectory() + "/planted-file")
   },
   Probe(control: "workspace-list", "list the workspace") { _ in
@@ -82,7 +82,8 @@ let controlProbes: [Probe] = [
   Probe(control: "benign-link", "follow /bin or /lib, which are links on a merged system") { _ in
     .judged(status("/bin/sh").0)
   },
-  Probe(control: "exec-workspace", alone: true, "run a program of the workspace") { _ in
+  Probe(control: "exec-workspace", needs: [.planted], alone: true, "run a program of the workspace")
+  { _ in
     let path = workingDirectory() + "/planted-native"
     return .judged(execute(path, [path]))
   },
@@ -122,7 +123,8 @@ let controlProbes: [Probe] = [
     return .judged(min(mode, moved))
   },
   Probe(
-    control: "workspace-link", rings: 1...2, "make a symbolic link in the workspace and follow it"
+    control: "workspace-link", rings: 1...2, needs: [.planted],
+    "make a symbolic link in the workspace and follow it"
   ) { _ in
     let path = workingDirectory() + "/control-link.\(call(SYS_getpid))"
     let made = call(SYS_symlinkat, Memory.text("planted-file"), currentDirectory, Memory.text(path))

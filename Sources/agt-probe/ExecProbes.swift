@@ -73,13 +73,15 @@ let execProbes: [Probe] = [
     "run a memory file by execveat(AT_EMPTY_PATH)"
   ) { _ in
     let made = memoryFile(program("exec.memory-file"))
-    return made < 0 ? .judged(made) : executed(made, refusals: [EACCES, EPERM, ENOSYS, ENOENT])
+    return made < 0
+      ? .judged(made, refusals: creationRefusals)
+      : executed(made, refusals: [EACCES, EPERM, ENOSYS, ENOENT])
   },
   Probe(
     "exec.memory-file-path", ring: 2, rows: [32], alone: true, "run a memory file by /proc/self/fd"
   ) { _ in
     let made = memoryFile(program("exec.memory-file-path"))
-    if made < 0 { return .judged(made) }
+    if made < 0 { return .judged(made, refusals: creationRefusals) }
     let path = "/proc/self/fd/\(made)"
     return .judged(execute(path, [path]), refusals: [EACCES, EPERM, ENOENT, ENOSYS])
   },
@@ -88,7 +90,9 @@ let execProbes: [Probe] = [
   ) { _ in
     let report = TinyProgram.report(of: "exec.memory-file-script").dropLast()
     let made = memoryFile(Array("#!/bin/sh\necho '\(report)'\n".utf8), closeOnExec: false)
-    return made < 0 ? .judged(made) : executed(made, refusals: [EACCES, EPERM, ENOSYS, ENOENT])
+    return made < 0
+      ? .judged(made, refusals: creationRefusals)
+      : executed(made, refusals: [EACCES, EPERM, ENOSYS, ENOENT])
   },
   Probe(
     "exec.memory-file-executable", ring: 2, rows: [32], feature: "MFD_EXEC (Linux 6.3)",
@@ -98,23 +102,23 @@ let execProbes: [Probe] = [
     let made = memoryFile(program("exec.memory-file-executable"), flags: 0x10)
     if made == -Int(EINVAL) { return .unavailable("no MFD_EXEC") }
     return made < 0
-      ? .judged(made, refusals: [EACCES, EPERM, ENOSYS])
+      ? .judged(made, refusals: creationRefusals)
       : executed(made, refusals: [EACCES, EPERM, ENOSYS, ENOENT])
   },
   Probe(
-    "exec.set-user-id", ring: 1, alone: true,
+    "exec.set-user-id", ring: 1, needs: [.planted], alone: true,
     "run a setuid program of another user, planted in the workspace"
   ) { _ in
     gain("exec.set-user-id", workingDirectory() + "/planted-setuid")
   },
   Probe(
-    "exec.set-group-id", ring: 1, alone: true,
+    "exec.set-group-id", ring: 1, needs: [.planted], alone: true,
     "run a setgid program of another group, planted in the workspace"
   ) { _ in
     gain("exec.set-group-id", workingDirectory() + "/planted-setgid")
   },
   Probe(
-    "exec.file-capability", ring: 1, twin: .user, alone: true,
+    "exec.file-capability", ring: 1, needs: [.planted], twin: .user, alone: true,
     "run a program with file capabilities, planted in the workspace"
   ) { _ in
     gain("exec.file-capability", workingDirectory() + "/planted-capable")
@@ -144,7 +148,8 @@ let foreignProbes: [Probe] = [
     .judged(Int(probe_call_i386(102, 1, Memory.unmapped, 0)))
   },
   Probe(
-    "foreign.i386-program", ring: 1, rows: [5], feature: "CONFIG_IA32_EMULATION", alone: true,
+    "foreign.i386-program", ring: 1, rows: [5], needs: [.planted], feature: "CONFIG_IA32_EMULATION",
+    alone: true,
     "run a 32-bit program, planted in the workspace"
   ) { _ in
     let path = workingDirectory() + "/planted-i386"
@@ -206,6 +211,9 @@ private func mapped(_ map: (Int) -> Int) -> Outcome {
   if fd < 0 { return .judged(fd, refusals: Outcome.fileRefusals) }
   return .judged(map(fd), refusals: [EPERM, EACCES, ENOSYS])
 }
+
+/// EACCES is what vm.memfd_noexec=2 answers to a memory file that could be executed.
+private let creationRefusals: Set<Int32> = [EACCES, EPERM, ENOSYS]
 
 /// MFD_CLOEXEC is 1; a script's interpreter opens the file by its descriptor.
 private func memoryFile(_ bytes: [UInt8], closeOnExec: Bool = true, flags: Int = 0) -> Int {

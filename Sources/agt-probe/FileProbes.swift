@@ -90,7 +90,7 @@ let fileProbes: [Probe] = [
       refusals: Outcome.fileRefusals)
   },
   Probe(
-    "file.sibling-prefix", ring: 2, rows: [36], needs: [.secret],
+    "file.sibling-prefix", ring: 2, rows: [36], needs: [.planted],
     "read a directory whose name only begins like the workspace's"
   ) { _ in
     readable(workingDirectory() + "0/secret")
@@ -169,17 +169,20 @@ let linkProbes: [Probe] = [
   ) {
     readable(String(repeating: "../", count: 64) + $0.text(.secret).dropFirst())
   },
-  Probe("link.planted", ring: 2, rows: [9], "read through a link that lay in the workspace") { _ in
+  Probe(
+    "link.planted", ring: 2, rows: [9], needs: [.planted],
+    "read through a link that lay in the workspace"
+  ) { _ in
     readable(workingDirectory() + "/planted-link")
   },
   Probe(
-    "link.planted-relative", ring: 2, rows: [9],
+    "link.planted-relative", ring: 2, rows: [9], needs: [.planted],
     "read through a relative link that lay in the workspace"
   ) { _ in
     readable(workingDirectory() + "/planted-relative")
   },
   Probe(
-    "link.planted-directory", ring: 2, rows: [9],
+    "link.planted-directory", ring: 2, rows: [9], needs: [.planted],
     "create a file through a directory link that lay in the workspace"
   ) { _ in
     .judged(
@@ -219,8 +222,8 @@ let linkProbes: [Probe] = [
       refusals: [EPERM, ENOSYS, ESTALE])
   },
   Probe(
-    call: "link.name_to_handle_at", ring: 3,
-    "name the root directory by a handle of no size: EOVERFLOW or EOPNOTSUPP"
+    call: "link.name_to_handle_at", ring: 3, refusals: [EPERM, ENOSYS, EOPNOTSUPP],
+    "name the root directory by a handle of no size: EOVERFLOW"
   ) {
     [
       call(

@@ -2,6 +2,8 @@
 enum Fixture: String, CaseIterable, Sendable {
   /// A readable and writable host file outside the view, in a directory where anybody may create.
   case secret
+  /// `yes`: the working directory holds what `agt-probe plant` and the tests put there.
+  case planted
   /// A private key below ~/.ssh of the user who starts the run.
   case sshKey = "ssh-key"
   /// A copy of the runtime's own executable, owned by the caller.

@@ -188,22 +188,22 @@ let identityProbes: [Probe] = [
     // struct __user_cap_header_struct, version 3; data: effective, permitted, inheritable.
     let raw: UInt32 = 1 << 13
     _ = call(SYS_capset, Memory.halves([0x2008_0522, 0]), Memory.halves([raw, raw, raw, 0, 0, 0]))
-    return .judged(call(SYS_prctl, 47, 2, 13, 0, 0), refusals: [EPERM, ENOSYS])
+    return .judged(call(SYS_prctl, 47, 2, 13, 0, 0), refusals: optionRefusals)
   },
   Probe("identity.clear-secure-bits", ring: 1, twin: .root, alone: true, "clear the securebits") {
     _ in
-    .judged(call(SYS_prctl, 28, 0))
+    .judged(call(SYS_prctl, 28, 0), refusals: optionRefusals)
   },
   Probe(
     "identity.keep-capabilities", ring: 1, alone: true, "keep capabilities over a change of uid"
   ) { _ in
-    .judged(call(SYS_prctl, 8, 1))
+    .judged(call(SYS_prctl, 8, 1), refusals: optionRefusals)
   },
   Probe(
     "identity.memory-map", ring: 1, twin: .root, feature: "CAP_SYS_RESOURCE",
     "move the borders of the own memory map: PR_SET_MM"
   ) { _ in
-    .judged(call(SYS_prctl, 35, 1, -1, 0, 0))
+    .judged(call(SYS_prctl, 35, 1, -1, 0, 0), refusals: optionRefusals)
   },
   Probe(
     "identity.io-flusher", ring: 1, twin: .root, feature: "CAP_SYS_RESOURCE",
@@ -211,9 +211,12 @@ let identityProbes: [Probe] = [
   ) { _ in
     let set = call(SYS_prctl, 57, 1, 0, 0, 0)
     if set == 0 { _ = call(SYS_prctl, 57, 0, 0, 0, 0) }
-    return .judged(set, refusals: [EPERM, ENOSYS, EINVAL])
+    return .judged(set, refusals: optionRefusals)
   },
 ]
+
+/// EINVAL is what a filter makes of an option that the kernel would know.
+private let optionRefusals: Set<Int32> = [EPERM, ENOSYS, EINVAL]
 
 /// getrlimit(2) by its number.
 private func limit(_ resource: Int) -> (soft: UInt64, hard: UInt64) {

@@ -205,7 +205,7 @@ let kernelProbes: [Probe] = [
     return [call(SYS_seccomp, 1, 1 << 3, allowEverything())]
   },
   Probe(
-    call: "kernel.prctl-seccomp", ring: 2,
+    call: "kernel.prctl-seccomp", ring: 2, refusals: [EPERM, ENOSYS, EINVAL],
     "the same by prctl(PR_SET_SECCOMP), with an unmapped program: EFAULT"
   ) {
     [call(SYS_prctl, 22, 2, Memory.unmapped)]

@@ -13,7 +13,7 @@ enum Listing {
   static func printJSON() {
     let entries = Probe.all.map { probe in
       let needs = probe.needs.map { quoted($0.rawValue) }.joined(separator: ",")
-      return "{\"probe\":\(quoted(probe.name)),\"group\":\(quoted(probe.group)),"
+      return "{\"name\":\(quoted(probe.name)),\"group\":\(quoted(probe.group)),"
         + "\"rows\":[\(probe.rows.map(String.init).joined(separator: ","))],"
         + demand(probe.demand) + ",\"needs\":[\(needs)],\"twin\":\(quoted(twin(probe.twin))),"
         + "\"feature\":\(probe.feature.map(quoted) ?? "null"),\"alone\":\(probe.alone),"

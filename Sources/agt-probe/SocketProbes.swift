@@ -75,11 +75,17 @@ let socketProbes: [Probe] =
     ) { _ in
       guard let pair = socketPair() else { return .unavailable("socketpair") }
       return .worst([
-        .judged(call(SYS_sendto, pair.0, Memory.text("x"), 1, 1, 0, 0)),
-        .judged(call(SYS_recvfrom, pair.1, Memory.zeroed(8), 8, 1 | 0x40, 0, 0)),
+        .judged(
+          call(SYS_sendto, pair.0, Memory.text("x"), 1, 1, 0, 0), refusals: outOfBandRefusals),
+        .judged(
+          call(SYS_recvfrom, pair.1, Memory.zeroed(8), 8, 1 | 0x40, 0, 0),
+          refusals: outOfBandRefusals),
       ])
     },
   ]
+
+/// A family without urgent data answers EOPNOTSUPP, and a filter may say the same.
+private let outOfBandRefusals: Set<Int32> = [EPERM, ENOSYS, EOPNOTSUPP]
 
 /// Netlink protocols: each is a parser of its own in the kernel.
 private let netlinkProtocols: [(name: String, number: Int, ring: Int, feature: String?)] = [
