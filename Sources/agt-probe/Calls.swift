@@ -95,6 +95,8 @@ struct FileStatus {
   var inode: UInt64
   var mode: UInt32
   var specialDevice: UInt64
+  var changeSeconds: Int64
+  var changeNanoseconds: UInt32
 
   var isDirectory: Bool { mode & 0o170000 == 0o040000 }
   var isCharacterDevice: Bool { mode & 0o170000 == 0o020000 }
@@ -104,7 +106,8 @@ struct FileStatus {
 
 func status(fd: Int, path: String = "", flags: Int32 = emptyPath) -> (Int, FileStatus?) {
   // struct stat of x86-64 and of the generic ABI begins alike with st_dev and st_ino; statx(2)
-  // is the same everywhere: mode at 28, inode at 32, rdev at 128, dev at 136.
+  // is the same everywhere: mode at 28, inode at 32, ctime at 96, rdev
+  // at 128, dev at 136.
   let buffer = Memory.zeroed(256)
   let result = call(SYS_statx, fd, Memory.text(path), Int(flags), 0x7ff, buffer)
   if result < 0 { return (result, nil) }
@@ -116,7 +119,9 @@ func status(fd: Int, path: String = "", flags: Int32 = emptyPath) -> (Int, FileS
     0,
     FileStatus(
       device: device(136), inode: Memory.load(UInt64.self, at: buffer + 32),
-      mode: UInt32(Memory.load(UInt16.self, at: buffer + 28)), specialDevice: device(128))
+      mode: UInt32(Memory.load(UInt16.self, at: buffer + 28)), specialDevice: device(128),
+      changeSeconds: Memory.load(Int64.self, at: buffer + 96),
+      changeNanoseconds: Memory.load(UInt32.self, at: buffer + 104))
   )
 }
 

@@ -118,7 +118,9 @@ let fileProbes: [Probe] = [
     .judged(open("/etc/passwd", O_WRONLY), refusals: Outcome.fileRefusals)
   },
   Probe("file.root-home", ring: 1, twin: .root, "list the home directory of root") { _ in
-    .judged(names(in: "/root").result, refusals: Outcome.fileRefusals)
+    let listed = names(in: "/root")
+    if listed.result == 0 && listed.names.isEmpty { return .refused("empty", errno: ENOENT) }
+    return .judged(listed.result, refusals: Outcome.fileRefusals)
   },
   Probe(
     "file.root-write", ring: 1, twin: .root,
@@ -208,15 +210,16 @@ let linkProbes: [Probe] = [
     [call(SYS_open_by_handle_at, currentDirectory, Memory.unmapped, 0)]
   },
   Probe(
-    "link.shocker", ring: 1, twin: .root,
+    "link.shocker", ring: 1, twin: .root, feature: "a file system with handles",
     "open / by its handle, as the first escape from Docker did"
   ) { _ in
     // struct file_handle: handle_bytes, handle_type, 128 bytes.
     let handle = Memory.halves([128] + [UInt32](repeating: 0, count: 33))
     let named = call(
       SYS_name_to_handle_at, currentDirectory, Memory.text("."), handle, Memory.zeroed(8), 0)
-    if named == -Int(EOPNOTSUPP) { return .unavailable("the file system has no handles") }
-    if named < 0 { return .judged(named, refusals: Outcome.fileRefusals) }
+    if named < 0 {
+      return .judged(named, refusals: Outcome.fileRefusals.union([EOPNOTSUPP]))
+    }
     return .judged(
       call(SYS_open_by_handle_at, currentDirectory, handle, Int(O_RDONLY)),
       refusals: [EPERM, ENOSYS, ESTALE])

@@ -10,6 +10,7 @@ enum HiddenVerb {
     case "hold": hold
     case "with-key": withKey
     case "plant": plant
+    case "canary": Canary.main
     default: nil
     }
   }
@@ -52,7 +53,8 @@ enum HiddenVerb {
     return 127
   }
 
-  /// `plant DIRECTORY`: the executables that probes expect in a workspace.
+  /// `plant DIRECTORY`: the executables that probes expect in a workspace. Root makes the copies
+  /// of this program there privileged: `planted-setuid`, `planted-setgid`, `planted-capable`.
   private static func plant(_ arguments: [String]) -> Int32 {
     guard arguments.count == 1 else { return Outcome.Kind.skipped.exitStatus }
     let report = TinyProgram.report(of: "foreign.i386-program")
@@ -61,6 +63,23 @@ enum HiddenVerb {
     let native = create(
       arguments[0] + "/planted-native",
       TinyProgram.native(says: TinyProgram.report(of: "control.exec-workspace")), mode: 0o755)
-    return foreign > 0 && native > 0 ? 0 : 1
+    if foreign < 0 || native < 0 { return 1 }
+    if identity().effectiveUID != 0 { return 0 }
+    var failed = false
+    for (name, mode) in [("setuid", 0o4755), ("setgid", 0o2755), ("capable", 0o755)] {
+      let path = Memory.text(arguments[0] + "/planted-" + name)
+      let owner = name == "capable" ? 0 : otherID
+      failed = failed || call(SYS_fchownat, currentDirectory, path, owner, owner, 0) < 0
+      failed = failed || call(SYS_fchmodat, currentDirectory, path, mode) < 0
+    }
+    // struct vfs_cap_data, revision 2 with the effective bit: CAP_NET_RAW.
+    let data = Memory.halves([0x0200_0001, 1 << 13, 0, 0, 0])
+    let capable = Memory.text(arguments[0] + "/planted-capable")
+    failed =
+      failed || call(SYS_setxattr, capable, Memory.text("security.capability"), data, 20, 0) < 0
+    return failed ? 1 : 0
   }
+
+  /// A user and a group that nobody is: what a setuid program could turn its caller into.
+  private static let otherID = 61233
 }

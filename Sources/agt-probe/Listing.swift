@@ -67,7 +67,7 @@ enum Listing {
   }
 
   /// One write(2) a line, so that lines of children never mix.
-  private static func line(_ text: String) {
+  static func line(_ text: String) {
     let bytes = Array((text + "\n").utf8)
     var sent = 0
     while sent < bytes.count {

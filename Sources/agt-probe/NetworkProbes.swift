@@ -19,6 +19,13 @@ struct SocketAddress {
     return SocketAddress(address: Memory.bytes(head + host + [0, 0, 0, 0]), length: 28)
   }
 
+  /// struct sockaddr_in6 of ::, which takes IPv4 too.
+  static func any6(_ port: Int) -> SocketAddress {
+    let head: [UInt8] = [10, 0, UInt8(port >> 8 & 0xff), UInt8(port & 0xff)]
+    return SocketAddress(
+      address: Memory.bytes(head + [UInt8](repeating: 0, count: 24)), length: 28)
+  }
+
   /// struct sockaddr_un of a path, or of an abstract name behind a NUL byte.
   static func unix(_ name: [UInt8], abstract: Bool) -> SocketAddress {
     let bytes = [1, 0] + (abstract ? [0] : []) + name + (abstract ? [] : [0])
@@ -128,7 +135,7 @@ let networkProbes: [Probe] = [
     let request = Memory.zeroed(64)
     for (offset, byte) in "lo".utf8.enumerated() { Memory.store(byte, at: request + offset) }
     _ = call(SYS_ioctl, fd, 0x8913, request)
-    return .judged(call(SYS_ioctl, fd, 0x8914, request))
+    return .judged(call(SYS_ioctl, fd, 0x8914, request), refusals: [EPERM, ENOSYS, ENOTTY])
   },
   Probe(
     "network.privileged-port", ring: 1, twin: .root,

@@ -82,17 +82,17 @@ let procProbes: [Probe] = [
   Probe("proc.timer-list", ring: 1, twin: .root, "read every timer of the machine") { _ in
     readable("/proc/timer_list")
   },
-  Probe("proc.config", ring: 2, feature: "CONFIG_IKCONFIG_PROC", "read the kernel's configuration")
+  Probe("proc.config", ring: 3, feature: "CONFIG_IKCONFIG_PROC", "read the kernel's configuration")
   { _ in
     readable("/proc/config.gz")
   },
-  Probe("proc.command-line", ring: 2, "read the kernel's command line") { _ in
+  Probe("proc.command-line", ring: 3, "read the kernel's command line") { _ in
     readable("/proc/cmdline")
   },
-  Probe("proc.diskstats", ring: 2, "read the machine's disk activity") { _ in
+  Probe("proc.diskstats", ring: 3, "read the machine's disk activity") { _ in
     readable("/proc/diskstats")
   },
-  Probe("proc.modules-keys", ring: 2, feature: "CONFIG_KEYS", "read how many keys each user has") {
+  Probe("proc.key-users", ring: 3, feature: "CONFIG_KEYS", "read how many keys each user has") {
     _ in
     readable("/proc/key-users")
   },
@@ -116,11 +116,11 @@ let procProbes: [Probe] = [
   },
   Probe(
     "proc.login-uid", ring: 1, twin: .root, feature: "CONFIG_AUDITSYSCALL",
-    "change the audit identity"
+    "become another user in the audit log"
   ) { _ in
     let fd = open("/proc/self/loginuid", O_WRONLY)
     if fd < 0 { return .judged(fd, refusals: Outcome.fileRefusals) }
-    return .judged(write(fd, Array("4294967295".utf8)), refusals: [EPERM, EACCES, ENOSYS])
+    return .judged(write(fd, Array("61233".utf8)), refusals: [EPERM, EACCES, ENOSYS, EINVAL])
   },
   Probe("sys.list", ring: 1, "list /sys") { _ in
     let listed = names(in: "/sys")

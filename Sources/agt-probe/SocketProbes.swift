@@ -34,18 +34,19 @@ let socketProbes: [Probe] =
   } + [
     Probe(
       "socket.every-other-family", ring: 1, rows: [14, 18],
-      "every family from 0 to 45 but UNIX, INET, INET6 and NETLINK, of an impossible type"
+      "every family from 1 to 45 but UNIX, INET, INET6 and NETLINK, of an impossible type"
     ) { _ in
-      for family in 0...45 where ![1, 2, 10, 16].contains(family) {
+      for family in 1...45 where ![1, 2, 10, 16].contains(family) {
         let outcome = Outcome.judged(
           call(SYS_socket, family, impossibleType, 0), refusals: [EPERM, ENOSYS, EAFNOSUPPORT],
           "family \(family)")
         if outcome.kind != .refused { return outcome }
       }
-      return .refused("all 42", errno: EAFNOSUPPORT)
+      return .refused("all 41", errno: EAFNOSUPPORT)
     },
     Probe(
       call: "socket.raw", ring: 1, rows: [14],
+      refusals: [EPERM, ENOSYS, EAFNOSUPPORT],
       "a raw IPv4 socket; with a bit that no type has, EINVAL before EPERM"
     ) {
       let raw = Int(SOCK_RAW.rawValue)
@@ -64,7 +65,7 @@ let socketProbes: [Probe] =
     },
     Probe(
       call: "socket.inet-packet", ring: 1, rows: [14],
-      refusals: [EPERM, ENOSYS, ESOCKTNOSUPPORT],
+      refusals: [EPERM, ENOSYS, EAFNOSUPPORT],
       "the old form of a packet socket: SOCK_PACKET of AF_INET"
     ) {
       [call(SYS_socket, 2, 10, 0x300), call(SYS_socket, 2, 10 | 0x10000, 0x300)]
@@ -98,7 +99,7 @@ private let netlinkProtocols: [(name: String, number: Int, ring: Int, feature: S
 let netlinkProbes: [Probe] = netlinkProtocols.map { entry in
   Probe(
     call: "netlink.\(entry.name)", ring: entry.ring, rows: [14], feature: entry.feature,
-    refusals: [EPERM, ENOSYS, EAFNOSUPPORT],
+    refusals: [EPERM, ENOSYS, EAFNOSUPPORT, EPROTONOSUPPORT],
     "a netlink socket of protocol \(entry.number); also with an impossible type, EINVAL first"
   ) {
     [
