@@ -68,7 +68,9 @@ public enum Descriptors {
   }
 
   /// One write(2); the number of bytes that were taken.
-  public static func writeSome(_ number: Int32, _ bytes: ArraySlice<UInt8>) throws(SyscallError) -> Int {
+  public static func writeSome(_ number: Int32, _ bytes: ArraySlice<UInt8>) throws(SyscallError)
+    -> Int
+  {
     try retrying("write", "\(number)") {
       // SAFETY: pointer and count are those of the slice, which outlives the call.
       unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress, $0.count) }
@@ -117,7 +119,9 @@ public enum Descriptors {
   }
 
   /// Whether the file can neither grow, shrink, change nor lose its seals.
-  public static func isSealed(_ number: Int32) -> Bool { agt_seals(number) & AGT_ALL_SEALS == AGT_ALL_SEALS }
+  public static func isSealed(_ number: Int32) -> Bool {
+    agt_seals(number) & AGT_ALL_SEALS == AGT_ALL_SEALS
+  }
 
   /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).
   public static func tryLock(_ number: Int32) throws(SyscallError) -> Bool {

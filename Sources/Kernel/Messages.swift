@@ -18,13 +18,16 @@ public enum Messages {
   }
 
   /// At most 8 descriptors ride along.
-  public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = []) throws(SyscallError) {
+  public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = [])
+    throws(SyscallError)
+  {
     precondition(descriptors.count <= 8, "at most 8 descriptors a message")
     _ = try retrying("sendmsg") {
       // SAFETY: both buffers outlive the call, with their true counts.
       unsafe bytes.withUnsafeBytes { data in
         unsafe descriptors.withUnsafeBufferPointer {
-          unsafe agt_send_message(socket, data.baseAddress, data.count, $0.baseAddress, Int32($0.count))
+          unsafe agt_send_message(
+            socket, data.baseAddress, data.count, $0.baseAddress, Int32($0.count))
         }
       }
     }

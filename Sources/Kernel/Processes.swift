@@ -51,7 +51,8 @@ public enum Processes {
     // SAFETY: no stack is given, so the child goes on with a copy of everything, as after fork(2); the
     // kernel writes one int into pidfd.
     let pid = try check(
-      unsafe agt_clone3(flags, &pidfd, cgroup ?? 0, asSibling ? 0 : SIGCHLD), "clone3", namespaces.names)
+      unsafe agt_clone3(flags, &pidfd, cgroup ?? 0, asSibling ? 0 : SIGCHLD), "clone3",
+      namespaces.names)
     return Clone(pid: pid, pidfd: pid == 0 || pidfd < 0 ? nil : OwnedFD(pidfd))
   }
 
@@ -89,7 +90,8 @@ public enum Processes {
     unsafe sigemptyset(&noSignal)
     unsafe posix_spawnattr_setsigdefault(&attributes, &everySignal)
     unsafe posix_spawnattr_setsigmask(&attributes, &noSignal)
-    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+    unsafe posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
     let result = withStringVector(arguments) { argv in
       withStringVector(environment) { envp in
         path.withCString { unsafe posix_spawn(&pid, $0, &actions, &attributes, argv, envp) }
@@ -136,7 +138,9 @@ public enum Processes {
 
   /// What a child has done; nil when there is nothing to report or no child.
   /// - Parameter pid: a child, or -1 for any.
-  public static func wait(_ pid: Int32, blocking: Bool, stopped: Bool = false) throws(SyscallError) -> (pid: Int32, status: WaitStatus)? {
+  public static func wait(_ pid: Int32, blocking: Bool, stopped: Bool = false) throws(SyscallError)
+    -> (pid: Int32, status: WaitStatus)?
+  {
     var status: Int32 = 0
     let options = (blocking ? 0 : WNOHANG) | (stopped ? WUNTRACED | WCONTINUED : 0)
     while true {
@@ -218,7 +222,9 @@ func withStringVector<R>(
     storage.append(0)
   }
   return unsafe storage.withUnsafeMutableBufferPointer { buffer in
-    var vector: [UnsafeMutablePointer<CChar>?] = unsafe offsets.map { unsafe buffer.baseAddress! + $0 }
+    var vector: [UnsafeMutablePointer<CChar>?] = unsafe offsets.map {
+      unsafe buffer.baseAddress! + $0
+    }
     unsafe vector.append(nil)
     // SAFETY: the vector points into `storage`, which lives until the end of this closure.
     return unsafe vector.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }

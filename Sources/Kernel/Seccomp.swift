@@ -8,7 +8,9 @@ public enum Seccomp {
   ///   - instructions: struct sock_filter, 8 bytes each, at most 4096 of them (BPF_MAXINSNS).
   ///   - listener: with a listener for SECCOMP_RET_USER_NOTIF; EBUSY when an ancestor has one already.
   /// - Returns: the listener, close-on-exec.
-  public static func install(_ instructions: [UInt8], listener: Bool) throws(SyscallError) -> OwnedFD? {
+  public static func install(_ instructions: [UInt8], listener: Bool) throws(SyscallError)
+    -> OwnedFD?
+  {
     guard instructions.count % 8 == 0, (8...4096 * 8).contains(instructions.count) else {
       throw SyscallError(call: "seccomp", object: "\(instructions.count) bytes", errno: EINVAL)
     }
@@ -51,5 +53,7 @@ public enum Seccomp {
   }
 
   /// Whether the caller still waits, so that what was read of its /proc is its own.
-  public static func isPending(_ listener: Int32, id: UInt64) -> Bool { agt_seccomp_valid(listener, id) == 0 }
+  public static func isPending(_ listener: Int32, id: UInt64) -> Bool {
+    agt_seccomp_valid(listener, id) == 0
+  }
 }

@@ -33,8 +33,12 @@ public enum Trials {
     var name = utsname()
     // SAFETY: uname fills the structure with NUL-terminated strings.
     guard unsafe uname(&name) == 0 else { return "unknown" }
-    let release = unsafe withUnsafeBytes(of: &name.release) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    let machine = unsafe withUnsafeBytes(of: &name.machine) { unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    let release = unsafe withUnsafeBytes(of: &name.release) {
+      unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    let machine = unsafe withUnsafeBytes(of: &name.machine) {
+      unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+    }
     return "Linux \(release) \(machine)"
   }
 }

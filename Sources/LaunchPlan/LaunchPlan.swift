@@ -147,7 +147,8 @@ public struct LaunchPlan: Equatable, Sendable {
 
   public init(
     ring: UInt8, namespaces: UInt64, identity: Identity, hostName: [UInt8], privateRoot: Bool,
-    mounts: [MountStep], loopbackUp: Bool, limits: [ResourceLimit], dropCapabilities: Bool, lockSecurebits: Bool, landlock: LandlockPlan?, seccomp: SeccompPlan?,
+    mounts: [MountStep], loopbackUp: Bool, limits: [ResourceLimit], dropCapabilities: Bool,
+    lockSecurebits: Bool, landlock: LandlockPlan?, seccomp: SeccompPlan?,
     terminal: UInt8, executable: [UInt8], arguments: [[UInt8]],
     environment: [[UInt8]], workingDirectory: [UInt8]
   ) {

@@ -41,7 +41,8 @@ extension LaunchPlan {
     var from = WireReader(bytes)
     guard bytes.count <= Self.maximumBytes else { throw from.failure("too large") }
     guard try from.integer(UInt32.self) == Self.magic else {
-      throw from.failure("not a plan of this version; agt-run and agt-stage must come from one build")
+      throw from.failure(
+        "not a plan of this version; agt-run and agt-stage must come from one build")
     }
     ring = try from.integer()
     guard ring <= 3 else { throw from.failure("there is no ring \(ring)") }
@@ -178,7 +179,8 @@ extension WireReader {
   fileprivate mutating func mount() throws(DecodingError) -> LaunchPlan.MountStep {
     switch try integer(UInt8.self) {
     case 0: return .directory(path: try path(), mode: try integer())
-    case 1: return .file(path: try path(), mode: try integer(), contents: try string(nulAllowed: true))
+    case 1:
+      return .file(path: try path(), mode: try integer(), contents: try string(nulAllowed: true))
     case 2: return .symbolicLink(path: try path(), target: try string())
     case 3:
       return .tmpfs(

@@ -192,7 +192,9 @@ struct LoweringState {
     var scopes: UInt64 = 0
     if abi >= 6 {
       if profile.landlock.scopeSignal { scopes |= LandlockAccess.scopeSignal }
-      if profile.landlock.scopeAbstractUnixSocket { scopes |= LandlockAccess.scopeAbstractUnixSocket }
+      if profile.landlock.scopeAbstractUnixSocket {
+        scopes |= LandlockAccess.scopeAbstractUnixSocket
+      }
     }
     return LaunchPlan.LandlockPlan(
       abi: UInt8(clamping: abi), handledFiles: handled,
@@ -250,7 +252,8 @@ struct LoweringState {
     var options: LaunchPlan.MountOptions = [.noSetUserID, .noDevices]
     if !scratch.executable { options.insert(.noExecution) }
     let rights =
-      LandlockAccess.read | LandlockAccess.change | (scratch.executable ? LandlockAccess.execute : 0)
+      LandlockAccess.read | LandlockAccess.change
+      | (scratch.executable ? LandlockAccess.execute : 0)
     for (path, mode) in [("/tmp", UInt32(0o1777)), ("/dev/shm", 0o1777), (request.home, 0o700)] {
       guard path != "/", view.nodes[path] == nil else { continue }
       view.mount(
@@ -301,7 +304,10 @@ struct LoweringState {
       ("group", "root:x:0:\n\(group)nogroup:x:65534:\n"),
       ("hosts", "127.0.0.1 localhost ring\(profile.ring)\n::1 localhost ip6-localhost\n"),
       ("hostname", "ring\(profile.ring)\n"),
-      ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"),
+      (
+        "nsswitch.conf",
+        "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+      ),
       ("resolv.conf", "nameserver 127.0.0.53\noptions attempts:1 timeout:2\n"),
     ]
     for (name, contents) in files {
@@ -377,7 +383,8 @@ struct LoweringState {
     if let scratch = profile.filesystem.scratch {
       steps.append(
         .tmpfs(
-          path: Array("/tmp".utf8), sizeBytes: scratch.sizeBytes, inodes: scratch.inodes, mode: 0o1777,
+          path: Array("/tmp".utf8), sizeBytes: scratch.sizeBytes, inodes: scratch.inodes,
+          mode: 0o1777,
           options: scratch.executable
             ? [.noSetUserID, .noDevices] : [.noSetUserID, .noDevices, .noExecution],
           owner: nil))
@@ -416,7 +423,8 @@ struct LoweringState {
   private mutating func hostRules() throws(LoweringError) {
     if profile.landlock.files == .full {
       let rights = LandlockAccess.read | LandlockAccess.execute
-      for path in profile.filesystem.read.map({ expanded($0.path) }) + (request.program.reads + request.reads).map(\.path)
+      for path in profile.filesystem.read.map({ expanded($0.path) })
+        + (request.program.reads + request.reads).map(\.path)
       where host.kind(of: path) != nil { allow(path, rights) }
       allow("/proc/self", LandlockAccess.read)
       for path in ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts"]

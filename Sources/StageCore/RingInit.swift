@@ -41,7 +41,9 @@ enum RingInit {
     var prepared = Prepared()
     guard let hostIDs = plan.identity.hostIDs else { return prepared }
     prepared.userNamespace = try Stage.step("uid and gid maps") { () throws(SyscallError) in
-      guard case .mapped(let uid, let gid, let hostUID, let hostGID) = plan.identity else { return nil }
+      guard case .mapped(let uid, let gid, let hostUID, let hostGID) = plan.identity else {
+        return nil
+      }
       return try Namespaces.createUser(
         uid: uid, gid: gid, outsideUID: hostUID, outsideGID: hostGID
       ).release()
@@ -84,7 +86,9 @@ enum RingInit {
       try Files.changeDirectory(plan.workingDirectory)
     }
     try Stage.step("limits") { () throws(SyscallError) in
-      for limit in plan.limits { try Limits.lower(Resource(number: limit.resource), to: limit.value) }
+      for limit in plan.limits {
+        try Limits.lower(Resource(number: limit.resource), to: limit.value)
+      }
     }
     try Stage.step("session keyring") { () throws(SyscallError) in
       try Processes.joinNewSessionKeyring()

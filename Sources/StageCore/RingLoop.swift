@@ -33,7 +33,9 @@ enum RingLoop {
       }
     } catch {
       Stage.report(
-        .failed(StageFailure(step: "supervision", call: error.call, object: error.object, errno: error.errno)))
+        .failed(
+          StageFailure(
+            step: "supervision", call: error.call, object: error.object, errno: error.errno)))
       end(program)
     }
   }

@@ -104,7 +104,8 @@ enum RingMounts {
         try attach(mount.raw, on: path, root: root)
       case .devpts(let path, let owner):
         let mount = try Mounts.create(
-          "devpts", options: [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")] + ids(owner),
+          "devpts",
+          options: [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")] + ids(owner),
           [.noSetUserID, .noExecution])
         try attach(mount.raw, on: path, root: root)
       case .bind(_, let target, _, _, _):

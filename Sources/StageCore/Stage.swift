@@ -30,7 +30,8 @@ public enum Stage {
 
   private static func enter(_ arguments: [String]) throws(StageFailure) {
     guard let arguments = StageArguments(words: arguments) else {
-      throw StageFailure(step: "arguments", call: "", object: "agt-stage is started by agt-run", errno: EINVAL)
+      throw StageFailure(
+        step: "arguments", call: "", object: "agt-stage is started by agt-run", errno: EINVAL)
     }
     try step("descriptors") { () throws(SyscallError) in
       try Descriptors.closeAll(from: socket + 1)
@@ -58,7 +59,8 @@ public enum Stage {
     }
     let plan = try receivePlan()
     guard plan.value.namespaces == arguments.namespaces else {
-      throw StageFailure(step: "plan", call: "", object: "other namespaces than at the start", errno: EPROTO)
+      throw StageFailure(
+        step: "plan", call: "", object: "other namespaces than at the start", errno: EPROTO)
     }
     try RingInit.start(plan.value, cgroup: plan.cgroup)
   }
@@ -80,7 +82,8 @@ public enum Stage {
       let plan = try LaunchPlan(decoding: bytes)
       return (plan, message.descriptors.count > 1 ? message.descriptors[1] : nil)
     } catch {
-      throw StageFailure(step: "plan", call: "", object: "byte \(error.offset): \(error.reason)", errno: EPROTO)
+      throw StageFailure(
+        step: "plan", call: "", object: "byte \(error.offset): \(error.reason)", errno: EPROTO)
     }
   }
 

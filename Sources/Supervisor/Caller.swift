@@ -46,7 +46,8 @@ struct Caller {
     let letters = name.utf8.allSatisfy {
       ($0 >= 97 && $0 <= 122) || ($0 >= 48 && $0 <= 57) || $0 == 95 || $0 == 45
     }
-    let usable = letters && (1...32).contains(name.utf8.count) && name.utf8.first != 45 && name != "root"
+    let usable =
+      letters && (1...32).contains(name.utf8.count) && name.utf8.first != 45 && name != "root"
     return isRoot || !usable ? "agent" : name
   }
 

@@ -43,7 +43,9 @@ public struct Doctor {
   /// Whether ring 3 gives everything that it promises.
   public var isComplete: Bool { findings.allSatisfy { $0.state == .enforced } }
 
-  private mutating func add(_ guarantee: String, _ state: State, _ reason: String, _ mend: String? = nil) {
+  private mutating func add(
+    _ guarantee: String, _ state: State, _ reason: String, _ mend: String? = nil
+  ) {
     findings.append(Finding(guarantee: guarantee, state: state, reason: reason, mend: mend))
   }
 
@@ -67,7 +69,8 @@ public struct Doctor {
       }
       if let failure {
         let mend =
-          failure.errno == ENOSPC ? "sudo sysctl -w user.max_user_namespaces=15000" : Hints.namespaceHint()
+          failure.errno == ENOSPC
+          ? "sudo sysctl -w user.max_user_namespaces=15000" : Hints.namespaceHint()
         add(name, .absent, "unshare: \(Errno.message(failure.errno))", mend)
       } else {
         add(name, .enforced, "created one")
@@ -86,7 +89,8 @@ public struct Doctor {
     }
     add(
       "private root", failure == nil ? .enforced : .absent,
-      failure.map { "mounting by descriptor: \(Errno.message($0.errno))" } ?? "mounted by descriptor",
+      failure.map { "mounting by descriptor: \(Errno.message($0.errno))" }
+        ?? "mounted by descriptor",
       failure.map { $0.errno == ENOSYS ? "Linux 5.12 or newer is needed" : Hints.namespaceHint() })
     let proc = try Trials.attempt("mount proc") { () throws(SyscallError) in
       try Self.enter([.mount, .pid], isRoot: root)
@@ -97,7 +101,8 @@ public struct Doctor {
     }
     add(
       "private /proc", proc == nil ? .enforced : .absent,
-      proc.map { "mounting proc: \(Errno.message($0.errno))" } ?? "mounted with the ring's processes only",
+      proc.map { "mounting proc: \(Errno.message($0.errno))" }
+        ?? "mounted with the ring's processes only",
       proc.map { _ in "an outer container hides parts of /proc: start it with an unmasked /proc" })
   }
 
@@ -140,7 +145,8 @@ public struct Doctor {
     case 1..<6:
       add(
         "Landlock", .enforced,
-        "ABI \(abi): files; signals and abstract sockets are bounded by namespaces alone (ABI 6, Linux 6.12)")
+        "ABI \(abi): files; signals and abstract sockets are bounded by namespaces alone (ABI 6, Linux 6.12)"
+      )
     default: add("Landlock", .enforced, "ABI \(abi): files, TCP, signals, abstract sockets")
     }
   }
@@ -155,7 +161,9 @@ public struct Doctor {
     add(
       "system call filter", filter == nil ? .enforced : .absent,
       filter.map { "seccomp: \(Errno.message($0.errno))" } ?? "installed one",
-      filter.map { _ in "a kernel with CONFIG_SECCOMP_FILTER is needed, and an outer sandbox that allows seccomp(2)" })
+      filter.map { _ in
+        "a kernel with CONFIG_SECCOMP_FILTER is needed, and an outer sandbox that allows seccomp(2)"
+      })
     let listener = try Trials.attempt("seccomp") { () throws(SyscallError) in
       try Processes.setNoNewPrivileges()
       _ = try Seccomp.install(allow, listener: true)
@@ -163,20 +171,24 @@ public struct Doctor {
     add(
       "violations reported", listener == nil ? .enforced : .degraded,
       listener.map {
-        $0.errno == EBUSY ? "an outer sandbox listens already" : "seccomp: \(Errno.message($0.errno))"
+        $0.errno == EBUSY
+          ? "an outer sandbox listens already" : "seccomp: \(Errno.message($0.errno))"
       } ?? "installed a listener",
-      listener.map { _ in "start agt-run outside that sandbox; --degrade violations goes on without" })
+      listener.map { _ in "start agt-run outside that sandbox; --degrade violations goes on without"
+      })
   }
 
   private mutating func examineLimits() {
     add(
       "limits", .enforced,
-      "per process and per ring by resource limits: memory, processes, open files, file size, space in /tmp")
+      "per process and per ring by resource limits: memory, processes, open files, file size, space in /tmp"
+    )
   }
 
   public var json: JSONValue {
     .object([
-      "kernel": .string(kernel), "uid": JSONValue(Identity.effectiveUID), "complete": .bool(isComplete),
+      "kernel": .string(kernel), "uid": JSONValue(Identity.effectiveUID),
+      "complete": .bool(isComplete),
       "guarantees": .array(
         findings.map {
           .object([

@@ -8,7 +8,9 @@ enum Explanation {
   /// `ring 3 (sandbox): workspace /work read-only, no network, 512 MiB, 64 processes, 10 min`
   static func oneLine(_ run: borrowing PreparedRun) -> String {
     let profile = run.profile
-    var parts = ["workspace \(run.request.workspace.path) \(accessText(run.request.workspace.access))"]
+    var parts = [
+      "workspace \(run.request.workspace.path) \(accessText(run.request.workspace.access))"
+    ]
     parts.append(networkText(profile.network))
     let limits = profile.limits
     if let bytes = limits.memoryBytes { parts.append(Amounts.size(bytes)) }
@@ -41,7 +43,8 @@ enum Explanation {
     lines.append(
       run.losses.isEmpty
         ? "Enforced: full."
-        : "Enforced: partial. Not: " + run.losses.map { "\($0.name) (\($0.explanation))" }.joined(separator: "; "))
+        : "Enforced: partial. Not: "
+          + run.losses.map { "\($0.name) (\($0.explanation))" }.joined(separator: "; "))
     for widening in run.profile.widenings {
       lines.append("Widened: \(widening.what): \(widening.reason)")
     }
@@ -89,24 +92,36 @@ enum Explanation {
     steps.append(Step(name: "uid and gid maps", summary: identityText(plan.identity)))
     steps.append(
       Step(
-        name: "session", summary: "a new session, keyring and PID 1"
+        name: "session",
+        summary: "a new session, keyring and PID 1"
           + (plan.terminal != 0 ? "; a terminal of its own" : "")))
-    if namespaces.contains(.uts) { steps.append(Step(name: "host name", summary: plan.hostName.text)) }
+    if namespaces.contains(.uts) {
+      steps.append(Step(name: "host name", summary: plan.hostName.text))
+    }
     if namespaces.contains(.network) {
-      steps.append(Step(name: "network", summary: plan.loopbackUp ? "loopback of its own" : "none, loopback down"))
+      steps.append(
+        Step(
+          name: "network", summary: plan.loopbackUp ? "loopback of its own" : "none, loopback down")
+      )
     }
     if namespaces.contains(.mount) {
       steps.append(
         Step(
-          name: "mounts", summary: plan.privateRoot ? "a new root that holds only" : "the host's tree, changed",
+          name: "mounts",
+          summary: plan.privateRoot ? "a new root that holds only" : "the host's tree, changed",
           details: plan.mounts.compactMap(mountText)))
     }
-    if plan.privateRoot { steps.append(Step(name: "pivot_root", summary: "the host's tree is gone")) }
-    steps.append(
-      Step(name: "limits", summary: plan.limits.isEmpty ? "none" : "per process or user", details: plan.limits.map(limitText)))
+    if plan.privateRoot {
+      steps.append(Step(name: "pivot_root", summary: "the host's tree is gone"))
+    }
     steps.append(
       Step(
-        name: "capabilities", summary: plan.dropCapabilities ? "all five sets empty, verified" : "as started"))
+        name: "limits", summary: plan.limits.isEmpty ? "none" : "per process or user",
+        details: plan.limits.map(limitText)))
+    steps.append(
+      Step(
+        name: "capabilities",
+        summary: plan.dropCapabilities ? "all five sets empty, verified" : "as started"))
     steps.append(
       Step(name: "securebits", summary: plan.lockSecurebits ? "locked" : "as started"))
     steps.append(Step(name: "no_new_privs", summary: "set"))
@@ -119,7 +134,8 @@ enum Explanation {
     if let seccomp = plan.seccomp {
       steps.append(
         Step(
-          name: "seccomp", summary: "\(seccomp.instructions.count / 8) instructions"
+          name: "seccomp",
+          summary: "\(seccomp.instructions.count / 8) instructions"
             + (seccomp.reportsViolations ? ", forbidden calls are reported" : "")))
     }
     steps.append(
@@ -142,7 +158,8 @@ enum Explanation {
   private static func mountText(_ step: LaunchPlan.MountStep) -> String? {
     switch step {
     case .directory: nil
-    case .file(let path, _, let contents): contents.isEmpty ? nil : "\(path.text): made for the ring"
+    case .file(let path, _, let contents):
+      contents.isEmpty ? nil : "\(path.text): made for the ring"
     case .symbolicLink(let path, let target): "\(path.text) -> \(target.text)"
     case .tmpfs(let path, let sizeBytes, _, _, let options, _):
       "\(path.text): private, empty, \(Amounts.size(sizeBytes))\(flagsText(options))"

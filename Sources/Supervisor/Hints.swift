@@ -8,20 +8,24 @@ enum Hints {
     switch (failure.step, failure.errno) {
     case ("namespaces", ENOSPC):
       return "the limit of namespaces is reached: sysctl -w user.max_user_namespaces=15000"
-    case ("namespaces", EPERM), ("namespaces", EACCES), ("uid and gid maps", EPERM), ("uid and gid maps", EACCES):
+    case ("namespaces", EPERM), ("namespaces", EACCES), ("uid and gid maps", EPERM),
+      ("uid and gid maps", EACCES):
       return namespaceHint()
     case ("namespaces", EAGAIN), ("program", EAGAIN):
       return "the limit of processes is reached: ulimit -u, --pids, or end some"
     case ("namespaces", ENOSYS), ("namespaces", EINVAL):
-      return "this kernel lacks a namespace: agt doctor says which; --degrade namespaces goes on without"
+      return
+        "this kernel lacks a namespace: agt doctor says which; --degrade namespaces goes on without"
     case ("mounts", ESTALE):
       return "somebody replaced it since the start: run again"
     case ("mounts", EINVAL) where failure.call.contains("IDMAP"):
       return
         "its file system cannot show other owners (9p, some network and FUSE file systems): "
         + "copy the workspace to a local disk, or start agt-run as its owner"
-    case ("mounts", EPERM) where failure.call == "fsmount" || failure.call == "fsconfig(CMD_CREATE)":
-      return "an outer container hides parts of /proc: run with an unmasked /proc, or --degrade namespaces"
+    case ("mounts", EPERM)
+    where failure.call == "fsmount" || failure.call == "fsconfig(CMD_CREATE)":
+      return
+        "an outer container hides parts of /proc: run with an unmasked /proc, or --degrade namespaces"
     case ("mounts", ENOSPC), ("new root", ENOSPC):
       return "no memory for the private file systems: free some, or lower --tmp"
     case ("landlock", _):
@@ -34,7 +38,8 @@ enum Hints {
     case ("execute", ENOENT):
       return "its interpreter or loader is not visible in the ring: show it with --read PATH"
     case ("execute", EACCES):
-      return "it may not be executed in the ring: check its mode, and that it lies in a readable place"
+      return
+        "it may not be executed in the ring: check its mode, and that it lies in a readable place"
     case ("execute", ENOEXEC):
       return "it is neither a program for this machine nor a script that begins with #!"
     case ("limits", EPERM): return "a limit is above what this user may have: ulimit -Ha"

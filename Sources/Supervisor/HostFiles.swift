@@ -4,7 +4,9 @@ internal import Rings
 /// The machine's files as lowering sees them.
 struct HostFiles: HostView {
   func kind(of path: String) -> HostFileKind? {
-    guard let status = try? Files.status(of: ByteString(path), followLink: false) else { return nil }
+    guard let status = try? Files.status(of: ByteString(path), followLink: false) else {
+      return nil
+    }
     return switch status.kind {
     case .regular: .file
     case .directory: .directory

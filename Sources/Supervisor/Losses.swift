@@ -13,8 +13,10 @@ enum Losses {
     if landlock.files != .none, !request.degraded.contains(.landlock) {
       guard request.landlockABI > 0 else {
         throw RunError(
-          .notConfined, "ring \(request.profile.ring): landlock: this kernel has none, or it is switched off",
-          hint: "boot with lsm=landlock,… (Linux 5.13 or newer); --degrade landlock goes on without")
+          .notConfined,
+          "ring \(request.profile.ring): landlock: this kernel has none, or it is switched off",
+          hint: "boot with lsm=landlock,… (Linux 5.13 or newer); --degrade landlock goes on without"
+        )
       }
       // Without an own network namespace only Landlock keeps the host's abstract sockets away.
       if landlock.scopeAbstractUnixSocket, request.landlockABI < 6,

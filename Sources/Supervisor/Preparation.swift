@@ -117,7 +117,9 @@ enum Preparation {
   }
 
   /// Parts of the host that were named, judged once.
-  private static func shares(_ paths: [String], _ flag: String) throws(RunError) -> [LaunchRequest.Share] {
+  private static func shares(_ paths: [String], _ flag: String) throws(RunError) -> [LaunchRequest
+    .Share]
+  {
     var all: [LaunchRequest.Share] = []
     for path in paths {
       do throws(SyscallError) {
@@ -126,7 +128,8 @@ enum Preparation {
           LaunchRequest.Share(path: canonical.text, status: try Files.status(of: canonical)))
       } catch {
         throw RunError(
-          .notConfined, "\(flag) \(path): \(Errno.message(error.errno)) (\(Errno.name(error.errno)))",
+          .notConfined,
+          "\(flag) \(path): \(Errno.message(error.errno)) (\(Errno.name(error.errno)))",
           hint: "create it, or leave the flag out")
       }
       guard all.last?.path != "/" else {

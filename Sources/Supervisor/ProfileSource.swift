@@ -1,7 +1,7 @@
 internal import CSodium
 internal import Glibc
 internal import Kernel
-internal import Rings
+public import Rings
 internal import YAML
 
 /// The profile of a run, ready to lower: parsed and compiled once, afterwards read from a cache.
@@ -9,7 +9,7 @@ internal import YAML
 /// Parsing costs about a millisecond and libseccomp another one and a half, as much as the kernel's whole
 /// work. What is cached is the very bytes that would be made again, under a name that says what they were
 /// made from. A program in a ring must never be able to change them: see `ProfileCache`.
-struct ProfileSource {
+public enum ProfileSource {
   /// `--ring NAME`, `--profile FILE`, or ring 3.
   static func load(_ options: RunOptions) throws(RunError) -> CompiledProfile {
     if let file = options.profileFile { return try load(file: file) }
@@ -17,12 +17,31 @@ struct ProfileSource {
     guard let ring = RingProfile.ring(named: name) else {
       throw RunError(
         .usage, "--ring \(name): there is no such ring",
-        hint: "0 system, 1 privileged, 2 standard, 3 sandbox; a profile of your own goes to --profile FILE")
+        hint:
+          "0 system, 1 privileged, 2 standard, 3 sandbox; a profile of your own goes to --profile FILE"
+      )
     }
     return try ProfileCache.compiled(
       key: Array(EmbeddedProfiles.all.map(\.sha256).joined().utf8) + [ring]
     ) { () throws(RunError) in
-      try compile(.shipped(ring))
+      (try compile(.shipped(ring)), mayStore: true)
+    }
+  }
+
+  /// A ring by number or name, or a profile file, without the cache.
+  public static func profile(named name: String) throws(RunError) -> RingProfile {
+    if let ring = RingProfile.ring(named: name) { return .shipped(ring) }
+    return try parse(read(name), file: name) { path throws(RunError) in try read(path) }
+  }
+
+  private static func parse(
+    _ bytes: [UInt8], file: String,
+    read: @escaping (String) throws(RunError) -> [UInt8]
+  ) throws(RunError) -> RingProfile {
+    do throws(RingProfileError) {
+      return try RingProfile.load(yaml: bytes, file: file) { path in (try read(path), path) }
+    } catch {
+      throw RunError(.usage, error.description)
     }
   }
 
@@ -32,18 +51,12 @@ struct ProfileSource {
     var readsOtherFiles = false
     let shipped = Array(EmbeddedProfiles.all.map(\.sha256).joined().utf8)
     let name = Array(file.utf8)
-    return try ProfileCache.compiled(key: shipped + name + [0] + bytes, store: { !readsOtherFiles }) {
-      () throws(RunError) in
-      let profile: RingProfile
-      do throws(RingProfileError) {
-        profile = try RingProfile.load(yaml: bytes, file: file) { path in
-          readsOtherFiles = true
-          return (try read(path), path)
-        }
-      } catch {
-        throw RunError(.usage, error.description, hint: "agt profile lint \(file)")
+    return try ProfileCache.compiled(key: shipped + name + [0] + bytes) { () throws(RunError) in
+      let profile = try parse(bytes, file: file) { path throws(RunError) in
+        readsOtherFiles = true
+        return try read(path)
       }
-      return try compile(profile)
+      return (try compile(profile), mayStore: !readsOtherFiles)
     }
   }
 
@@ -57,7 +70,8 @@ struct ProfileSource {
       return try Descriptors.readAll(opened.raw, limit: YAMLLimits.default.sizeMaxBytes + 1)
     } catch {
       let why =
-        error == RunErrorKind.notAFile ? "not a file" : "\(Errno.message(error.errno)) (\(Errno.name(error.errno)))"
+        error == RunErrorKind.notAFile
+        ? "not a file" : "\(Errno.message(error.errno)) (\(Errno.name(error.errno)))"
       throw RunError(.usage, "profile \(file): \(why)", hint: "--ring 3 needs no file")
     }
   }
@@ -80,21 +94,22 @@ struct ProfileSource {
 /// and no ring below 0 sees it: rings 2 and 3 have no such path, ring 1 hides it.
 enum ProfileCache {
   static func compiled(
-    key: [UInt8], store: () -> Bool = { true }, make: () throws(RunError) -> CompiledProfile
+    key: [UInt8], make: () throws(RunError) -> (CompiledProfile, mayStore: Bool)
   ) throws(RunError) -> CompiledProfile {
-    guard let directory = directory(), let name = name(key) else { return try make() }
+    guard let directory = directory(), let name = name(key) else { return try make().0 }
     if let bytes = read(name, in: directory), let found = try? CompiledProfile.decode(bytes) {
       return found
     }
-    let made = try make()
-    if store() { write(made.encode(), name, in: directory) }
+    let (made, mayStore) = try make()
+    if mayStore { write(made.encode(), name, in: directory) }
     return made
   }
 
   /// What made the bytes is part of the name: the profile's texts and this very executable.
   private static func name(_ key: [UInt8]) -> String? {
     guard let own = try? Files.status(of: ByteString("/proc/self/exe")) else { return nil }
-    let build = "\(own.identity.device) \(own.identity.inode) \(own.modifiedNanoseconds) \(own.sizeBytes)\0"
+    let build =
+      "\(own.identity.device) \(own.identity.inode) \(own.modifiedNanoseconds) \(own.sizeBytes)\0"
     let input = Array(build.utf8) + key
     var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
     // SAFETY: the output has the size that the function writes, the input its true length.

@@ -16,12 +16,14 @@ struct ProgramChoice {
     }
     // A host root shows everything that is not hidden.
     let shown =
-      profile.root == .host ? ["/"] : profile.filesystem.read.map { expand($0.path) } + options.reads
+      profile.root == .host
+      ? ["/"] : profile.filesystem.read.map { expand($0.path) } + options.reads
     let resolver = ProgramResolver(
       files: Programs.HostFiles(), environment: caller.programEnvironment,
       workingDirectory: Path(caller.workingDirectory(within: workspace.path)),
       visible: shown.map { Path($0) }, workspace: Path(workspace.path),
-      writable: (profile.filesystem.write.map { expand($0.path) } + options.writes).map { Path($0) })
+      writable: (profile.filesystem.write.map { expand($0.path) } + options.writes).map { Path($0) }
+    )
     let found: ResolvedProgram
     do throws(ProgramError) {
       found = try resolver.resolve(

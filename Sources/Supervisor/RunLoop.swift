@@ -166,7 +166,11 @@ final class RunLoop {
     if end == nil { end = .killed(reason) }
     events.emit("kill", ["reason": .string(reason.rawValue)])
     if options.degraded.contains(.namespaces) { return try tell(.kill) }
-    if let ringInit { try Processes.signal(ringInit, SIGKILL) } else { try Processes.signal(stage.pid, SIGKILL) }
+    if let ringInit {
+      try Processes.signal(ringInit, SIGKILL)
+    } else {
+      try Processes.signal(stage.pid, SIGKILL)
+    }
   }
 
   // MARK: signals and clock
@@ -227,7 +231,10 @@ final class RunLoop {
     let master = terminal!.master.raw
     if event.descriptor == master {
       if event.writable { try terminal!.flushInput() }
-      if event.readable, !(try terminal!.readOutput()) { try poller.remove(master); return }
+      if event.readable, !(try terminal!.readOutput()) {
+        try poller.remove(master)
+        return
+      }
     } else if event.readable, !(try terminal!.readInput()) {
       try poller.remove(event.descriptor)
       listensToInput = false

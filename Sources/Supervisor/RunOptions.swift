@@ -121,7 +121,9 @@ private struct Parser {
 
   private func checkTogether() throws(RunError) {
     if options.quiet && options.verbose { throw contradiction("--quiet", "--verbose") }
-    if options.ring != nil && options.profileFile != nil { throw contradiction("--ring", "--profile") }
+    if options.ring != nil && options.profileFile != nil {
+      throw contradiction("--ring", "--profile")
+    }
     if options.json && !options.explain {
       throw RunError(.usage, "--json goes with --explain", hint: "--result-json FILE records a run")
     }
@@ -200,7 +202,8 @@ private struct Parser {
     let text = try single(flag, inline)
     guard let number = UInt64(text), range.contains(number) else {
       throw RunError(
-        .usage, "\(flag) \(text): a whole number from \(range.lowerBound) to \(range.upperBound) is needed")
+        .usage,
+        "\(flag) \(text): a whole number from \(range.lowerBound) to \(range.upperBound) is needed")
     }
     return number
   }
@@ -234,7 +237,8 @@ private struct Parser {
     let equals = text.firstIndex(of: "=")
     let name = equals.map { String(text[..<$0]) } ?? text
     guard !name.isEmpty, !name.utf8.contains(0) else {
-      throw RunError(.usage, "\(flag) \(text): a name is needed", hint: "\(flag) NAME=VALUE, or \(flag) NAME")
+      throw RunError(
+        .usage, "\(flag) \(text): a name is needed", hint: "\(flag) NAME=VALUE, or \(flag) NAME")
     }
     options.environment.append(
       (name, equals.map { Array(text[text.index(after: $0)...].utf8) }))

@@ -38,14 +38,16 @@ struct RunRecord {
     case .signaled(let number):
       let system = number == SIGSYS
       (status, state, reason) = (UInt8(128 + min(number, 64)), "signaled", "signal \(number)")
-      complaint = system ? "\(name): the kernel ended the program for a call of a foreign ABI (SIGSYS)" : nil
+      complaint =
+        system ? "\(name): the kernel ended the program for a call of a foreign ABI (SIGSYS)" : nil
       hint = nil
     case .notStarted(let failure):
       let missing = failure.step == "execute" && failure.errno == ENOENT
       status = (missing ? ExitStatus.notFound : .notConfined).rawValue
       (state, reason) = ("not_started", failure.step)
       let object = failure.object.isEmpty ? "" : "(\"\(failure.object)\")"
-      let why = failure.errno == 0 ? "" : ": \(Errno.message(failure.errno)) (\(Errno.name(failure.errno)))"
+      let why =
+        failure.errno == 0 ? "" : ": \(Errno.message(failure.errno)) (\(Errno.name(failure.errno)))"
       complaint = "\(name): \(failure.step): \(failure.call)\(object)\(why)"
       hint = Hints.hint(for: failure)
     case .killed(let why):

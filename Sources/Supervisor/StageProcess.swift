@@ -30,14 +30,16 @@ struct StageProcess: ~Copyable {
   private static func open() throws(RunError) -> OwnedFD {
     guard let own = try? Files.readLink(ByteString("/proc/self/exe")) else {
       throw RunError(
-        .internalFailure, "reading /proc/self/exe: is /proc mounted?", hint: "mount -t proc proc /proc")
+        .internalFailure, "reading /proc/self/exe: is /proc mounted?",
+        hint: "mount -t proc proc /proc")
     }
     let directory = ViewPath.parent(own.text)
     for candidate in ["\(directory)/agt-stage", "\(directory)/../libexec/agt-run/agt-stage"] {
       if let file = try? Files.open(ByteString(candidate), O_RDONLY) { return file }
     }
     throw RunError(
-      .internalFailure, "agt-stage is not beside \(own.text)", hint: "swift build -c release, or install again")
+      .internalFailure, "agt-stage is not beside \(own.text)",
+      hint: "swift build -c release, or install again")
   }
 
   private init(socket: consuming OwnedFD, pid: Int32) {

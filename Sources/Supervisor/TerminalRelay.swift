@@ -89,7 +89,9 @@ final class TerminalRelay {
   /// What the program wrote last, once everything inside is gone.
   func drain() {
     while true {
-      guard let bytes = try? Descriptors.read(master.raw, upTo: 65536), !bytes.isEmpty else { return }
+      guard let bytes = try? Descriptors.read(master.raw, upTo: 65536), !bytes.isEmpty else {
+        return
+      }
       guard (try? Descriptors.write(output, bytes)) != nil else { return }
     }
   }

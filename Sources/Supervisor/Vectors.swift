@@ -12,12 +12,18 @@ public enum Vectors {
     unsafe copy(environ)
   }
 
-  private static func copy(_ vector: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> [[UInt8]] {
+  private static func copy(_ vector: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>)
+    -> [[UInt8]]
+  {
     var strings: [[UInt8]] = []
     var index = 0
     // SAFETY: read up to the NULL that ends the vector.
     while let string = unsafe vector[index] {
-      unsafe strings.append(Array(UnsafeBufferPointer(start: UnsafeRawPointer(string).assumingMemoryBound(to: UInt8.self), count: strlen(string))))
+      unsafe strings.append(
+        Array(
+          UnsafeBufferPointer(
+            start: UnsafeRawPointer(string).assumingMemoryBound(to: UInt8.self),
+            count: strlen(string))))
       index += 1
     }
     return strings

@@ -80,7 +80,8 @@ public struct Verification {
     for directory in [ViewPath.parent(own), ViewPath.parent(own) + "/../libexec/agt-run"]
     where Files.mayAccess(ByteString(directory + "/agt-probe"), 1) { return directory }
     throw RunError(
-      .internalFailure, "agt-probe is not beside \(own)", hint: "swift build -c release, or install again")
+      .internalFailure, "agt-probe is not beside \(own)",
+      hint: "swift build -c release, or install again")
   }
 
   private static func parse(_ bytes: [UInt8]) throws(SyscallError) -> [JSONValue] {

@@ -31,7 +31,8 @@ struct ViolationRecorder {
     _ = Seccomp.refuse(listener, id: notification.id, errno: EPERM)
     let violation = Violation(
       pid: notification.pid, executable: pending ? executable : "",
-      call: SyscallTable.name(UInt32(bitPattern: notification.number)) ?? "system call \(notification.number)",
+      call: SyscallTable.name(UInt32(bitPattern: notification.number))
+        ?? "system call \(notification.number)",
       arguments: notification.arguments, count: 1)
     record(violation)
     return violation

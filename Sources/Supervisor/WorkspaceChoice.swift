@@ -55,7 +55,8 @@ struct WorkspaceChoice {
     if errno == ENOENT, (try? Files.status(of: ByteString(path), followLink: false)) != nil {
       return "it is a symbolic link that leads nowhere; mend the link or name another directory"
     }
-    return errno == ENOENT ? "mkdir -p \(path)" : "check the permissions of every directory above it"
+    return errno == ENOENT
+      ? "mkdir -p \(path)" : "check the permissions of every directory above it"
   }
 }
 

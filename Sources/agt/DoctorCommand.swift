@@ -29,7 +29,8 @@ struct DoctorCommand: ParsableCommand {
         case .absent: .red
         }
       print(
-        "\(Printing.padded(finding.guarantee, width))  \(Printing.coloured(state, colour))  \(finding.reason)")
+        "\(Printing.padded(finding.guarantee, width))  \(Printing.coloured(state, colour))  \(finding.reason)"
+      )
       if let mend = finding.mend { print("\(Printing.padded("", width))  mend:     \(mend)") }
     }
     print(

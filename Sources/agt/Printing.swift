@@ -20,7 +20,12 @@ enum Printing {
     usesColour ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
   }
 
-  enum Colour: Int { case red = 31, green = 32, yellow = 33 }
+  /// Codes of ECMA-48, SGR.
+  enum Colour: Int {
+    case red = 31
+    case green = 32
+    case yellow = 33
+  }
 
   static func padded(_ text: String, _ width: Int) -> String {
     text + String(repeating: " ", count: max(0, width - text.count))

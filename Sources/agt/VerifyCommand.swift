@@ -4,8 +4,10 @@ internal import Supervisor
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Does forbidden acts in rings 1, 2 and 3 on this machine and shows what was contained.",
-    discussion: "Exit status: 0 when everything was contained and everything that must work worked.")
+    abstract:
+      "Does forbidden acts in rings 1, 2 and 3 on this machine and shows what was contained.",
+    discussion: "Exit status: 0 when everything was contained and everything that must work worked."
+  )
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -15,7 +17,9 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     let verification: Verification
-    do throws(RunError) { verification = try Verification.run() } catch { throw Printing.fail(error) }
+    do throws(RunError) { verification = try Verification.run() } catch {
+      throw Printing.fail(error)
+    }
     if json { Printing.json(verification.json) } else { printTable(verification) }
     if !verification.isClean { throw ExitCode(1) }
   }
@@ -24,7 +28,8 @@ struct VerifyCommand: ParsableCommand {
     let width = verification.rows.map(\.probe.count).max() ?? 0
     let rings = Verification.rings
     func line(_ cells: [String]) -> String { cells.map { Printing.padded($0, 10) }.joined() }
-    print(Printing.padded("PROBE", width) + "  " + line(rings.map { "RING \($0)" }) + "WHAT IT DOES")
+    print(
+      Printing.padded("PROBE", width) + "  " + line(rings.map { "RING \($0)" }) + "WHAT IT DOES")
     for row in verification.rows {
       let verdicts = rings.map { row.answers[$0]?.verdict ?? "not tried" }
       let bad = verdicts.contains { $0 == "escaped" || $0 == "broken" }

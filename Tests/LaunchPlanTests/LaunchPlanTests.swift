@@ -30,7 +30,8 @@ import Testing
     landlock: LaunchPlan.LandlockPlan(
       abi: 7, handledFiles: 0xffff, handledNetwork: 3, scopes: 3,
       rules: [LaunchPlan.LandlockRule(path: bytes("/usr"), access: 13)], canary: bytes("/c")),
-    seccomp: LaunchPlan.SeccompPlan(instructions: [6, 0, 0, 0, 0, 0, 0, 0], reportsViolations: true),
+    seccomp: LaunchPlan.SeccompPlan(
+      instructions: [6, 0, 0, 0, 0, 0, 0, 0], reportsViolations: true),
     terminal: 5, executable: bytes("/usr/bin/env"), arguments: [bytes("env"), [0xff, 0xfe]],
     environment: [bytes("A=b")], workingDirectory: bytes("/w"))
 
@@ -54,9 +55,11 @@ import Testing
     }
   }
 
-  @Test("what the stage must not follow is refused", arguments: [
-    ("relative", "etc"), ("dots", "/a/../b"), ("dot", "/a/./b"),
-  ])
+  @Test(
+    "what the stage must not follow is refused",
+    arguments: [
+      ("relative", "etc"), ("dots", "/a/../b"), ("dot", "/a/./b"),
+    ])
   func paths(_ name: String, _ path: String) {
     var plan = Self.full
     plan.mounts = [.mask(path: Self.bytes(path))]
@@ -82,11 +85,13 @@ import Testing
     #expect(throws: DecodingError.self) { try LaunchPlan(decoding: Self.full.encoded() + [0]) }
   }
 
-  @Test("reports come back as they were", arguments: [
-    StageReport.started(pid: 4711), .terminal, .listener, .executed, .stopped(signal: 20),
-    .exited(code: 3, signal: 0), .exited(code: 0, signal: 9),
-    .failed(StageFailure(step: "mounts", call: "move_mount", object: "/usr", errno: 22)),
-  ])
+  @Test(
+    "reports come back as they were",
+    arguments: [
+      StageReport.started(pid: 4711), .terminal, .listener, .executed, .stopped(signal: 20),
+      .exited(code: 3, signal: 0), .exited(code: 0, signal: 9),
+      .failed(StageFailure(step: "mounts", call: "move_mount", object: "/usr", errno: 22)),
+    ])
   func reports(_ report: StageReport) throws {
     #expect(try StageReport(decoding: report.encoded()) == report)
     #expect(throws: DecodingError.self) { try StageReport(decoding: report.encoded() + [0]) }
