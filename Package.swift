@@ -71,7 +71,7 @@ let package = Package(
     tests("ProgramsTests", ["Programs"]),
     tests("RingsTests", ["Rings"]),
     tests("SupervisorTests", ["Supervisor"]),
-    tests("EscapeTests", ["JSON"]),
+    tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON"]),
     tests("TidyTests", []),
   ]

@@ -26,7 +26,7 @@ struct AgtProbe {
 
   static let usage = """
     usage: agt-probe VERB [NAME=VALUE…]
-           agt-probe run-all [--group GROUP,…] [--skip VERB,…] [NAME=VALUE…]
+           agt-probe run-all [--group GROUP,…] [--only VERB,…] [--skip VERB,…] [NAME=VALUE…]
            agt-probe --list [--json]
 
     Performs one forbidden act and prints the kernel's answer as one line of JSON.

@@ -13,17 +13,22 @@ enum RunAll {
 
   static func main(_ arguments: [String]) {
     var groups: [String] = []
+    var only: [String] = []
     var skipped: [String] = []
     var rest: [String] = []
     var index = 0
     while index < arguments.count {
       switch arguments[index] {
-      case "--group", "--skip":
+      case "--group", "--only", "--skip":
         guard index + 1 < arguments.count else {
           AgtProbe.fail("\(arguments[index]) needs a list of names")
         }
         let names = arguments[index + 1].split(separator: ",").map(String.init)
-        if arguments[index] == "--group" { groups += names } else { skipped += names }
+        switch arguments[index] {
+        case "--group": groups += names
+        case "--only": only += names
+        default: skipped += names
+        }
         index += 2
       default:
         rest.append(arguments[index])
@@ -36,11 +41,12 @@ enum RunAll {
     for group in groups where !Probe.all.contains(where: { $0.group == group }) {
       AgtProbe.fail("no group \(group)", hint: "agt-probe --list")
     }
-    for name in skipped where !Probe.all.contains(where: { $0.name == name }) {
+    for name in only + skipped where !Probe.all.contains(where: { $0.name == name }) {
       AgtProbe.fail("no verb \(name)", hint: "agt-probe --list")
     }
     let chosen = Probe.all.filter {
-      (groups.isEmpty || groups.contains($0.group)) && !skipped.contains($0.name)
+      (groups.isEmpty || groups.contains($0.group)) && (only.isEmpty || only.contains($0.name))
+        && !skipped.contains($0.name)
     }
     run(chosen, fixtures)
   }
