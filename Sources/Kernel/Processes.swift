@@ -157,6 +157,9 @@ public enum Processes {
     try prctl(PR_SET_CHILD_SUBREAPER, 1, "PR_SET_CHILD_SUBREAPER")
   }
 
+  /// Gives back what a launch has touched and waiting does not need (madvise(2), MADV_DONTNEED).
+  public static func releaseMemory() { _ = agt_release_memory() }
+
   /// The name that ps(1) shows, at most 15 bytes (PR_SET_NAME).
   public static func setName(_ name: String) throws(SyscallError) {
     // SAFETY: the kernel copies at most 16 bytes of the NUL-terminated string during the call.

@@ -242,7 +242,7 @@ struct LoweringState {
     view.mount(
       "/proc",
       .proc(path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
-    allow("/proc", LandlockAccess.read | LandlockAccess.writeFile)
+    allow("/proc", LandlockAccess.read)
     if profile.filesystem.proc == .masked { for path in Self.maskedProc { mask(path) } }
     // The names in the root directory tell nothing: it holds only what the rules show.
     allow("/", LandlockAccess.readDirectory)
@@ -287,7 +287,7 @@ struct LoweringState {
   }
 
   private mutating func deviceNodes() throws(LoweringError) {
-    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+    for name in Self.deviceNames {
       let path = "/dev/" + name
       guard view.show(path, options: [.noSetUserID, .noExecution]) != nil else {
         throw LoweringError(
@@ -295,10 +295,9 @@ struct LoweringState {
       }
       allow(path, LandlockAccess.readFile | LandlockAccess.writeFile | LandlockAccess.deviceIoctl)
     }
-    for (name, target) in [
-      ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
-      ("stderr", "/proc/self/fd/2"),
-    ] { view.symbolicLink("/dev/" + name, to: target) }
+    for (name, target) in Self.deviceLinks where name != "ptmx" {
+      view.symbolicLink("/dev/" + name, to: target)
+    }
     // Without a terminal and without processes that could want one, there is no devpts.
     guard request.terminal != 0 || profile.ring <= 2 else { return }
     view.mount("/dev/pts", .devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
@@ -410,12 +409,48 @@ struct LoweringState {
             ? [.noSetUserID, .noDevices] : [.noSetUserID, .noDevices, .noExecution],
           owner: nil))
     }
-    if request.terminal != 0 {
-      steps.append(.devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
-    }
     guard profile.ring > 0 else { return steps }
+    steps += hostDevices()
     for share in request.writes { steps += hostShare(share, access: .readWrite) }
     steps += hostShare(request.workspace.share, access: request.workspace.access)
+    return steps
+  }
+
+  private static let deviceNames = ["null", "zero", "full", "random", "urandom", "tty"]
+  private static let deviceLinks = [
+    ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"),
+  ]
+
+  /// A /dev of the ring's own over the host's.
+  private func hostDevices() -> [LaunchPlan.MountStep] {
+    var steps: [LaunchPlan.MountStep] = [
+      .tmpfs(
+        path: Array("/dev".utf8), sizeBytes: 65536, inodes: 64, mode: 0o755,
+        options: [.noSetUserID, .noExecution], owner: nil)
+    ]
+    for name in Self.deviceNames {
+      let path = Array("/dev/\(name)".utf8)
+      steps.append(.file(path: path, mode: 0o644, contents: []))
+      steps.append(
+        .bind(
+          source: path, target: path, options: [.noSetUserID, .noExecution], judged: nil,
+          owner: nil))
+    }
+    for (name, target) in Self.deviceLinks {
+      steps.append(
+        .symbolicLink(path: Array("/dev/\(name)".utf8), target: Array(target.utf8)))
+    }
+    for name in ["pts", "shm"] {
+      steps.append(.directory(path: Array("/dev/\(name)".utf8), mode: 0o755))
+    }
+    steps.append(.devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
+    let scratch = profile.filesystem.scratch
+    steps.append(
+      .tmpfs(
+        path: Array("/dev/shm".utf8), sizeBytes: scratch?.sizeBytes ?? 1 << 26,
+        inodes: scratch?.inodes ?? 4096, mode: 0o1777,
+        options: [.noSetUserID, .noDevices, .noExecution], owner: nil))
     return steps
   }
 
@@ -461,7 +496,7 @@ struct LoweringState {
         LandlockAccess.read | LandlockAccess.writeFile | LandlockAccess.deviceIoctl
           | (name == "shm" ? LandlockAccess.change : 0))
     }
-    if hasMounts { allow("/proc", LandlockAccess.read | LandlockAccess.writeFile) }
+    if hasMounts { allow("/proc", LandlockAccess.read) }
     allow(request.workspace.path, rights(request.workspace.access))
   }
 }

@@ -48,6 +48,9 @@ final class RunLoop {
   private var executed = false
   private var socketOpen = true
 
+  /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
+  private static let restMilliseconds: Int32 = 1000
+
   /// Between asking the program to end and ending it.
   private static let graceMilliseconds: UInt64 = 5000
 
@@ -68,8 +71,14 @@ final class RunLoop {
 
   /// Runs until the ring is empty.
   func run() throws(SyscallError) -> RunOutcome {
+    var isResting = false
     while socketOpen {
-      for event in try poller.wait(milliseconds: -1) { try handle(event) }
+      let ready = try poller.wait(milliseconds: isResting ? -1 : Self.restMilliseconds)
+      if ready.isEmpty, !isResting {
+        isResting = true
+        Processes.releaseMemory()
+      }
+      for event in ready { try handle(event) }
     }
     try confirmEmpty()
     return RunOutcome(end: end ?? .lost, executed: executed)

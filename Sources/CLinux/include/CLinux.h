@@ -283,6 +283,10 @@ static inline int agt_interface_up(int socket, const char *name) {
   return ioctl(socket, SIOCSIFFLAGS, &request);
 }
 
+/* Gives back the pages of our own code and of the heap that a launch has touched and waiting does not
+ * need; code comes back by page faults. Defined in CLinux.c. */
+int agt_release_memory(void);
+
 /* ---- numbers of the calls that PID 1 of a ring makes: syscalls(2) ---- */
 enum agt_system_call {
   AGT_SYS_read = SYS_read,
