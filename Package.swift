@@ -46,6 +46,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CLinux"),
+    .target(name: "CProbe"),
 
     module("Kernel", ["CLinux", "CCapability"]),
     module("JSON"),
@@ -59,7 +60,7 @@ let package = Package(
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
-    command("agt-probe", ["CLinux"]),
+    command("agt-probe", ["CProbe"]),
     command("agt-bench", ["Kernel", "JSON"]),
     .executableTarget(
       name: "agt",
@@ -76,9 +77,9 @@ let package = Package(
     tests("YAMLTests", ["YAML"]),
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
-    tests("RingsTests", ["Rings"]),
+    tests("RingsTests", ["Rings", "JSON"]),
     tests("SupervisorTests", ["Supervisor"]),
-    tests("EscapeTests", ["JSON"]),
+    tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
     tests("TidyTests", []),
   ]
