@@ -41,6 +41,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CLinux"),
+    .target(name: "CProbe"),
 
     module("Kernel", ["CLinux", "CCapability"]),
     module("JSON"),
@@ -54,7 +55,7 @@ let package = Package(
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
-    command("agt-probe", ["CLinux"]),
+    command("agt-probe", ["CProbe"]),
     command("agt-bench", ["Kernel", "JSON"]),
     .executableTarget(
       name: "agt",
@@ -70,7 +71,7 @@ let package = Package(
     tests("ProgramsTests", ["Programs"]),
     tests("RingsTests", ["Rings", "JSON"]),
     tests("SupervisorTests", ["Supervisor"]),
-    tests("EscapeTests", ["JSON"]),
+    tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON"]),
     tests("TidyTests", []),
   ]
