@@ -69,7 +69,7 @@ let package = Package(
     tests("YAMLTests", ["YAML"]),
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
-    tests("RingsTests", ["Rings"]),
+    tests("RingsTests", ["Rings", "JSON"]),
     tests("SupervisorTests", ["Supervisor"]),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON"]),

@@ -15,6 +15,8 @@ public struct Poller: ~Copyable {
     /// The kernel's bits; an error or a hang-up counts as readable, so that a read tells which.
     public let readable: Bool
     public let writable: Bool
+    /// The other side is gone and nothing waits to be read.
+    public let isOver: Bool
   }
 
   let descriptor: OwnedFD
@@ -57,8 +59,9 @@ public struct Poller: ~Copyable {
       let bits = unsafe events[index].events
       let number = unsafe events[index].data.fd
       ready.append(
-        Event(descriptor: number, readable: bits & (1 | 8 | 16) != 0, writable: bits & (4 | 8) != 0)
-      )
+        Event(
+          descriptor: number, readable: bits & (1 | 8 | 16) != 0,
+          writable: bits & (4 | 8) != 0, isOver: bits & (1 | 16) == 16))
     }
     return ready
   }

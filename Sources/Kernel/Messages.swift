@@ -6,6 +6,9 @@ public enum Messages {
   public struct Pair: ~Copyable {
     public let first: OwnedFD
     public let second: OwnedFD
+
+    /// The first end alone; the other is closed.
+    public consuming func takeFirst() -> OwnedFD { first }
   }
 
   /// A pair of connected sockets that keep message borders, close-on-exec.

@@ -23,6 +23,20 @@ public enum Seccomp {
     return listener ? OwnedFD(descriptor) : nil
   }
 
+  /// Numbers of the calls that wait for events, reap, signal, take memory and end.
+  public static var callsOfRingInit: [UInt32] {
+    [
+      AGT_SYS_read, AGT_SYS_close, AGT_SYS_sendmsg, AGT_SYS_recvmsg, AGT_SYS_epoll_create1,
+      AGT_SYS_epoll_ctl, AGT_SYS_epoll_pwait, AGT_SYS_wait4, AGT_SYS_kill, AGT_SYS_getpid,
+      AGT_SYS_gettid, AGT_SYS_exit_group, AGT_SYS_rt_sigreturn, AGT_SYS_mmap, AGT_SYS_munmap,
+      AGT_SYS_mremap, AGT_SYS_mprotect, AGT_SYS_brk, AGT_SYS_madvise, AGT_SYS_futex,
+      AGT_SYS_getrandom, AGT_SYS_restart_syscall, AGT_SYS_epoll_wait,
+    ].map { UInt32($0.rawValue) }
+  }
+
+  /// The number of ioctl(2).
+  public static var ioctl: UInt32 { UInt32(AGT_SYS_ioctl.rawValue) }
+
   /// A call that waits for an answer.
   public struct Notification: Equatable, Sendable {
     public let id: UInt64

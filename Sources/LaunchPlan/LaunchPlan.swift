@@ -125,17 +125,12 @@ public struct LaunchPlan: Equatable, Sendable {
 
   /// 0 … 3, for messages and the host name.
   public var ring: UInt8
-  /// CLONE_NEW* bits; the stage was started with the same bits in its arguments.
-  public var namespaces: UInt64
-  public var identity: Identity
-  public var hostName: [UInt8]
+  /// What the stage was told before; the plan repeats it, and they must agree.
+  public var start: StageStart
   /// A new root on tmpfs and pivot_root(2); without, `mounts` work on the host's tree.
   public var privateRoot: Bool
   public var mounts: [MountStep]
-  public var loopbackUp: Bool
   public var limits: [ResourceLimit]
-  public var dropCapabilities: Bool
-  public var lockSecurebits: Bool
   public var landlock: LandlockPlan?
   public var seccomp: SeccompPlan?
   /// Bit n: descriptor n (0 … 2) becomes the new terminal.
@@ -146,22 +141,16 @@ public struct LaunchPlan: Equatable, Sendable {
   public var workingDirectory: [UInt8]
 
   public init(
-    ring: UInt8, namespaces: UInt64, identity: Identity, hostName: [UInt8], privateRoot: Bool,
-    mounts: [MountStep], loopbackUp: Bool, limits: [ResourceLimit], dropCapabilities: Bool,
-    lockSecurebits: Bool, landlock: LandlockPlan?, seccomp: SeccompPlan?,
-    terminal: UInt8, executable: [UInt8], arguments: [[UInt8]],
+    ring: UInt8, start: StageStart, privateRoot: Bool, mounts: [MountStep],
+    limits: [ResourceLimit], landlock: LandlockPlan?, seccomp: SeccompPlan?, terminal: UInt8,
+    executable: [UInt8], arguments: [[UInt8]],
     environment: [[UInt8]], workingDirectory: [UInt8]
   ) {
     self.ring = ring
-    self.namespaces = namespaces
-    self.identity = identity
-    self.hostName = hostName
+    self.start = start
     self.privateRoot = privateRoot
     self.mounts = mounts
-    self.loopbackUp = loopbackUp
     self.limits = limits
-    self.dropCapabilities = dropCapabilities
-    self.lockSecurebits = lockSecurebits
     self.landlock = landlock
     self.seccomp = seccomp
     self.terminal = terminal

@@ -11,18 +11,13 @@ extension LaunchPlan {
     out.bytes.reserveCapacity(16384)
     out.integer(Self.magic)
     out.integer(ring)
-    out.integer(namespaces)
-    out.identity(identity)
-    out.string(hostName)
+    out.string(start.encoded())
     out.boolean(privateRoot)
     out.list(mounts) { $0.mount($1) }
-    out.boolean(loopbackUp)
     out.list(limits) {
       $0.integer($1.resource)
       $0.integer($1.value)
     }
-    out.boolean(dropCapabilities)
-    out.boolean(lockSecurebits)
     out.optional(landlock) { $0.landlock($1) }
     out.optional(seccomp) {
       $0.string($1.instructions)
@@ -40,23 +35,15 @@ extension LaunchPlan {
   public init(decoding bytes: [UInt8]) throws(DecodingError) {
     var from = WireReader(bytes)
     guard bytes.count <= Self.maximumBytes else { throw from.failure("too large") }
-    guard try from.integer(UInt32.self) == Self.magic else {
-      throw from.failure(
-        "not a plan of this version; agt-run and agt-stage must come from one build")
-    }
+    guard try from.integer(UInt32.self) == Self.magic else { throw from.wrongVersion }
     ring = try from.integer()
     guard ring <= 3 else { throw from.failure("there is no ring \(ring)") }
-    namespaces = try from.integer()
-    identity = try from.identity()
-    hostName = try from.string()
+    start = try StageStart(decoding: try from.string(nulAllowed: true))
     privateRoot = try from.boolean()
     mounts = try from.list(limit: Self.maximumElements) { r throws(DecodingError) in try r.mount() }
-    loopbackUp = try from.boolean()
     limits = try from.list(limit: 32) { r throws(DecodingError) in
       ResourceLimit(resource: try r.integer(), value: try r.integer())
     }
-    dropCapabilities = try from.boolean()
-    lockSecurebits = try from.boolean()
     landlock = try from.optional { r throws(DecodingError) in try r.landlock() }
     seccomp = try from.optional { r throws(DecodingError) in
       SeccompPlan(
@@ -80,7 +67,7 @@ extension LaunchPlan {
 }
 
 extension WireWriter {
-  fileprivate mutating func identity(_ value: LaunchPlan.Identity) {
+  mutating func identity(_ value: LaunchPlan.Identity) {
     switch value {
     case .unchanged: integer(UInt8(0))
     case .own(let uid, let gid):
@@ -145,7 +132,7 @@ extension WireWriter {
     }
   }
 
-  private mutating func owner(_ value: LaunchPlan.Owner) {
+  mutating func owner(_ value: LaunchPlan.Owner) {
     integer(value.uid)
     integer(value.gid)
   }
@@ -164,7 +151,7 @@ extension WireWriter {
 }
 
 extension WireReader {
-  fileprivate mutating func identity() throws(DecodingError) -> LaunchPlan.Identity {
+  mutating func identity() throws(DecodingError) -> LaunchPlan.Identity {
     switch try integer(UInt8.self) {
     case 0: return .unchanged
     case 1: return .own(uid: try integer(), gid: try integer())

@@ -17,22 +17,22 @@ public struct HostFiles: ProgramFiles {
       default: .other
       }
     return FileEntry(
-      kind: kind, mode: raw.st_mode & 0o7777, owner: raw.st_uid,
+      kind: kind, mode: raw.st_mode & 0o7777, owner: raw.st_uid, group: raw.st_gid,
       sizeBytes: UInt64(max(raw.st_size, 0)), device: UInt64(raw.st_dev),
       inode: UInt64(raw.st_ino))
   }
 
   public func readLink(_ path: Path) throws(FileFailure) -> [UInt8] {
-    var target = [UInt8](repeating: 0, count: pathBytesMax + 1)
-    let count = unsafe target.withUnsafeMutableBytes { buffer in
-      // SAFETY: at most the buffer's size is written; a non-empty array has a base address.
-      withCPath(path) {
-        unsafe readlink(
-          $0, buffer.baseAddress!.assumingMemoryBound(to: CChar.self), buffer.count)
-      }
+    let size = pathBytesMax + 1
+    let target: [UInt8]? = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) {
+      buffer in
+      // SAFETY: at most the buffer's size is written, and it has elements, so a base address.
+      let count = withCPath(path) { unsafe readlink($0, buffer.baseAddress!, size) }
+      // SAFETY: the first `count` elements were written by the call.
+      return count < 0 ? nil : unsafe buffer[..<count].map { UInt8(bitPattern: $0) }
     }
-    guard count >= 0 else { throw failure() }
-    return Array(target.prefix(count))
+    guard let target else { throw failure() }
+    return target
   }
 
   public func read(_ path: Path, offset: UInt64, limit: Int) throws(FileFailure) -> [UInt8] {

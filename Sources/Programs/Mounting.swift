@@ -21,7 +21,9 @@ extension Resolution {
     }
     reads.removeAll { $0.path.isWithin(path) }
     reads.append(
-      .init(path: path, kind: kind, why: why, device: entry.device, inode: entry.inode))
+      .init(
+        path: path, kind: kind, why: why, device: entry.device, inode: entry.inode,
+        owner: entry.owner, group: entry.group))
     trail.append("\(path) is mounted read-only: \(why)")
   }
 

@@ -9,6 +9,12 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
   public init(_ text: String) { bytes = Array(text.utf8) }
   public init(stringLiteral text: String) { bytes = Array(text.utf8) }
 
+  /// The whole text at once: an array would hash byte by byte, which dominated a resolution.
+  public func hash(into hasher: inout Hasher) {
+    // SAFETY: the buffer is used only within the call.
+    unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+  }
+
   /// For messages only: bounded, control characters and what is not UTF-8 made visible.
   public var description: String { shown(bytes) }
 

@@ -33,7 +33,8 @@ extension Resolution {
     }
     mount(program, why: "the program; not \(prefix), which holds more than it")
     if runtime == .python {
-      for library in pythonLibraries(prefix) where !scope.isBroad(library) {
+      for library in pythonLibraries(prefix)
+      where library.isWithin(prefix) && !scope.isBroad(library) {
         mount(library, why: "the standard library of \(shown(program.name))")
       }
     }

@@ -21,17 +21,20 @@ public struct FileEntry: Equatable, Sendable {
   /// Permission bits with set-user-ID, set-group-ID and sticky.
   public var mode: UInt32
   public var owner: UInt32
+  public var group: UInt32
   public var sizeBytes: UInt64
   /// Device and inode together name the file (inode(7)).
   public var device: UInt64
   public var inode: UInt64
 
   public init(
-    kind: Kind, mode: UInt32, owner: UInt32, sizeBytes: UInt64, device: UInt64, inode: UInt64
+    kind: Kind, mode: UInt32, owner: UInt32, group: UInt32, sizeBytes: UInt64, device: UInt64,
+    inode: UInt64
   ) {
     self.kind = kind
     self.mode = mode
     self.owner = owner
+    self.group = group
     self.sizeBytes = sizeBytes
     self.device = device
     self.inode = inode

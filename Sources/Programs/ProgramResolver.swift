@@ -43,8 +43,8 @@ public struct ProgramResolver {
     caller = environment
     let home = environment["HOME"].map(Path.init).flatMap { $0.isAbsolute ? $0 : nil }
     scope = Scope(
-      files: files, workingDirectory: workingDirectory, home: home, visible: visible,
-      untrusted: [workspace] + writable)
+      files: RememberedFiles(files), workingDirectory: workingDirectory, home: home,
+      visible: visible, untrusted: [workspace] + writable)
     self.machine = machine
   }
 
@@ -54,7 +54,8 @@ public struct ProgramResolver {
   public func resolve(
     command: [UInt8], arguments: [[UInt8]]
   ) throws(ProgramError) -> ResolvedProgram {
-    var resolution = Resolution(files: files, caller: caller, scope: scope, machine: machine)
+    var resolution = Resolution(
+      files: RememberedFiles(files), caller: caller, scope: scope, machine: machine)
     return try resolution.resolve(command: command, arguments: arguments)
   }
 

@@ -46,6 +46,7 @@ extension Resolution {
     for root in [bin, bin.parent] where root != "/" {
       guard let walked = files.walkIfAny(root.appending("pyvenv.cfg")),
         walked.entry.kind == .regular,
+        scope.isUntrusted(walked.real) || !crossesWorkspace(walked.links),
         let text = try? files.read(
           walked.real, offset: 0, limit: Resolution.configurationBytesMax)
       else { continue }
@@ -73,7 +74,7 @@ extension Resolution {
     _ environment: VirtualEnvironment, python: Path, name: [UInt8], untrusted: Bool, depth: Int
   ) {
     let root = environment.root
-    let believed = !untrusted && !scope.isUntrusted(root)
+    var believed = !untrusted && !scope.isUntrusted(root)
     if !untrusted && !scope.isBroad(root) {
       mount(root, why: "the virtual environment")
     } else {
@@ -93,6 +94,7 @@ extension Resolution {
       return
     }
     add(interpreter.links)
+    believed = believed && !crossesWorkspace(base.links + interpreter.links)
     if let outer = virtualEnvironment(at: base.real), outer.root != root {
       mountEnvironment(
         outer, python: interpreter.real, name: name, untrusted: !believed, depth: depth + 1)
@@ -148,7 +150,7 @@ extension Resolution {
     guard let home = scope.homes.first, let version = pythonVersion(python) else { return }
     let site = home.appending(".local/lib/python\(version)/site-packages")
     guard let walked = files.walkIfAny(site), walked.entry.kind == .directory,
-      !scope.isBroad(walked.real)
+      !scope.isBroad(walked.real), !crossesWorkspace(walked.links)
     else { return }
     add(walked.links)
     mount(walked.real, why: "packages that the user installed for Python \(version)")

@@ -11,6 +11,22 @@ public struct ResolvedProgram: Equatable, Sendable {
     /// Device and inode of what was judged: compare after opening, before mounting.
     public var device: UInt64
     public var inode: UInt64
+    /// User and group on disk: another user inside may need them mapped to read the file.
+    public var owner: UInt32
+    public var group: UInt32
+
+    public init(
+      path: Path, kind: Kind, why: String, device: UInt64, inode: UInt64, owner: UInt32,
+      group: UInt32
+    ) {
+      self.path = path
+      self.kind = kind
+      self.why = why
+      self.device = device
+      self.inode = inode
+      self.owner = owner
+      self.group = group
+    }
   }
 
   /// A symbolic link that must exist inside with this target, because a path that the program
@@ -49,6 +65,19 @@ public struct ResolvedProgram: Equatable, Sendable {
   public var searchPath: [Path]
   /// One sentence per decision, for `--explain`.
   public var trail: [String]
+
+  public init(
+    executable: Path, arguments: [[UInt8]], reads: [ReadMount], links: [Link],
+    environment: [Variable], searchPath: [Path], trail: [String]
+  ) {
+    self.executable = executable
+    self.arguments = arguments
+    self.reads = reads
+    self.links = links
+    self.environment = environment
+    self.searchPath = searchPath
+    self.trail = trail
+  }
 }
 
 /// The variables of the caller that steer which program a name means.

@@ -96,7 +96,8 @@ extension Resolution {
         hasPackage = true
         mount(level, why: "the package of the script, which package.json describes")
       } else if let modules = files.walkIfAny(level.appending("node_modules")),
-        modules.entry.kind == .directory, !scope.isBroad(modules.real)
+        modules.entry.kind == .directory, !scope.isBroad(modules.real),
+        !crossesWorkspace(modules.links)
       {
         mount(modules.real, why: "the packages installed above the script")
         add(modules.links)

@@ -95,11 +95,6 @@ filesystem:
   write:
     - {path: /tmp, why: "scratch space of the host"}
     - {path: /var/tmp, optional: true, why: "scratch space of the host"}
-    - {path: /dev/shm, optional: true, why: "shared memory of the run's processes"}
-    - {path: /dev/null, why: "programs throw output away"}
-    - {path: /dev/tty, optional: true, why: "programs ask on the terminal"}
-    - {path: /dev/pts, optional: true, why: "terminals"}
-    - {path: /dev/ptmx, optional: true, why: "terminals of its own"}
   hide:
     - {path: /sys, optional: true, why: "switches of the kernel and its devices"}
     - {path: /boot/efi, optional: true, why: "what the machine starts"}
@@ -147,7 +142,16 @@ filesystem:
     - {path: /run/podman, optional: true, why: "the container engine's sockets"}
     - {path: /run/crio, optional: true, why: "the container engine's sockets"}
     - {path: /run/dbus, optional: true, why: "the message bus starts programs outside"}
-    - {path: /run/systemd, optional: true, why: "the service manager starts programs outside"}
+    - {path: /run/systemd/private, optional: true, why: "the service manager starts programs outside"}
+    - {path: /run/systemd/io.systemd.Manager, optional: true, why: "the service manager starts programs outside"}
+    - {path: /run/systemd/io.systemd.MountFileSystem, optional: true, why: "the service manager mounts for callers"}
+    - {path: /run/systemd/io.systemd.NamespaceResource, optional: true, why: "the service manager makes namespaces for callers"}
+    - {path: /run/systemd/io.systemd.Credentials, optional: true, why: "credentials of services"}
+    - {path: /run/systemd/notify, optional: true, why: "speaks in the name of services"}
+    - {path: /run/systemd/journal, optional: true, why: "the host's log"}
+    - {path: /run/systemd/machines, optional: true, why: "virtual machines and containers"}
+    - {path: /run/systemd/nspawn, optional: true, why: "virtual machines and containers"}
+    - {path: /run/systemd/unit-root, optional: true, why: "other services' files"}
     - {path: /run/user, optional: true, why: "users' message buses, agents and displays"}
     - {path: /run/credentials, optional: true, why: "credentials of services"}
     - {path: /run/secrets, optional: true, why: "secrets of a container"}
@@ -318,7 +322,7 @@ limits:
 requests: {perSecond: 50, burst: 100, concurrentTools: 16}
 
 """#,
-    sha256: "fa5c51e1bbdb94154b12ca1643f7fb889c9eb726c4a29287251e1a8b4bd3267b")
+    sha256: "483a5b3f3968cc8a3e685c1befb9ff4273de5b95f712232ef066e7280f822e36")
 
   public static let ring2 = Text(
     file: "ring2.yaml (built in)",
@@ -339,11 +343,6 @@ filesystem:
   proc: masked
   read:
     - {path: /opt, optional: true, why: "toolchains and vendors' programs"}
-    - {path: /etc/profile.d, optional: true, why: "what a login shell reads on start"}
-    - {path: /etc/skel, optional: true, why: "the first files of a home directory"}
-    - {path: /etc/ssh/ssh_config, optional: true, why: "settings of the ssh client; host keys stay out"}
-    - {path: /etc/ssh/ssh_config.d, optional: true, why: "settings of the ssh client"}
-    - {path: /etc/wgetrc, optional: true, why: "settings of wget"}
     - {path: /etc/nanorc, optional: true, why: "settings of the editor"}
     - {path: /etc/vim, optional: true, why: "settings of the editor"}
     - {path: /etc/emacs, optional: true, why: "settings of the editor"}
@@ -352,12 +351,8 @@ filesystem:
     - {path: /etc/manpath.config, optional: true, why: "where manual pages are"}
     - {path: /etc/rpc, optional: true, why: "names of services"}
     - {path: /etc/ethertypes, optional: true, why: "names of protocols"}
-    - {path: /etc/maven, optional: true, why: "settings of the build tool"}
-    - {path: /etc/gradle, optional: true, why: "settings of the build tool"}
     - {path: /etc/debconf.conf, optional: true, why: "read by packaging tools"}
     - {path: /etc/dpkg, optional: true, why: "read by packaging tools"}
-    - {path: /etc/apt/sources.list, optional: true, why: "read by packaging tools"}
-    - {path: /etc/apt/sources.list.d, optional: true, why: "read by packaging tools"}
   scratch: {size: 2GiB, inodes: 1048576, exec: true}
 
 environment:
@@ -378,15 +373,17 @@ syscalls:
     - name: ownership
       why: install and tar set owners; without capabilities only the caller's own
       allow: [chown, fchown, lchown, fchownat]
-    - name: memory files
+    - name: credentials
       why: >-
-        older programs do not ask for a seal against execution, and programs that were built in the
-        workspace may run anyhow; only the explicit wish for an executable one is refused
-      fail:
-        errno: EACCES
-        calls:
-          - {call: memfd_create, when: [{argument: 1, mask: MFD_EXEC, notIn: [0]}]}
-      allow: [memfd_create]
+        posix_spawn, which make uses, sets the effective ids to the real ones; other changes stay
+        refused, and without capabilities the kernel knows no other id to change to
+      allow:
+        - call: setresuid
+          when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
+        - call: setresgid
+          when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
+      deny: [setuid, setgid, setreuid, setregid, setresuid, setresgid, setfsuid, setfsgid,
+        setgroups, capset]
     - name: socket families
       why: >-
         local sockets, TCP and UDP, which end at the broker, and the routing table, which
@@ -503,7 +500,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "435da9e66da693e60616a467665877ce6a96189dc8fb197d2fd3045fafe61f90")
+    sha256: "5aa2b31d8ce2227e455000b3c7c93a618491943aedb87311c27b2606582f36f1")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
@@ -560,12 +557,9 @@ filesystem:
     - {path: /etc/debian_version, optional: true, why: "which system this is"}
     - {path: /etc/lsb-release, optional: true, why: "which system this is"}
     - {path: /etc/fonts, optional: true, why: "fontconfig, used by plotting libraries"}
-    - {path: /etc/ImageMagick-6, optional: true, why: "limits of the image tools"}
     - {path: /etc/terminfo, optional: true, why: "what the terminal can do"}
     - {path: /etc/inputrc, optional: true, why: "keys of line editing"}
     - {path: /etc/bash.bashrc, optional: true, why: "what an interactive shell reads on start"}
-    - {path: /etc/profile, optional: true, why: "what a login shell reads on start"}
-    - {path: /etc/gitconfig, optional: true, why: "settings of git; passwords do not belong there"}
     - {path: /etc/perl, optional: true, why: "Perl's own configuration and modules"}
     - {path: /etc/python3, optional: true, why: "Python's own configuration"}
     - {path: /etc/python3.9, optional: true, why: "Python's sitecustomize"}
@@ -902,5 +896,5 @@ limits:
 requests: {perSecond: 5, burst: 10, concurrentTools: 2}
 
 """#,
-    sha256: "aa6fd532304fa6c99beede0cf2832b4e1d40df49df6cf1de54b1b27942f0d43c")
+    sha256: "2021e487f3027b8ea9c87e7769f358a5a2006833cd92e5e760c3cf456a757e04")
 }

@@ -1,9 +1,10 @@
 /// Runs a seccomp program on one system call, as the kernel would.
 ///
 /// A filter is a claim about numbers that only running it can show; this machine is what
-/// `RingOrder`, `agt profile verify` and the tests run it on. It takes exactly the instructions
-/// that seccomp takes (kernel/seccomp.c, seccomp_check_filter), and since every jump goes forward,
-/// a run is at most as many steps as there are instructions.
+/// `RingOrder`, `agt profile verify` and the tests run it on. It takes the instructions that seccomp
+/// takes (kernel/seccomp.c, seccomp_check_filter) except those on scratch memory, which neither
+/// libseccomp nor we emit. Since every jump goes forward, a run is at most as many steps as there
+/// are instructions.
 public struct FilterMachine: Sendable {
   /// struct seccomp_data: what the filter sees of a call.
   public struct Call: Equatable, Sendable {
@@ -48,7 +49,6 @@ public struct FilterMachine: Sendable {
   public func run(_ call: Call) -> SeccompAction {
     var accumulator: UInt32 = 0
     var index: UInt32 = 0
-    var memory = InlineArray<16, UInt32>(repeating: 0)
     var next = 0
     while true {
       let instruction = program[next]
@@ -60,10 +60,6 @@ public struct FilterMachine: Sendable {
       case 0x81: index = Self.dataSizeBytes
       case 0x00: accumulator = operand
       case 0x01: index = operand
-      case 0x60: accumulator = memory[Int(operand)]
-      case 0x61: index = memory[Int(operand)]
-      case 0x02: memory[Int(operand)] = accumulator
-      case 0x03: memory[Int(operand)] = index
       case 0x07: index = accumulator
       case 0x87: accumulator = index
       case 0x06: return SeccompAction(returnValue: operand)
@@ -84,8 +80,6 @@ public struct FilterMachine: Sendable {
     }
   }
 
-  /// BPF_MEMWORDS of linux/filter.h
-  private static let memoryWords = 16
   /// sizeof (struct seccomp_data)
   private static let dataSizeBytes: UInt32 = 64
 
@@ -96,8 +90,6 @@ public struct FilterMachine: Sendable {
     case 0x20:
       let isInside = operand % 4 == 0 && operand < dataSizeBytes
       return isInside ? reach(0, following) : "loads at offset \(operand)"
-    case 0x60, 0x61, 0x02, 0x03:
-      return operand < memoryWords ? reach(0, following) : "uses memory word \(operand)"
     case 0x80, 0x81, 0x00, 0x01, 0x07, 0x87: return reach(0, following)
     case 0x06, 0x16: return nil
     case 0x05: return reach(operand, following)

@@ -88,9 +88,9 @@ public struct LaunchRequest: Sendable {
     /// Canonical and absolute.
     public var path: String
     public var judged: LaunchPlan.Judged
-    /// On disk.
-    public var owner: LaunchPlan.Owner
-    public init(path: String, judged: LaunchPlan.Judged, owner: LaunchPlan.Owner) {
+    /// On disk, when the program is to take that owner's place; nil leaves the owners as they are.
+    public var owner: LaunchPlan.Owner?
+    public init(path: String, judged: LaunchPlan.Judged, owner: LaunchPlan.Owner?) {
       self.path = path
       self.judged = judged
       self.owner = owner

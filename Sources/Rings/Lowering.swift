@@ -13,16 +13,55 @@ public enum Lowering {
     return try lowering.plan()
   }
 
-  /// The namespaces that the run gets, as CLONE_NEW* bits: needed before the rest of the plan.
-  public static func namespaces(
-    of profile: RingProfile, starter: LaunchRequest.Starter, degraded: Set<Degradation>
+  /// What the stage needs before the rest of the plan is ready.
+  /// - Parameter owners: on disk, of the workspace and of whatever else the program may write.
+  public static func start(
+    _ profile: RingProfile, starter: LaunchRequest.Starter, owners: [LaunchPlan.Owner],
+    degraded: Set<Degradation>
+  ) -> StageStart {
+    let isWhole = !degraded.contains(.namespaces)
+    var distinct: [LaunchPlan.Owner] = []
+    if case .root = starter, profile.ring > 0, isWhole, profile.namespaces.contains(.mount) {
+      for owner in owners where !distinct.contains(owner) { distinct.append(owner) }
+    }
+    var dropsCapabilities = profile.capabilities == .none
+    // An ordinary user has none to begin with; those of its user namespace go in every ring.
+    if case .ordinary = starter { dropsCapabilities = true }
+    return StageStart(
+      namespaces: isWhole ? namespaces(of: profile, starter: starter) : 0,
+      identity: identity(profile, starter, isWhole: isWhole), owners: distinct,
+      outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore,
+      hostName: Array("ring\(profile.ring)".utf8),
+      loopbackUp: profile.network == .loopback && isWhole, dropCapabilities: dropsCapabilities,
+      lockSecurebits: profile.ring > 0)
+  }
+
+  /// A ring is ended before its user's other programs are.
+  private static let outOfMemoryScore: Int16 = 500
+
+  private static func namespaces(
+    of profile: RingProfile, starter: LaunchRequest.Starter
   ) -> UInt64 {
-    if degraded.contains(.namespaces) { return 0 }
     var bits: UInt64 = 0
     for namespace in profile.namespaces { bits |= cloneFlag(namespace) }
     // An ordinary user creates every other namespace through a user namespace.
     if case .ordinary = starter, bits != 0 { bits |= cloneFlag(.user) }
     return bits
+  }
+
+  private static func identity(
+    _ profile: RingProfile, _ starter: LaunchRequest.Starter, isWhole: Bool
+  ) -> LaunchPlan.Identity {
+    switch starter {
+    case .ordinary(let uid, let gid): return isWhole ? .own(uid: uid, gid: gid) : .unchanged
+    case .root(let uid, let gid):
+      if profile.ring == 0 { return .unchanged }
+      if profile.namespaces.contains(.user), isWhole {
+        return .mapped(
+          uid: LaunchPlan.insideID, gid: LaunchPlan.insideID, hostUID: uid, hostGID: gid)
+      }
+      return .host(uid: uid, gid: gid)
+    }
   }
 
   static func cloneFlag(_ namespace: RingProfile.Namespace) -> UInt64 {
@@ -94,42 +133,24 @@ struct LoweringState {
       mounts = try hostMounts()
     }
     if !isPrivate { try hostRules() }
-    let environment = LoweredEnvironment(request).entries
     return LaunchPlan(
-      ring: profile.ring,
-      namespaces: Lowering.namespaces(
-        of: profile, starter: request.starter, degraded: request.degraded),
-      identity: identity, hostName: Array("ring\(profile.ring)".utf8), privateRoot: isPrivate,
-      mounts: mounts,
-      loopbackUp: profile.network == .loopback && !request.degraded.contains(.namespaces),
-      limits: limits,
-      dropCapabilities: dropsCapabilities, lockSecurebits: profile.ring > 0,
+      ring: profile.ring, start: start, privateRoot: isPrivate, mounts: mounts, limits: limits,
       landlock: landlock(), seccomp: seccomp, terminal: request.terminal,
       executable: Array(request.program.executable.utf8), arguments: request.program.arguments,
-      environment: environment, workingDirectory: Array(request.workingDirectory.utf8))
+      environment: LoweredEnvironment(request).entries,
+      workingDirectory: Array(request.workingDirectory.utf8))
   }
 
   // MARK: identity and limits
 
-  /// An ordinary user has none to begin with; those that come with its user namespace go in every ring.
-  private var dropsCapabilities: Bool {
-    if case .ordinary = request.starter { return true }
-    return profile.capabilities == .none
+  private var start: StageStart {
+    Lowering.start(
+      profile, starter: request.starter,
+      owners: ([request.workspace.share] + request.writes).compactMap(\.owner),
+      degraded: request.degraded)
   }
 
-  private var identity: LaunchPlan.Identity {
-    switch request.starter {
-    case .ordinary(let uid, let gid):
-      return request.degraded.contains(.namespaces) ? .unchanged : .own(uid: uid, gid: gid)
-    case .root(let uid, let gid):
-      if profile.ring == 0 { return .unchanged }
-      if profile.namespaces.contains(.user), !request.degraded.contains(.namespaces) {
-        return .mapped(
-          uid: LaunchPlan.insideID, gid: LaunchPlan.insideID, hostUID: uid, hostGID: gid)
-      }
-      return .host(uid: uid, gid: gid)
-    }
-  }
+  private var identity: LaunchPlan.Identity { start.identity }
 
   /// The ids that own the private file systems, in ids of the namespace that mounts them.
   private var mountOwner: LaunchPlan.Owner? {
@@ -142,7 +163,7 @@ struct LoweringState {
   }
 
   /// Of a workspace whose owner is to be seen as the program itself.
-  private func diskOwner(_ owner: LaunchPlan.Owner) -> LaunchPlan.Owner? {
+  private func diskOwner(_ owner: LaunchPlan.Owner?) -> LaunchPlan.Owner? {
     switch identity {
     case .mapped, .host: owner
     case .own, .unchanged: nil
@@ -221,7 +242,7 @@ struct LoweringState {
     view.mount(
       "/proc",
       .proc(path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
-    allow("/proc", LandlockAccess.read | LandlockAccess.writeFile)
+    allow("/proc", LandlockAccess.read)
     if profile.filesystem.proc == .masked { for path in Self.maskedProc { mask(path) } }
     // The names in the root directory tell nothing: it holds only what the rules show.
     allow("/", LandlockAccess.readDirectory)
@@ -266,7 +287,7 @@ struct LoweringState {
   }
 
   private mutating func deviceNodes() throws(LoweringError) {
-    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+    for name in Self.deviceNames {
       let path = "/dev/" + name
       guard view.show(path, options: [.noSetUserID, .noExecution]) != nil else {
         throw LoweringError(
@@ -274,10 +295,9 @@ struct LoweringState {
       }
       allow(path, LandlockAccess.readFile | LandlockAccess.writeFile | LandlockAccess.deviceIoctl)
     }
-    for (name, target) in [
-      ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
-      ("stderr", "/proc/self/fd/2"),
-    ] { view.symbolicLink("/dev/" + name, to: target) }
+    for (name, target) in Self.deviceLinks where name != "ptmx" {
+      view.symbolicLink("/dev/" + name, to: target)
+    }
     // Without a terminal and without processes that could want one, there is no devpts.
     guard request.terminal != 0 || profile.ring <= 2 else { return }
     view.mount("/dev/pts", .devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
@@ -389,12 +409,48 @@ struct LoweringState {
             ? [.noSetUserID, .noDevices] : [.noSetUserID, .noDevices, .noExecution],
           owner: nil))
     }
-    if request.terminal != 0 {
-      steps.append(.devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
-    }
     guard profile.ring > 0 else { return steps }
+    steps += hostDevices()
     for share in request.writes { steps += hostShare(share, access: .readWrite) }
     steps += hostShare(request.workspace.share, access: request.workspace.access)
+    return steps
+  }
+
+  private static let deviceNames = ["null", "zero", "full", "random", "urandom", "tty"]
+  private static let deviceLinks = [
+    ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"),
+  ]
+
+  /// A /dev of the ring's own over the host's.
+  private func hostDevices() -> [LaunchPlan.MountStep] {
+    var steps: [LaunchPlan.MountStep] = [
+      .tmpfs(
+        path: Array("/dev".utf8), sizeBytes: 65536, inodes: 64, mode: 0o755,
+        options: [.noSetUserID, .noExecution], owner: nil)
+    ]
+    for name in Self.deviceNames {
+      let path = Array("/dev/\(name)".utf8)
+      steps.append(.file(path: path, mode: 0o644, contents: []))
+      steps.append(
+        .bind(
+          source: path, target: path, options: [.noSetUserID, .noExecution], judged: nil,
+          owner: nil))
+    }
+    for (name, target) in Self.deviceLinks {
+      steps.append(
+        .symbolicLink(path: Array("/dev/\(name)".utf8), target: Array(target.utf8)))
+    }
+    for name in ["pts", "shm"] {
+      steps.append(.directory(path: Array("/dev/\(name)".utf8), mode: 0o755))
+    }
+    steps.append(.devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
+    let scratch = profile.filesystem.scratch
+    steps.append(
+      .tmpfs(
+        path: Array("/dev/shm".utf8), sizeBytes: scratch?.sizeBytes ?? 1 << 26,
+        inodes: scratch?.inodes ?? 4096, mode: 0o1777,
+        options: [.noSetUserID, .noDevices, .noExecution], owner: nil))
     return steps
   }
 
@@ -440,7 +496,7 @@ struct LoweringState {
         LandlockAccess.read | LandlockAccess.writeFile | LandlockAccess.deviceIoctl
           | (name == "shm" ? LandlockAccess.change : 0))
     }
-    if hasMounts { allow("/proc", LandlockAccess.read | LandlockAccess.writeFile) }
+    if hasMounts { allow("/proc", LandlockAccess.read) }
     allow(request.workspace.path, rights(request.workspace.access))
   }
 }

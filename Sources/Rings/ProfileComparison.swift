@@ -31,7 +31,7 @@ public enum ProfileComparison {
     }
   }
 
-  /// All differences, in the order of a profile's sections. Empty when the profiles are equal
+  /// All differences, in the order of a profile's sections, system calls last. Empty when the profiles are equal
   /// except for their names, descriptions and recorded widenings.
   public static func differences(
     from base: RingProfile, to derived: RingProfile

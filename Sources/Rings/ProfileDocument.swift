@@ -171,8 +171,12 @@ struct ProfileDocument {
 
   /// The reason that this file gives for a widening.
   mutating func reason(for difference: ProfileComparison.Difference) throws(YAMLError) -> String {
-    if let why = whys[difference.what] { return why }
-    // The entry that names the setting most exactly, so that `limits` can serve for all of them.
+    // An entry of `reasons` for exactly this setting, then the entry's own `why`, then the entry
+    // that names the setting most exactly, so that `limits` can serve for all of them.
+    if let why = whys[difference.what], !reasons.contains(where: { $0.setting == difference.what })
+    {
+      return why
+    }
     let best = reasons.indices.filter { difference.isPart(of: reasons[$0].setting) }
       .max { reasons[$0].setting.utf8.count < reasons[$1].setting.utf8.count }
     if let best {

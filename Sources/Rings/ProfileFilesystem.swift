@@ -23,15 +23,14 @@ extension ProfileReader {
     guard count <= ProfileLimits.pathsMax else {
       throw node.error(file, "\(count) paths; at most \(ProfileLimits.pathsMax) are read")
     }
-    let all = filesystem.read + filesystem.write + filesystem.hide
-    for list in lists {
-      for item in try section[list]?.sequence(file) ?? [] {
-        let path = try path(of: item)
-        if all.count(where: { $0.path == path }) > 1 {
-          throw item.error(file, "\"\(path)\" is read, written or hidden twice; name it once")
-        }
-      }
+    var counts: [String: Int] = [:]
+    for rules in [filesystem.read, filesystem.write, filesystem.hide] {
+      for rule in rules { counts[rule.path, default: 0] += 1 }
     }
+    guard let path = counts.first(where: { $0.value > 1 })?.key else { return }
+    var place = node
+    for list in lists { place = places["filesystem.\(list) \(path)"] ?? place }
+    throw place.error(file, "\"\(path)\" is read, written or hidden twice; name it once")
   }
 
   /// Takes inherited entries away.
@@ -86,25 +85,27 @@ extension ProfileReader {
 
   /// Why a path is refused. Paths are compared component by component, so each has one spelling.
   static func fault(_ path: String) -> String? {
-    guard path.utf8.count <= ProfileLimits.pathMaxBytes else {
+    let bytes = path.utf8.span
+    guard bytes.count <= ProfileLimits.pathMaxBytes else {
       return "is longer than \(ProfileLimits.pathMaxBytes) bytes"
     }
-    if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7f }) {
-      return "contains a control character"
-    }
-    let rest: Substring
+    var start: Int
     if path.hasPrefix("/") {
-      rest = path.dropFirst()
+      start = 1
     } else if path.hasPrefix("~/") {
-      rest = path.dropFirst(2)
+      start = 2
     } else {
       return "is not absolute; write /… or ~/…"
     }
-    for component in rest.split(separator: "/", omittingEmptySubsequences: false) {
-      switch component {
-      case "": return "has an empty component; write each / once and none at the end"
-      case ".", "..": return "contains \"\(component)\"; write the path without it"
-      default: break
+    for index in start...bytes.count {
+      let byte = index < bytes.count ? bytes[index] : UInt8(ascii: "/")
+      if byte < 0x20 || byte == 0x7f { return "contains a control character" }
+      guard byte == UInt8(ascii: "/") else { continue }
+      let dots = (start..<index).allSatisfy { bytes[$0] == UInt8(ascii: ".") } ? index - start : 3
+      switch dots {
+      case 0: return "has an empty component; write each / once and none at the end"
+      case 1, 2: return "contains a component . or ..; write the path without it"
+      default: start = index + 1
       }
     }
     return nil

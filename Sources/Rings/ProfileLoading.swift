@@ -7,8 +7,9 @@ extension RingProfile {
   /// append, a group of the same name replaces, `without` takes entries away, and a refusal wins
   /// over an inherited permission. One that extends nothing states everything.
   ///
-  /// Narrowing is free. What a profile grants beyond the one that it extends needs a reason: the
-  /// entry's own `why`, an entry of `reasons`, the profile's `reason`, or else its description.
+  /// Narrowing is free. What a profile grants beyond the one that it extends needs a reason: its
+  /// entry of `reasons`, the `why` of the path or group, an entry of `reasons` for the section, the
+  /// profile's `reason`, or else its description.
   /// `widenings` then holds what the result grants beyond the shipped ring that it claims.
   ///
   /// - Parameters:

@@ -21,7 +21,8 @@ extension ProfileReader {
       names.append(name)
       policy.replace(name, by: groups)
     }
-    for call in stated { policy.letRefusalWin(call, stated: Set(names)) }
+    let refused = stated.filter { $0.action != .allow && $0.call.when.isEmpty }
+    policy.remove(Set(refused.map(\.call.name)), exceptIn: Set(names))
     guard policy.groups.count <= ProfileLimits.groupsMax,
       policy.groups.reduce(0, { $0 + $1.calls.count }) <= ProfileLimits.callsMax
     else {
@@ -242,16 +243,11 @@ extension SyscallPolicy {
 
   /// A refusal without conditions takes away what inherited groups said of the call, except the
   /// conditions under which they refuse it.
-  fileprivate mutating func letRefusalWin(
-    _ refusal: ProfileReader.StatedCall, stated: Set<String>
-  ) {
-    guard refusal.action != .allow, refusal.call.when.isEmpty else { return }
+  fileprivate mutating func remove(_ calls: Set<String>, exceptIn stated: Set<String>) {
     for index in groups.indices where !stated.contains(groups[index].name) {
       let isAllowed = groups[index].action == .allow
-      groups[index].calls.removeAll {
-        $0.name == refusal.call.name && (isAllowed || $0.when.isEmpty)
-      }
+      groups[index].calls.removeAll { (isAllowed || $0.when.isEmpty) && calls.contains($0.name) }
     }
-    groups.removeAll(where: \.calls.isEmpty)
+    groups.removeAll { $0.calls.isEmpty }
   }
 }

@@ -24,10 +24,10 @@ enum SyscallConstants {
   }
 
   /// The value of a name of any family.
-  static func value(_ name: String) -> UInt64? {
-    for family in families { if let value = family.value(name) { return value } }
-    return nil
-  }
+  static func value(_ name: String) -> UInt64? { values[name] }
+
+  private static let values = Dictionary(
+    uniqueKeysWithValues: families.flatMap { $0.constants.map { ($0.name, $0.value) } })
 
   /// Every name, for suggestions.
   static var names: [String] { families.flatMap { $0.constants.map(\.name) } }

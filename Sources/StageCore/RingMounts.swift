@@ -15,9 +15,6 @@ enum RingMounts {
   static func build(
     _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
   ) throws(StageFailure) {
-    try Stage.step("mount propagation") { () throws(SyscallError) in
-      try Mounts.makePrivate(ByteString("/"))
-    }
     // All sources first: the steps below cover parts of the host's tree.
     var trees: [Int32?] = []
     for step in plan.mounts { trees.append(try openTree(step, owners: owners)) }

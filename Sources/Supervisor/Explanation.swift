@@ -86,22 +86,23 @@ enum Explanation {
   /// The steps of docs/decisions/0002 with what this plan puts into each.
   static func steps(_ plan: LaunchPlan) -> [Step] {
     var steps = [Step(name: "descriptors", summary: "only 0, 1 and 2 stay open")]
-    let namespaces = NamespaceSet(rawValue: plan.namespaces)
+    let namespaces = NamespaceSet(rawValue: plan.start.namespaces)
     steps.append(
       Step(name: "namespaces", summary: namespaces.isEmpty ? "none" : namespaces.names))
-    steps.append(Step(name: "uid and gid maps", summary: identityText(plan.identity)))
+    steps.append(Step(name: "uid and gid maps", summary: identityText(plan.start.identity)))
     steps.append(
       Step(
         name: "session",
         summary: "a new session, keyring and PID 1"
           + (plan.terminal != 0 ? "; a terminal of its own" : "")))
     if namespaces.contains(.uts) {
-      steps.append(Step(name: "host name", summary: plan.hostName.text))
+      steps.append(Step(name: "host name", summary: plan.start.hostName.text))
     }
     if namespaces.contains(.network) {
       steps.append(
         Step(
-          name: "network", summary: plan.loopbackUp ? "loopback of its own" : "none, loopback down")
+          name: "network",
+          summary: plan.start.loopbackUp ? "loopback of its own" : "none, loopback down")
       )
     }
     if namespaces.contains(.mount) {
@@ -121,9 +122,9 @@ enum Explanation {
     steps.append(
       Step(
         name: "capabilities",
-        summary: plan.dropCapabilities ? "all five sets empty, verified" : "as started"))
+        summary: plan.start.dropCapabilities ? "all five sets empty, verified" : "as started"))
     steps.append(
-      Step(name: "securebits", summary: plan.lockSecurebits ? "locked" : "as started"))
+      Step(name: "securebits", summary: plan.start.lockSecurebits ? "locked" : "as started"))
     steps.append(Step(name: "no_new_privs", summary: "set"))
     if let landlock = plan.landlock {
       steps.append(

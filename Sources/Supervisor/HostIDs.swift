@@ -13,9 +13,12 @@ struct HostIDs: ~Copyable {
   private static let maximumTries = 64
 
   let id: UInt32
-  private let lock: OwnedFD
+  private let lock: OwnedFD?
 
-  private init(id: UInt32, lock: consuming OwnedFD) {
+  /// Stands for the ids where none are taken.
+  static var none: HostIDs { HostIDs(id: base, lock: nil) }
+
+  private init(id: UInt32, lock: consuming OwnedFD?) {
     self.id = id
     self.lock = lock
   }

@@ -14,11 +14,11 @@ struct PreparedRun: ~Copyable {
   /// What this run does not enforce although the ring promises it.
   let losses: [Loss]
   private var stage: StageProcess?
-  private let ids: HostIDs?
+  private let ids: HostIDs
 
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
-    losses: [Loss], stage: consuming StageProcess?, ids: consuming HostIDs?
+    losses: [Loss], stage: consuming StageProcess?, ids: consuming HostIDs
   ) {
     self.id = id
     self.profile = profile
@@ -45,51 +45,40 @@ enum Preparation {
   static func prepare(
     _ options: RunOptions, environment: [[UInt8]], forReal: Bool
   ) throws(RunError) -> PreparedRun {
-    if forReal { try checkStandardDescriptors() }
+    var stage: StageProcess?
+    if forReal {
+      try checkStandardDescriptors()
+      stage = try StageProcess.begin()
+    }
     let loaded = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
     let caller = Caller(environment)
-    var ids: HostIDs?
-    let starter: LaunchRequest.Starter
-    if caller.isRoot {
-      let claimed: UInt32
-      if forReal && profile.ring > 0 {
-        let fresh = try HostIDs.claim()
-        claimed = fresh.id
-        ids = consume fresh
-      } else {
-        claimed = HostIDs.base
-      }
-      starter = .root(hostUID: claimed, hostGID: claimed)
-    } else {
-      starter = .ordinary(uid: caller.uid, gid: caller.gid)
-    }
-    // The stage starts and makes its namespaces while the rest is decided here.
-    var stage: StageProcess?
-    if forReal {
-      stage = try StageProcess.start(
-        StageArguments(
-          namespaces: Lowering.namespaces(
-            of: profile, starter: starter, degraded: options.degraded),
-          owner: caller.isRoot ? nil : LaunchPlan.Owner(uid: caller.uid, gid: caller.gid),
-          outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore))
-    }
+    let ids = try claimIDs(profile, caller, forReal: forReal)
+    let starter: LaunchRequest.Starter =
+      caller.isRoot
+      ? .root(hostUID: ids.id, hostGID: ids.id) : .ordinary(uid: caller.uid, gid: caller.gid)
     let workspace = try WorkspaceChoice.choose(
       asked: options.workspace, access: options.workspaceAccess ?? profile.filesystem.workspace,
       home: caller.home)
+    let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
+    if forReal {
+      try stage!.send(
+        Lowering.start(
+          profile, starter: starter, owners: ([workspace.share] + writes).compactMap(\.owner),
+          degraded: options.degraded))
+    }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
-    var request = LaunchRequest(
+    let request = LaunchRequest(
       profile: profile, seccomp: loaded.filter(violations: !options.degraded.contains(.violations)),
       program: program.program, workspace: workspace,
-      reads: try shares(options.reads, "--read"),
-      writes: try profileWrites(profile, home: caller.home) + shares(options.writes, "--write"),
+      reads: try shares(options.reads, "--read"), writes: writes,
       starter: starter, userName: caller.userName, home: caller.home,
       workingDirectory: caller.workingDirectory(within: workspace.path),
       callerEnvironment: environment, environment: overrides(options, environment),
-      terminal: terminals(), landlockABI: Landlock.abi, degraded: options.degraded)
-    if profile.ring == 0 { request.terminal = 0 }
+      terminal: profile.ring == 0 ? 0 : terminals(), landlockABI: Landlock.abi,
+      degraded: options.degraded)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())
@@ -106,8 +95,12 @@ enum Preparation {
       stage: stage, ids: ids)
   }
 
-  /// An agent's ring is ended before the person's other programs are.
-  private static let outOfMemoryScore: Int16 = 500
+  /// Ids of the host for a run of root's; nothing is reserved for an explanation.
+  private static func claimIDs(
+    _ profile: RingProfile, _ caller: Caller, forReal: Bool
+  ) throws(RunError) -> HostIDs {
+    caller.isRoot && forReal && profile.ring > 0 ? try HostIDs.claim() : HostIDs.none
+  }
 
   private static func apply(_ options: RunOptions, to profile: inout RingProfile) {
     if let bytes = options.memoryBytes { profile.limits.memoryBytes = bytes }
@@ -151,6 +144,8 @@ enum Preparation {
       if rule.optional, (try? Files.status(of: ByteString(path))) == nil { continue }
       all += try shares([path], "filesystem.write of profile \(profile.name):")
     }
+    // What a profile shares, others share too: its owners and modes stay what they are.
+    for index in all.indices { all[index].owner = nil }
     return all
   }
 

@@ -39,7 +39,7 @@ struct ProgramChoice {
           LaunchRequest.Share(
             path: try text(read.path),
             judged: LaunchPlan.Judged(device: read.device, inode: read.inode),
-            owner: LaunchPlan.Owner(uid: 0, gid: 0))
+            owner: nil)
         },
         links: try found.links.map { link throws(RunError) in
           LaunchRequest.Link(path: try text(link.path), target: try text(Path(link.target)))

@@ -48,6 +48,9 @@ final class RunLoop {
   private var executed = false
   private var socketOpen = true
 
+  /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
+  private static let restMilliseconds: Int32 = 1000
+
   /// Between asking the program to end and ending it.
   private static let graceMilliseconds: UInt64 = 5000
 
@@ -68,8 +71,14 @@ final class RunLoop {
 
   /// Runs until the ring is empty.
   func run() throws(SyscallError) -> RunOutcome {
+    var isResting = false
     while socketOpen {
-      for event in try poller.wait(milliseconds: -1) { try handle(event) }
+      let ready = try poller.wait(milliseconds: isResting ? -1 : Self.restMilliseconds)
+      if ready.isEmpty, !isResting {
+        isResting = true
+        Processes.releaseMemory()
+      }
+      for event in ready { try handle(event) }
     }
     try confirmEmpty()
     return RunOutcome(end: end ?? .lost, executed: executed)
@@ -90,7 +99,13 @@ final class RunLoop {
       try poller.remove(number)
       try kill(number == deadline.raw ? .sessionTimeout : .manual)
     } else if number == listener.raw {
-      try readViolation(number)
+      if event.isOver {
+        // The last process that used the filter is gone.
+        try poller.remove(number)
+        listener = nil
+      } else {
+        try readViolation(number)
+      }
     } else {
       try relay(event)
     }
@@ -149,8 +164,6 @@ final class RunLoop {
     _ = try Processes.wait(stage.pid, blocking: true)
     if let ringInit { _ = try Processes.wait(ringInit, blocking: true) }
     if terminal != nil { terminal!.drain() }
-    // The kernel may have reported calls that nobody has looked at yet.
-    if let number = listener.raw { while try violations.take(number) != nil {} }
   }
 
   private func tell(_ command: StageCommand) throws(SyscallError) {
@@ -202,15 +215,9 @@ final class RunLoop {
   // MARK: violations
 
   private func readViolation(_ number: Int32) throws(SyscallError) {
-    do throws(SyscallError) {
-      guard let violation = try violations.take(number) else { return }
-      events.emit("violation", ["violation": violation.json])
-      if options.onViolation == .kill { try kill(.policyViolation) }
-    } catch {
-      // The last process that used the filter is gone.
-      try poller.remove(number)
-      listener = nil
-    }
+    guard let violation = try violations.take(number) else { return }
+    events.emit("violation", ["violation": violation.json])
+    if options.onViolation == .kill { try kill(.policyViolation) }
   }
 
   // MARK: terminal and job control

@@ -1,24 +1,30 @@
 internal import Glibc
 internal import Kernel
 internal import LaunchPlan
-internal import Rings
 
 /// The stage as a child: found next to us, opened once, executed by descriptor.
+///
+/// It is started before anything is decided, because its own start takes as long as the deciding.
 struct StageProcess: ~Copyable {
-  /// Our end of the socket; its end of file ends the ring.
+  /// Reports come, commands go; its end of file ends the ring.
   let socket: OwnedFD
+  /// Takes the plan, once.
+  private let planSocket: OwnedFD
   let pid: Int32
 
   /// Looked for beside our own executable and in ../libexec/agt-run; never in PATH.
-  static func start(_ arguments: StageArguments) throws(RunError) -> StageProcess {
+  static func begin() throws(RunError) -> StageProcess {
     let binary = try open()
     do throws(SyscallError) {
-      let pair = try Messages.pair()
+      let control = try Messages.pair()
+      let plan = try Messages.pair()
+      // Out of the way of the numbers that the child gets.
+      let binary = try binary.duplicate(atLeast: 16)
       let pid = try Processes.spawn(
-        ByteString("/proc/self/fd/\(binary.raw)"),
-        arguments: arguments.words.map { ByteString($0) },
-        environment: [], descriptors: [(pair.second.raw, 3)])
-      return StageProcess(socket: try pair.first.duplicate(), pid: pid)
+        ByteString("/proc/self/fd/\(binary.raw)"), arguments: [ByteString("agt-stage")],
+        environment: [], descriptors: [(control.second.raw, 3), (plan.second.raw, 4)])
+      return StageProcess(
+        socket: try control.first.duplicate(), planSocket: try plan.first.duplicate(), pid: pid)
     } catch {
       throw RunError(
         .internalFailure, "starting agt-stage: \(error.description)",
@@ -42,16 +48,28 @@ struct StageProcess: ~Copyable {
       hint: "swift build -c release, or install again")
   }
 
-  private init(socket: consuming OwnedFD, pid: Int32) {
+  private init(socket: consuming OwnedFD, planSocket: consuming OwnedFD, pid: Int32) {
     self.socket = socket
+    self.planSocket = planSocket
     self.pid = pid
   }
 
-  /// Gives the stage its plan; the descriptors of the plan ride along.
+  /// What the stage can begin with.
+  func send(_ start: StageStart) throws(RunError) {
+    try deliver { () throws(SyscallError) in try Messages.send(socket.raw, start.encoded()) }
+  }
+
+  /// The rest, as a sealed file.
   func send(_ plan: LaunchPlan) throws(RunError) {
-    do throws(SyscallError) {
+    try deliver { () throws(SyscallError) in
       let file = try Descriptors.sealedMemory(name: "launch-plan", plan.encoded())
-      try Messages.send(socket.raw, [1], descriptors: [file.raw])
+      try Messages.send(planSocket.raw, [1], descriptors: [file.raw])
+    }
+  }
+
+  private func deliver(_ body: () throws(SyscallError) -> Void) throws(RunError) {
+    do throws(SyscallError) {
+      try body()
     } catch {
       // The stage has failed already: its own report says why.
       if error.errno == EPIPE || error.errno == ECONNRESET { return }

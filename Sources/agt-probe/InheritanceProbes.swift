@@ -187,9 +187,12 @@ let identityProbes: [Probe] = [
   Probe(
     call: "identity.setuid-filter", ring: 2, "the setuid family without a change, which anybody may"
   ) {
-    [
-      call(SYS_setresuid, -1, -1, -1), call(SYS_setresgid, -1, -1, -1),
-      call(SYS_setreuid, -1, -1), call(SYS_setregid, -1, -1),
+    // All three ids are named: naming only the effective one is what posix_spawn(3) does in ring 2.
+    let uid = Int(getuid())
+    let gid = Int(getgid())
+    return [
+      call(SYS_setresuid, uid, uid, uid), call(SYS_setresgid, gid, gid, gid),
+      call(SYS_setreuid, uid, uid), call(SYS_setregid, gid, gid),
     ]
   },
   Probe(call: "identity.capset", ring: 2, "capset with an unmapped header: EFAULT") {

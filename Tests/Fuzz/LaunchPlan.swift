@@ -8,6 +8,7 @@ public func fuzzLaunchPlan(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt 
   if let plan = try? LaunchPlan(decoding: bytes) {
     precondition(plan.encoded() == bytes, "two encodings of one plan")
   }
+  _ = try? StageStart(decoding: bytes)
   _ = try? StageReport(decoding: bytes)
   _ = try? StageCommand(decoding: bytes)
   return 0

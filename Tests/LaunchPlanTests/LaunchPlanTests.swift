@@ -5,11 +5,15 @@ import Testing
 @Suite("LaunchPlan encoding") struct LaunchPlanTests {
   static func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
+  static let start = StageStart(
+    namespaces: 0x7e02_0000,
+    identity: .mapped(uid: 1000, gid: 1001, hostUID: 1_900_000_007, hostGID: 1_900_000_008),
+    owners: [LaunchPlan.Owner(uid: 0, gid: 5)], outOfMemoryScore: -1000, hostName: bytes("ring3"),
+    loopbackUp: true, dropCapabilities: true, lockSecurebits: false)
+
   /// A plan in which every field and every kind of step has a value of its own.
   static let full = LaunchPlan(
-    ring: 3, namespaces: 0x7e02_0000,
-    identity: .mapped(uid: 1000, gid: 1001, hostUID: 1_900_000_007, hostGID: 1_900_000_008),
-    hostName: bytes("ring3"), privateRoot: true,
+    ring: 3, start: start, privateRoot: true,
     mounts: [
       .directory(path: bytes("/etc"), mode: 0o755),
       .file(path: bytes("/etc/hosts"), mode: 0o644, contents: [0, 1, 255]),
@@ -24,9 +28,8 @@ import Testing
         judged: LaunchPlan.Judged(device: 2049, inode: .max),
         owner: LaunchPlan.Owner(uid: 0, gid: 0)),
       .mask(path: bytes("/proc/kcore")), .protect(path: bytes("/")),
-    ], loopbackUp: true,
-    limits: [LaunchPlan.ResourceLimit(resource: 6, value: 64)], dropCapabilities: true,
-    lockSecurebits: true,
+    ],
+    limits: [LaunchPlan.ResourceLimit(resource: 6, value: 64)],
     landlock: LaunchPlan.LandlockPlan(
       abi: 7, handledFiles: 0xffff, handledNetwork: 3, scopes: 3,
       rules: [LaunchPlan.LandlockRule(path: bytes("/usr"), access: 13)], canary: bytes("/c")),
@@ -102,14 +105,12 @@ import Testing
     #expect(try StageCommand(decoding: command.encoded()) == command)
   }
 
-  @Test("arguments of the stage come back as they were") func arguments() {
-    for owner in [nil, LaunchPlan.Owner(uid: 0, gid: .max)] {
-      let arguments = StageArguments(namespaces: .max, owner: owner, outOfMemoryScore: -1000)
-      #expect(StageArguments(words: arguments.words) == arguments)
+  @Test("a start comes back as it was, and every cut of it is refused") func starts() throws {
+    let bytes = Self.start.encoded()
+    #expect(try StageStart(decoding: bytes) == Self.start)
+    #expect(bytes.count <= StageStart.maximumBytes)
+    for length in 0..<bytes.count {
+      #expect(throws: DecodingError.self) { try StageStart(decoding: Array(bytes[..<length])) }
     }
-    for words in [
-      [], ["agt-stage"], ["agt-stage", "zz", "root", "0"], ["agt-stage", "0", "1:2:3", "0"],
-      ["agt-stage", "0", "root", "1001"], ["agt-stage", "0", "-1:0", "0"],
-    ] { #expect(StageArguments(words: words) == nil, "\(words)") }
   }
 }

@@ -50,7 +50,7 @@ struct MemoryFiles: ProgramFiles {
       case .other: (.other, 0o666, 0)
       }
     return FileEntry(
-      kind: kind, mode: mode, owner: 1000, sizeBytes: UInt64(size), device: 1,
+      kind: kind, mode: mode, owner: 1000, group: 100, sizeBytes: UInt64(size), device: 1,
       inode: UInt64(truncatingIfNeeded: path.bytes.reduce(5381) { ($0 &* 33) &+ Int($1) }))
   }
 
