@@ -102,7 +102,8 @@ enum Spawn {
       }
     }
     unsafe pointers.append(nil)
-    defer { for unsafepointer in unsafe pointers { unsafe free(pointer) } }
+    // A closure: swift-format joins `unsafe` and the name of a loop variable.
+    defer { unsafe pointers.forEach { unsafe free($0) } }
     return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
   }
 }
