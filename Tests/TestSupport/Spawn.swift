@@ -102,8 +102,7 @@ enum Spawn {
       }
     }
     unsafe pointers.append(nil)
-    // A closure: swift-format joins `unsafe` and the name of a loop variable.
-    defer { unsafe pointers.forEach { unsafe free($0) } }
+    defer { for index in pointers.indices { unsafe free(pointers[index]) } }
     return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
   }
 }
