@@ -53,7 +53,6 @@ syscalls:
 limits:
   memory: none
   processes: none
-  cpu: none
   openFiles: none
   fileSize: none
   lockedMemory: none
@@ -62,7 +61,7 @@ limits:
 requests: {perSecond: 100, burst: 200, concurrentTools: 32}
 
 """#,
-    sha256: "b5aa0a0c6b3fdcb5e45a1998c3552c6e8617c08b140379314019b9f7021db4e9")
+    sha256: "9316a2997ab9a17b2df9e2deac204d570a3dd54a992a34c983a9950cda01792c")
 
   public static let ring1 = Text(
     file: "ring1.yaml (built in)",
@@ -340,7 +339,6 @@ ring: 2
 
 filesystem:
   workspace: rw
-  proc: masked
   read:
     - {path: /opt, optional: true, why: "toolchains and vendors' programs"}
     - {path: /etc/nanorc, optional: true, why: "settings of the editor"}
@@ -480,7 +478,6 @@ syscalls:
 limits:
   memory: 4GiB
   processes: 512
-  cpu: 200%
   openFiles: 4096
   fileSize: 16GiB
   lockedMemory: 8MiB
@@ -491,7 +488,6 @@ requests: {perSecond: 20, burst: 40, concurrentTools: 8}
 reasons:
   ring: ring 2 holds ring 3 and what reversible work needs besides
   filesystem.workspace: its work is to change the workspace
-  filesystem.proc: build tools read processor and memory counts
   filesystem.scratch: build trees and caches are larger, and configure scripts run what they compile
   environment.pass: what editors, terminals and git take from the caller; no secret has these names
   network: connections go to the broker's relay, which policy opens
@@ -500,7 +496,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "5aa2b31d8ce2227e455000b3c7c93a618491943aedb87311c27b2606582f36f1")
+    sha256: "10c631ce89d19e950bb596dc0d7f5f1ae3a5c22c59933a28438ff7faf62df3a0")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
@@ -522,7 +518,7 @@ namespaces: [user, pid, mount, network, ipc, uts, cgroup]
 
 filesystem:
   workspace: ro
-  proc: processes
+  proc: masked
   read:
     - {path: /usr, why: "programs, libraries, interpreters and their data"}
     - {path: /bin, optional: true, why: "programs; a symbolic link on a merged /usr"}
@@ -887,7 +883,6 @@ syscalls:
 limits:
   memory: 512MiB
   processes: 64
-  cpu: 100%
   openFiles: 256
   fileSize: 256MiB
   lockedMemory: 64KiB
@@ -896,5 +891,5 @@ limits:
 requests: {perSecond: 5, burst: 10, concurrentTools: 2}
 
 """#,
-    sha256: "2021e487f3027b8ea9c87e7769f358a5a2006833cd92e5e760c3cf456a757e04")
+    sha256: "501b06a1fcdf41eae671ac3e5266bad347107cb9c541ad8c20b8232398c51aea")
 }

@@ -3,7 +3,7 @@ internal import Glibc
 
 /// The host's side of the probes: everything that a ring must not reach, in one process.
 ///
-/// `agt-probe canary DIRECTORY TOKEN` makes the objects, prints one line NAME=VALUE for each
+/// `agt-probe canary DIRECTORY WORKSPACE TOKEN` makes the objects, prints one line NAME=VALUE for each
 /// fixture and then `ready`. For each line on its input it prints one line of JSON that says what
 /// has been done to the objects so far; two equal lines mean that nothing was. At the end of its
 /// input it removes everything and leaves.
@@ -14,6 +14,9 @@ struct Canary {
   private let udp: Int
   private let unixStream: Int
   private let engine: Int
+  private let workspaceStream: Int
+  private let workspaceDatagram: Int
+  private let fifo: Int
   private let unixDatagram: Int
   private let abstractStream: Int
   private let abstractDatagram: Int
@@ -25,17 +28,18 @@ struct Canary {
   private var connections = 0
   private var datagrams = 0
   private var signalCount = 0
+  private var fifoBytes = 0
 
   static func main(_ arguments: [String]) -> Int32 {
-    guard arguments.count == 2 else { return Outcome.Kind.skipped.exitStatus }
-    var canary = Canary(directory: arguments[0], token: arguments[1])
+    guard arguments.count == 3 else { return Outcome.Kind.skipped.exitStatus }
+    var canary = Canary(directory: arguments[0], workspace: arguments[1], token: arguments[2])
     canary.introduce()
     canary.watch()
     canary.remove()
     return 0
   }
 
-  private init(directory: String, token: String) {
+  private init(directory: String, workspace: String, token: String) {
     self.directory = directory
     self.token = token
     _ = call(SYS_umask, 0)
@@ -46,6 +50,12 @@ struct Canary {
     udp = Self.server(2, SOCK_DGRAM, .inet([127, 0, 0, 1], 0))
     unixStream = Self.server(1, SOCK_STREAM, Self.path(directory + "/stream.sock"))
     engine = Self.server(1, SOCK_STREAM, Self.path(directory + "/engine.sock"))
+    workspaceStream = Self.server(1, SOCK_STREAM, Self.path(workspace + "/planted-stream.sock"))
+    workspaceDatagram = Self.server(
+      1, SOCK_DGRAM, Self.path(workspace + "/planted-datagram.sock"))
+    _ = call(
+      SYS_mknodat, currentDirectory, Memory.text(workspace + "/planted-fifo"), 0o010666, 0)
+    fifo = open(workspace + "/planted-fifo", O_RDWR | O_NONBLOCK)
     unixDatagram = Self.server(1, SOCK_DGRAM, Self.path(directory + "/datagram.sock"))
     let name = Array(token.utf8)
     abstractStream = Self.server(1, SOCK_STREAM, .unix(name, abstract: true))
@@ -78,45 +88,46 @@ struct Canary {
   }
 
   private mutating func watch() {
-    let servers = [tcp, unixStream, engine, abstractStream]
-    let receivers = [udp, unixDatagram, abstractDatagram]
-    let watched = [0] + servers + receivers + [signals]
+    let own = servers + receivers + [signals, fifo]
+    // struct pollfd: fd, then events and revents of 16 bits.
+    let poll = Memory.halves(([0] + own).flatMap { [UInt32(truncatingIfNeeded: $0), 1] })
     while true {
-      // struct pollfd: fd, then events and revents of 16 bits.
-      let poll = Memory.halves(watched.flatMap { [UInt32(truncatingIfNeeded: $0), 1] })
-      let count = call(SYS_ppoll, poll, watched.count, 0, 0, 0)
+      let count = call(SYS_ppoll, poll, own.count + 1, 0, 0, 0)
       if count < 0 && count != -Int(EINTR) { return }
-      for (index, fd) in watched.enumerated() {
-        if Memory.load(UInt16.self, at: poll + 8 * index + 6) == 0 { continue }
-        if servers.contains(fd) {
-          accept(fd)
-        } else if receivers.contains(fd) {
-          answer(fd)
-        } else if fd == signals {
-          // struct signalfd_siginfo is 128 bytes.
-          signalCount += max(0, call(SYS_read, fd, Memory.zeroed(128), 128)) / 128
-        } else {
-          if read(0, 256).result <= 0 { return }
-          report()
-        }
-      }
+      let asked = Memory.load(UInt16.self, at: poll + 6) != 0
+      if asked && read(0, 256).result <= 0 { return }
+      // Only now: what happened before the question must be in the answer.
+      for server in servers { accept(server) }
+      for receiver in receivers { answer(receiver) }
+      // struct signalfd_siginfo is 128 bytes.
+      while call(SYS_read, signals, Memory.zeroed(128), 128) == 128 { signalCount += 1 }
+      fifoBytes += max(0, read(fifo, 4096).result)
+      if asked { report() }
     }
   }
 
+  private var servers: [Int] { [tcp, unixStream, engine, abstractStream, workspaceStream] }
+  private var receivers: [Int] { [udp, unixDatagram, abstractDatagram, workspaceDatagram] }
+
   private mutating func accept(_ server: Int) {
-    let peer = call(SYS_accept4, server, 0, 0, 0)
-    if peer < 0 { return }
-    connections += 1
-    close(peer)
+    while true {
+      let peer = call(SYS_accept4, server, 0, 0, 0)
+      if peer < 0 { return }
+      connections += 1
+      close(peer)
+    }
   }
 
   private mutating func answer(_ fd: Int) {
     let (name, length) = (Memory.zeroed(128), Memory.halves([128]))
     let buffer = Memory.zeroed(256)
-    let got = call(SYS_recvfrom, fd, buffer, 256, 0, name, length)
-    if got < 0 { return }
-    datagrams += 1
-    _ = call(SYS_sendto, fd, buffer, got, 0, name, Int(Memory.load(UInt32.self, at: length)))
+    while true {
+      Memory.store(UInt32(128), at: length)
+      let got = call(SYS_recvfrom, fd, buffer, 256, 0, name, length)
+      if got < 0 { return }
+      datagrams += 1
+      _ = call(SYS_sendto, fd, buffer, got, 0, name, Int(Memory.load(UInt32.self, at: length)))
+    }
   }
 
   private func report() {
@@ -130,7 +141,7 @@ struct Canary {
     _ = call(SYS_mq_getsetattr, queue, 0, attributes)
     Listing.line(
       "{\"connections\":\(connections),\"datagrams\":\(datagrams),\"signals\":\(signalCount),"
-        + "\"messages\":\(Memory.load(UInt64.self, at: queueState + 80)),"
+        + "\"fifoBytes\":\(fifoBytes),\"messages\":\(Memory.load(UInt64.self, at: queueState + 80)),"
         + "\"posixMessages\":\(Memory.load(UInt64.self, at: attributes + 24)),"
         + "\"secretBytes\":\(secret.bytes.count),\"secretMode\":\(status?.mode ?? 0),"
         + "\"secretChange\":\(status?.changeSeconds ?? 0).\(status?.changeNanoseconds ?? 0),"

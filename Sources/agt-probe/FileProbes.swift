@@ -96,6 +96,21 @@ let fileProbes: [Probe] = [
     readable(workingDirectory() + "0/secret")
   },
   Probe(
+    "file.workspace-fifo", ring: 3, rows: [26], needs: [.planted],
+    "write to a FIFO of the workspace: a read-only mount does not prevent it"
+  ) { _ in
+    let fd = open(workingDirectory() + "/planted-fifo", O_WRONLY | O_NONBLOCK)
+    if fd < 0 { return .judged(fd, refusals: Outcome.fileRefusals) }
+    return .judged(write(fd, Array("probe".utf8)))
+  },
+  Probe(
+    "file.workspace-device", ring: 1, rows: [26], needs: [.planted],
+    "open a device node that lies in the workspace"
+  ) { _ in
+    .judged(
+      open(workingDirectory() + "/planted-device", O_RDONLY), refusals: Outcome.fileRefusals)
+  },
+  Probe(
     "file.ssh-key", ring: 1, needs: [.sshKey], "read a private key of the user who starts the run"
   ) {
     readable($0.text(.sshKey))

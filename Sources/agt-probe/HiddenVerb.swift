@@ -54,7 +54,8 @@ enum HiddenVerb {
   }
 
   /// `plant DIRECTORY`: the executables that probes expect in a workspace. Root makes the copies
-  /// of this program there privileged: `planted-setuid`, `planted-setgid`, `planted-capable`.
+  /// of this program there privileged: `planted-setuid`, `planted-setgid`, `planted-capable`, and adds
+  /// a device node.
   private static func plant(_ arguments: [String]) -> Int32 {
     guard arguments.count == 1 else { return Outcome.Kind.skipped.exitStatus }
     let report = TinyProgram.report(of: "foreign.i386-program")
@@ -77,6 +78,10 @@ enum HiddenVerb {
     let capable = Memory.text(arguments[0] + "/planted-capable")
     failed =
       failed || call(SYS_setxattr, capable, Memory.text("security.capability"), data, 20, 0) < 0
+    // A device that is harmless to have: zero. A workspace could hold any.
+    let device = Memory.text(arguments[0] + "/planted-device")
+    failed = failed || call(SYS_mknodat, currentDirectory, device, 0o020666, 1 << 8 | 5) < 0
+    failed = failed || call(SYS_fchmodat, currentDirectory, device, 0o666) < 0
     return failed ? 1 : 0
   }
 

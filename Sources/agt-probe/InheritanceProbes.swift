@@ -32,6 +32,20 @@ let inheritanceProbes: [Probe] = [
       open("/proc/self/fd/0", O_WRONLY | O_APPEND), refusals: Outcome.fileRefusals)
   },
   Probe(
+    "descriptor.change-input", ring: 2, needs: [.secret],
+    "change the mode and an attribute of descriptor 0, a host file open for reading"
+  ) { _ in
+    guard status(fd: 0).1?.isRegular == true else {
+      return .unavailable("descriptor 0 is no regular file")
+    }
+    return .worst([
+      .judged(call(SYS_fchmod, 0, 0o666), refusals: Outcome.fileRefusals),
+      .judged(
+        call(SYS_fsetxattr, 0, Memory.text("user.agt-probe"), Memory.text("x"), 1, 0),
+        refusals: Outcome.fileRefusals.union([EOPNOTSUPP])),
+    ])
+  },
+  Probe(
     "descriptor.input-neighbours", ring: 2, needs: [.secret],
     "find the directory of descriptor 0 by its magic link and .."
   ) { _ in

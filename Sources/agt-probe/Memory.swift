@@ -10,11 +10,14 @@ enum Memory {
   /// call, without any privilege.
   static let unmapped = 1
 
-  /// A buffer of zeroes.
+  /// x86-64's, and a multiple of it elsewhere is not needed.
+  private static let pageSize = 4096
+
+  /// A buffer of zeroes; from a page on, it begins at one.
   static func zeroed(_ count: Int) -> Int {
     // SAFETY: the allocation is at least one byte and initialised over its whole length.
     let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: max(count, 1), alignment: 4096)
+      byteCount: max(count, 1), alignment: count < pageSize ? 16 : pageSize)
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: max(count, 1))
     return Int(bitPattern: memory)
   }

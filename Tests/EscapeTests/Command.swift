@@ -34,6 +34,9 @@ struct Command {
     /// What has been printed so far.
     var output: String { (try? String(contentsOfFile: files.output, encoding: .utf8)) ?? "" }
 
+    /// False once the process has ended, before it has been waited for.
+    var isRunning: Bool { HostProcesses.field(pid, "State").first != "Z" }
+
     func kill(_ signal: Int32) { _ = Glibc.kill(pid, signal) }
 
     func wait() -> Result {

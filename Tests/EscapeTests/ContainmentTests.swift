@@ -15,7 +15,7 @@ extension EscapeTests {
     func everyProbeIsRefused(_ caller: Caller, ring: Int) {
       let site = Site.of(caller)
       let before = site.snapshot()
-      let judgement = probeAll(site, ring)
+      guard let judgement = probeAll(site, ring) else { return }
       let after = site.snapshot()
       var excused: [String: String] = [:]
       for entry in ProbeEntry.all where entry.judge == "kernel" && entry.concerns(ring: ring) {
@@ -50,11 +50,11 @@ extension EscapeTests {
       }
     }
 
-    private func probeAll(_ site: Site, _ ring: Int) -> Judgement {
+    private func probeAll(_ site: Site, _ ring: Int) -> Judgement? {
       var judgement = Judgement()
       let main = site.contained(ring: ring, "run-all \(site.fixtureWords())").run()
       #expect(main.status == 0, "ring \(ring), \(site.caller): \(main.status) \(main.errors)")
-      guard main.status == 0 else { return judgement }
+      guard main.status == 0 else { return nil }
       judgement.add(Answer.parse(main.output))
 
       let terminal = Terminal(owner: site.caller.uid)
@@ -71,19 +71,22 @@ extension EscapeTests {
       // In a ring of one process, what ends the process gets one of its own.
       let rest = judgement.untried(ProbeEntry.all.filter { $0.alone && $0.group != "limit" })
       for entry in rest where entry.concerns(ring: ring) {
-        let extra =
-          entry.needs.contains("terminal") ? [:] : entry.needs.isEmpty ? [:] : site.fixtures
-        let arguments = extra.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
-        judgement.add(
-          entry.name, site.contained(ring: ring, "\(entry.name) \(arguments)").run())
-      }
-      for entry in ProbeEntry.all where entry.group == "limit" && entry.concerns(ring: ring) {
-        let amount = limitAmounts[entry.name] ?? 0
+        let onTerminal = entry.needs.contains("terminal")
+        let arguments = entry.needs.isEmpty ? "" : words
         judgement.add(
           entry.name,
           site.contained(
-            ring: ring, options: limitOptions, "\(entry.name) amount=\(amount)"
+            ring: ring, "\(entry.name) \(arguments)", terminal: onTerminal ? terminal : nil
           ).run())
+      }
+      for entry in ProbeEntry.all where entry.group == "limit" && entry.concerns(ring: ring) {
+        let amount = limitAmounts[entry.name] ?? 0
+        let options =
+          entry.name == "limit.scratch-files"
+          ? "--profile \(site.fewFilesProfile(ring: ring))" : limitOptions
+        judgement.add(
+          entry.name,
+          site.contained(ring: ring, options: options, "\(entry.name) amount=\(amount)").run())
       }
       return judgement
     }

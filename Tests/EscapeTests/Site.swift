@@ -63,12 +63,14 @@ final class Site: @unchecked Sendable {
 
   private init(_ caller: Caller) {
     self.caller = caller
-    token = "agt-escape-\(caller.rawValue)-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+    // Two names: the path of the workspace is no secret, and HOME may well show it.
+    let number = UInt32.random(in: 0...UInt32.max)
+    token = "agt-token-\(getpid())-\(number)"
     // Not below /tmp: a private /tmp alone must not be what hides the secret.
     let parent =
       [ProcessInfo.processInfo.environment["AGT_ESCAPE_BASE"], "/srv", "/var/tmp"]
       .compactMap { $0 }.first { FileManager.default.isWritableFile(atPath: $0) } ?? "/tmp"
-    base = parent + "/" + token
+    base = parent + "/agt-escape-\(caller.rawValue)-\(number)"
     canaryOutput = base + "/canary.out"
     canary = Process()
     build()
@@ -108,7 +110,9 @@ final class Site: @unchecked Sendable {
   private func startCanary() {
     _ = FileManager.default.createFile(atPath: canaryOutput, contents: nil)
     canary.executableURL = URL(filePath: "/bin/sh")
-    canary.arguments = ["-c", "exec \(identity) \(bin)/agt-probe canary \(outside) \(token)"]
+    canary.arguments = [
+      "-c", "exec \(identity) \(bin)/agt-probe canary \(outside) \(work) \(token)",
+    ]
     canary.standardInput = canaryInput
     canary.standardOutput = FileHandle(forWritingAtPath: canaryOutput)
     do { try canary.run() } catch { preconditionFailure("the canary: \(error)") }
@@ -172,6 +176,23 @@ final class Site: @unchecked Sendable {
     }
   }
 
+  /// A profile that is the ring's but for the number of files in scratch space: the rings' own
+  /// numbers take a minute to reach.
+  func fewFilesProfile(ring: Int) -> String {
+    let path = base + "/few-files-\(ring).yaml"
+    let text = """
+      apiVersion: agt-run/v1
+      kind: RingProfile
+      metadata: {name: few-files, description: ring \(ring) with few files in scratch space}
+      extends: ring\(ring)
+      filesystem:
+        scratch: {size: 16MiB, inodes: 2000, exec: false}
+
+      """
+    try? text.write(toFile: path, atomically: false, encoding: .utf8)
+    return path
+  }
+
   // MARK: - Commands
 
   /// The words that make a command the caller's own.
@@ -198,8 +219,7 @@ final class Site: @unchecked Sendable {
   /// A command of the caller's, started with everything that a careless caller may have about
   /// itself: open descriptors, an ignored signal, a key in its session, a container engine.
   func command(
-    _ words: String, terminal: Terminal? = nil, input: String? = nil, isolation: String = "",
-    preparation: String = ""
+    _ words: String, terminal: Terminal? = nil, input: String? = nil, isolation: String = ""
   ) -> Command {
     let engine =
       Caller.isRoot
@@ -211,7 +231,6 @@ final class Site: @unchecked Sendable {
     let inner = """
       set -e
       \(engine)
-      \(preparation)
       trap '' USR2
       exec 7<\(outside) 8<\(outside)/secret 9>>\(outside)/secret
       cd \(work)
@@ -233,19 +252,16 @@ final class Site: @unchecked Sendable {
     ring: Int, options: String = "", _ words: String, terminal: Terminal? = nil,
     input: String? = nil
   ) -> Command {
-    command(
-      "\(bin)/agt-run --ring \(ring) --quiet \(options) --workspace \(work) -- \(probe) \(words)",
+    let choice = options.contains("--profile") ? "" : "--ring \(ring)"
+    return command(
+      "\(bin)/agt-run \(choice) --quiet \(options) --workspace \(work) -- \(probe) \(words)",
       terminal: terminal, input: input)
   }
 
   /// `agt-probe` with these words and nothing around it. The shell in between is the caller's, and
   /// stands where the launcher would.
-  func bare(
-    _ words: String, terminal: Terminal? = nil, isolation: String = "", preparation: String = ""
-  ) -> Command {
-    command(
-      "/bin/sh -c '\(probe) \(words); exit $?'", terminal: terminal, isolation: isolation,
-      preparation: preparation)
+  func bare(_ words: String, terminal: Terminal? = nil, isolation: String = "") -> Command {
+    command("/bin/sh -c '\(probe) \(words); exit $?'", terminal: terminal, isolation: isolation)
   }
 
   /// The fixtures as arguments; `$$` is the shell that leads the caller's session and group.

@@ -54,7 +54,8 @@ extension EscapeTests {
         "network.tcp-loopback", "network.udp", "network.abstract-stream",
         "network.pathname-datagram", "process.kill", "process.sigio", "ipc.message-queue",
         "ipc.posix-queue", "file.write-secret", "file.chmod-secret", "file.create-outside",
-        "link.planted-directory",
+        "link.planted-directory", "network.workspace-stream", "file.workspace-fifo",
+        "descriptor.change-input",
       ] {
         #expect(notices("run-all --only \(verb) \(site.fixtureWords())"), "\(verb)")
       }
@@ -63,7 +64,9 @@ extension EscapeTests {
 
     /// Without root, nobody can plant a program of another user.
     private func unplantable(_ entry: ProbeEntry) -> String? {
-      let planted = ["exec.set-user-id", "exec.set-group-id", "exec.file-capability"]
+      let planted = [
+        "exec.set-user-id", "exec.set-group-id", "exec.file-capability", "file.workspace-device",
+      ]
       let needsRoot = planted.contains(entry.name) || entry.name == "network.engine-socket"
       return needsRoot && !Caller.isRoot ? "only root can prepare it" : nil
     }
@@ -83,10 +86,7 @@ extension EscapeTests {
 
       for entry in ProbeEntry.all where entry.group == "limit" {
         let amount = limitAmounts[entry.name] ?? 0
-        // As root, on a /tmp that a ring's is like: many files cost less there than on a disk.
-        let scratch = Caller.isRoot ? "mount -t tmpfs -o mode=1777 none /tmp" : ""
-        judgement.add(
-          entry.name, site.bare("\(entry.name) amount=\(amount)", preparation: scratch).run())
+        judgement.add(entry.name, site.bare("\(entry.name) amount=\(amount)").run())
       }
 
       // A process 1 of the caller's own, as the launcher is the caller's.
