@@ -29,6 +29,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+/// What several test targets share; no product contains it.
+func testSupport(_ name: String) -> Target {
+  .target(name: name, path: "Tests/\(name)", swiftSettings: strict)
+}
+
 let package = Package(
   name: "agt-run",
   dependencies: [
@@ -64,7 +69,10 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
-    tests("KernelTests", ["Kernel"]),
+    testSupport("TestSupport"),
+    .executableTarget(name: "fault-injector", path: "Tests/FaultInjector"),
+
+    tests("KernelTests", ["Kernel", "TestSupport"]),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
     tests("LaunchPlanTests", ["LaunchPlan"]),
@@ -72,7 +80,7 @@ let package = Package(
     tests("RingsTests", ["Rings", "JSON"]),
     tests("SupervisorTests", ["Supervisor"]),
     tests("EscapeTests", ["JSON", "CProbe"]),
-    tests("CommandTests", ["JSON"]),
+    tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
     tests("TidyTests", []),
   ]
 )

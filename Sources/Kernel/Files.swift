@@ -137,6 +137,22 @@ public enum Files {
     return target
   }
 
+  /// The names in a directory without `.` and `..`, in no order (readdir(3)).
+  public static func names(in path: ByteString) throws(SyscallError) -> [ByteString] {
+    let directory = try open(path, O_RDONLY | O_DIRECTORY)
+    // SAFETY: fdopendir takes over the descriptor; entries are read until NULL and copied before the next.
+    guard let stream = unsafe fdopendir(directory.release()) else {
+      throw SyscallError(call: "fdopendir", object: path.text, errno: Glibc.errno)
+    }
+    defer { unsafe closedir(stream) }
+    var names: [ByteString] = []
+    while let entry = unsafe readdir(stream) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { unsafe Array($0.prefix { $0 != 0 }) }
+      if name != ByteString(".") && name != ByteString("..") { names.append(name) }
+    }
+    return names
+  }
+
   public static func makeDirectory(_ path: ByteString, mode: UInt32, at directory: Int32 = here)
     throws(SyscallError)
   {

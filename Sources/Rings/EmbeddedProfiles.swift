@@ -340,7 +340,6 @@ ring: 2
 
 filesystem:
   workspace: rw
-  proc: masked
   read:
     - {path: /opt, optional: true, why: "toolchains and vendors' programs"}
     - {path: /etc/nanorc, optional: true, why: "settings of the editor"}
@@ -491,7 +490,6 @@ requests: {perSecond: 20, burst: 40, concurrentTools: 8}
 reasons:
   ring: ring 2 holds ring 3 and what reversible work needs besides
   filesystem.workspace: its work is to change the workspace
-  filesystem.proc: build tools read processor and memory counts
   filesystem.scratch: build trees and caches are larger, and configure scripts run what they compile
   environment.pass: what editors, terminals and git take from the caller; no secret has these names
   network: connections go to the broker's relay, which policy opens
@@ -500,7 +498,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "5aa2b31d8ce2227e455000b3c7c93a618491943aedb87311c27b2606582f36f1")
+    sha256: "8950a7f61d36d71e391649166920b8a1ab6a1e1a0caddffe962ca8d63781bcd6")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
@@ -522,7 +520,7 @@ namespaces: [user, pid, mount, network, ipc, uts, cgroup]
 
 filesystem:
   workspace: ro
-  proc: processes
+  proc: masked
   read:
     - {path: /usr, why: "programs, libraries, interpreters and their data"}
     - {path: /bin, optional: true, why: "programs; a symbolic link on a merged /usr"}
@@ -896,5 +894,5 @@ limits:
 requests: {perSecond: 5, burst: 10, concurrentTools: 2}
 
 """#,
-    sha256: "2021e487f3027b8ea9c87e7769f358a5a2006833cd92e5e760c3cf456a757e04")
+    sha256: "68269870baebf6770b7373f13938896365c6efb13b4e262a58986f8213615361")
 }

@@ -7,6 +7,8 @@ public protocol HostView {
   func kind(of path: String) -> HostFileKind?
   /// The raw text of a symbolic link.
   func linkTarget(of path: String) -> String?
+  /// The names in a directory, without `.` and `..`; empty when it cannot be read.
+  func names(in path: String) -> [String]
 }
 
 public enum HostFileKind: Equatable, Sendable {

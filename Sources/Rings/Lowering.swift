@@ -243,7 +243,8 @@ struct LoweringState {
       "/proc",
       .proc(path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
     allow("/proc", LandlockAccess.read)
-    if profile.filesystem.proc == .masked { for path in Self.maskedProc { mask(path) } }
+    view.directory(Self.emptyDirectory, mode: 0o555)
+    for mask in procMasks() { view.cover(mask) }
     // The names in the root directory tell nothing: it holds only what the rules show.
     allow("/", LandlockAccess.readDirectory)
     view.file(Self.canary, mode: 0o444, contents: "")
@@ -251,17 +252,20 @@ struct LoweringState {
     try shownPaths()
   }
 
-  /// Files of the kernel that tell about the host or reach it, although their modes protect them already.
-  static let maskedProc = [
-    "/proc/acpi", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/scsi", "/proc/driver",
-    "/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/key-users", "/proc/latency_stats",
-    "/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger", "/proc/kmsg",
-    "/proc/interrupts", "/proc/softirqs", "/proc/slabinfo", "/proc/vmallocinfo",
-    "/proc/config.gz", "/proc/modules", "/proc/iomem", "/proc/ioports",
+  /// What programs read of the kernel's own files, and what no one is harmed by. Everything else in
+  /// /proc that is not a process is covered, whatever a later kernel may put there.
+  static let shownProc: Set<String> = [
+    "self", "thread-self", "mounts", "net", "cpuinfo", "meminfo", "stat", "uptime", "loadavg",
+    "version", "filesystems", "vmstat", "sys",
   ]
+  /// An empty directory that covers others.
+  static let emptyDirectory = "/run/agt/empty"
 
-  private mutating func mask(_ path: String) {
-    if host.kind(of: path) != nil { view.cover(.mask(path: Array(path.utf8))) }
+  private func procMasks() -> [LaunchPlan.MountStep] {
+    guard profile.filesystem.proc == .masked else { return [] }
+    return host.names(in: "/proc").sorted().filter { name in
+      !Self.shownProc.contains(name) && name.utf8.contains { $0 < 48 || $0 > 57 }
+    }.map { .mask(path: Array("/proc/\($0)".utf8)) }
   }
 
   private mutating func scratchMounts(_ scratch: RingProfile.Scratch?) throws(LoweringError) {
@@ -395,7 +399,10 @@ struct LoweringState {
     if !profile.filesystem.read.isEmpty {
       steps.append(.protect(path: Array("/".utf8)))
     }
-    steps.append(.proc(path: Array("/proc".utf8), processesOnly: false))
+    steps.append(
+      .proc(
+        path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
+    steps += procMasks()
     for rule in profile.filesystem.hide {
       let path = expanded(rule.path)
       if host.kind(of: path) != nil { steps.append(.mask(path: Array(path.utf8))) }

@@ -136,22 +136,29 @@ enum RingMounts {
   private static func mask(_ path: ByteString, root: Int32) throws(SyscallError) {
     let target: OwnedFD
     do throws(SyscallError) {
-      target = try Files.open(path, oPath)
+      target = try Files.open(relative(path), oPath, at: root)
     } catch {
       if error.errno == ENOENT || error.errno == EACCES { return }
       throw error
     }
+    let cover: OwnedFD
     if try Files.status(target.raw).kind == .directory {
-      let empty = try Mounts.create(
-        "tmpfs", options: [("size", "4k"), ("nr_inodes", "1"), ("mode", "0555")],
-        [.readOnly, .noSetUserID, .noDevices, .noExecution])
-      try Mounts.attach(empty.raw, on: target.raw, object: path.text)
+      cover = try emptyDirectory(root)
     } else {
-      let nothing = try Mounts.openTree(ByteString("/dev/null"), recursive: false)
-      try Mounts.restrict(
-        nothing.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
-        object: path.text)
-      try Mounts.attach(nothing.raw, on: target.raw, object: path.text)
+      cover = try Mounts.openTree(ByteString("/dev/null"), recursive: false)
     }
+    try Mounts.restrict(
+      cover.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
+      object: path.text)
+    try Mounts.attach(cover.raw, on: target.raw, object: path.text)
+  }
+
+  /// The one that a private root has for this, or a file system of its own.
+  private static func emptyDirectory(_ root: Int32) throws(SyscallError) -> OwnedFD {
+    if let ready = try? Mounts.openTree(ByteString("run/agt/empty"), recursive: false, at: root) {
+      return ready
+    }
+    return try Mounts.create(
+      "tmpfs", options: [("size", "4k"), ("nr_inodes", "1"), ("mode", "0555")], [])
   }
 }

@@ -16,6 +16,12 @@ struct HostFiles: HostView {
     }
   }
 
+  func names(in path: String) -> [String] {
+    ((try? Files.names(in: ByteString(path))) ?? []).compactMap {
+      String(validating: $0, as: UTF8.self)
+    }
+  }
+
   func linkTarget(of path: String) -> String? {
     guard let target = try? Files.readLink(ByteString(path)) else { return nil }
     return String(validating: target, as: UTF8.self)

@@ -34,6 +34,12 @@ public enum Launch {
 
   private static func run(_ options: RunOptions, environment: [[UInt8]]) throws(RunError) -> UInt8 {
     let began = Clock.wallNanoseconds()
+    // Before any of ours gets the number.
+    if let number = options.statusDescriptor, !Descriptors.isOpen(number) {
+      throw RunError(
+        .usage, "--status-fd \(number): the descriptor is not open",
+        hint: "agt-run --status-fd \(number) … \(number)>events.json")
+    }
     let signals = try Self.blockSignals()
     var prepared = try Preparation.prepare(options, environment: environment, forReal: true)
     let events = RunEvents(descriptor: options.statusDescriptor)

@@ -70,8 +70,12 @@ private struct Parser {
       let flag = equals.map { String(word[..<$0]) } ?? word
       let inline = equals.map { String(word[word.index(after: $0)...]) }
       switch flag {
-      case "--help", "-h": return .help
-      case "--version", "-V": return .version
+      case "--help", "-h":
+        try set(flag, inline) { _ in }
+        return .help
+      case "--version", "-V":
+        try set(flag, inline) { _ in }
+        return .version
       default: try take(flag, inline: inline)
       }
     }
@@ -93,8 +97,8 @@ private struct Parser {
     case "--ring": try once(flag, inline) { $0.ring = $1 }
     case "--profile": try once(flag, inline) { $0.profileFile = $1 }
     case "--workspace": try workspace(flag, inline)
-    case "--read": options.reads.append(try value(flag, inline))
-    case "--write": options.writes.append(try value(flag, inline))
+    case "--read": options.reads.append(try path(flag, inline))
+    case "--write": options.writes.append(try path(flag, inline))
     case "--env": try environment(flag, inline)
     case "--timeout": options.timeoutMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)
@@ -109,8 +113,8 @@ private struct Parser {
         try choice(flag, inline, Degradation.self, repeatable: true))
     case "--explain": try set(flag, inline) { $0.explain = true }
     case "--json": try set(flag, inline) { $0.json = true }
-    case "--quiet", "-q": try set(flag, inline) { $0.quiet = true }
-    case "--verbose", "-v": try set(flag, inline) { $0.verbose = true }
+    case "--quiet", "-q": try set("--quiet", inline) { $0.quiet = true }
+    case "--verbose", "-v": try set("--verbose", inline) { $0.verbose = true }
     default:
       let nearest = NearestName.find(flag, among: RunHelp.flags)
       throw RunError(
@@ -138,6 +142,10 @@ private struct Parser {
     RunError(.usage, "\(one) and \(other) contradict each other", hint: "leave one of them out")
   }
 
+  private func givenTwice(_ flag: String) -> RunError {
+    RunError(.usage, "\(flag) is given twice", hint: "leave one of them out")
+  }
+
   // MARK: values
 
   private mutating func value(_ flag: String, _ inline: String?) throws(RunError) -> String {
@@ -153,9 +161,7 @@ private struct Parser {
   }
 
   private mutating func single(_ flag: String, _ inline: String?) throws(RunError) -> String {
-    guard seen.insert(flag).inserted else {
-      throw RunError(.usage, "\(flag) is given twice", hint: "leave one of them out")
-    }
+    guard seen.insert(flag).inserted else { throw givenTwice(flag) }
     return try value(flag, inline)
   }
 
@@ -167,10 +173,17 @@ private struct Parser {
     store(&options, text)
   }
 
+  private mutating func path(_ flag: String, _ inline: String?) throws(RunError) -> String {
+    let text = try value(flag, inline)
+    if text.isEmpty { throw RunError(.usage, "\(flag): the value is empty") }
+    return text
+  }
+
   private mutating func set(
     _ flag: String, _ inline: String?, _ store: (inout RunOptions) -> Void
   ) throws(RunError) {
     if inline != nil { throw RunError(.usage, "\(flag) takes no value") }
+    guard seen.insert(flag).inserted else { throw givenTwice(flag) }
     store(&options)
   }
 

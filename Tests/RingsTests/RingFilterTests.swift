@@ -177,7 +177,7 @@ import Testing
   @Test func memoryFilesAreNotExecuted() {
     #expect(Self.answers("memfd_create", 0, 0x10)[2...] == [.errno(13), .errno(13)])
     #expect(Self.answers("memfd_create", 0, 0x18)[2...] == [.errno(13), .errno(13)])
-    #expect(Self.answers("memfd_create", 0, 0x1)[2...] == [.allow, .errno(13)])
+    #expect(Self.answers("memfd_create", 0, 0x1)[2...] == [.errno(13), .errno(13)])
     #expect(Self.answers("memfd_create", 0, 0xb)[2...] == [.allow, .allow])
     #expect(Self.answers("execveat", 3, 0, 0, 0, 0x1000)[2...] == [.errno(38), .errno(38)])
     #expect(Self.answers("execveat", 3, 0, 0, 0, 0x100)[2...] == [.allow, .allow])
