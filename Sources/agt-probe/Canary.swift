@@ -32,6 +32,7 @@ struct Canary {
 
   static func main(_ arguments: [String]) -> Int32 {
     guard arguments.count == 3 else { return Outcome.Kind.skipped.exitStatus }
+    probe_ignore(Int(SIGPIPE), 1)
     var canary = Canary(directory: arguments[0], workspace: arguments[1], token: arguments[2])
     canary.introduce()
     canary.watch()
