@@ -147,7 +147,9 @@ public enum Files {
     defer { unsafe closedir(stream) }
     var names: [ByteString] = []
     while let entry = unsafe readdir(stream) {
-      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { unsafe Array($0.prefix { $0 != 0 }) }
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) {
+        unsafe Array($0.prefix { $0 != 0 })
+      }
       if name != ByteString(".") && name != ByteString("..") { names.append(name) }
     }
     return names

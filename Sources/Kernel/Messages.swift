@@ -47,9 +47,19 @@ public enum Messages {
     let flags = blocking ? 0 : Int32(MSG_DONTWAIT)
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, length in
       do throws(SyscallError) {
-        // SAFETY: at most `capacity` bytes and 8 descriptors are written.
+        // A peer that ends with messages of ours unread leaves ECONNRESET in front of its own last
+        // messages; the error is reported once, then they come (unix(7)).
+        var wasReset = false
         length = try retrying("recvmsg") {
-          unsafe agt_receive_message(socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+          // SAFETY: at most `capacity` bytes and 8 descriptors are written.
+          var result = unsafe agt_receive_message(
+            socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+          if result < 0, errno == ECONNRESET, !wasReset {
+            wasReset = true
+            result = unsafe agt_receive_message(
+              socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+          }
+          return result
         }
       } catch {
         length = 0

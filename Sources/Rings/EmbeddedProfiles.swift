@@ -53,7 +53,6 @@ syscalls:
 limits:
   memory: none
   processes: none
-  cpu: none
   openFiles: none
   fileSize: none
   lockedMemory: none
@@ -62,7 +61,7 @@ limits:
 requests: {perSecond: 100, burst: 200, concurrentTools: 32}
 
 """#,
-    sha256: "b5aa0a0c6b3fdcb5e45a1998c3552c6e8617c08b140379314019b9f7021db4e9")
+    sha256: "9316a2997ab9a17b2df9e2deac204d570a3dd54a992a34c983a9950cda01792c")
 
   public static let ring1 = Text(
     file: "ring1.yaml (built in)",
@@ -479,7 +478,6 @@ syscalls:
 limits:
   memory: 4GiB
   processes: 512
-  cpu: 200%
   openFiles: 4096
   fileSize: 16GiB
   lockedMemory: 8MiB
@@ -498,7 +496,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "8950a7f61d36d71e391649166920b8a1ab6a1e1a0caddffe962ca8d63781bcd6")
+    sha256: "10c631ce89d19e950bb596dc0d7f5f1ae3a5c22c59933a28438ff7faf62df3a0")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
@@ -885,7 +883,6 @@ syscalls:
 limits:
   memory: 512MiB
   processes: 64
-  cpu: 100%
   openFiles: 256
   fileSize: 256MiB
   lockedMemory: 64KiB
@@ -894,5 +891,5 @@ limits:
 requests: {perSecond: 5, burst: 10, concurrentTools: 2}
 
 """#,
-    sha256: "68269870baebf6770b7373f13938896365c6efb13b4e262a58986f8213615361")
+    sha256: "501b06a1fcdf41eae671ac3e5266bad347107cb9c541ad8c20b8232398c51aea")
 }

@@ -23,8 +23,6 @@ public enum Degradation: String, CaseIterable, Sendable {
   case seccomp
   /// Forbidden calls are refused without being reported (an outer sandbox holds the listener).
   case violations
-  /// Memory and processes are bounded by rlimits alone.
-  case cgroups
 
   /// What is lost, for the warning and the record.
   public var loss: String {
@@ -34,7 +32,6 @@ public enum Degradation: String, CaseIterable, Sendable {
     case .landlock: "no Landlock: files are bounded by the mount view alone"
     case .seccomp: "no seccomp: every system call of the kernel is reachable"
     case .violations: "forbidden calls are refused but not reported"
-    case .cgroups: "memory and processes are bounded per process, not per run"
     }
   }
 }

@@ -102,7 +102,7 @@ public enum ProfileJSON {
     func number(_ value: UInt64?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
     return .object([
       "memoryBytes": number(limits.memoryBytes), "processes": number(limits.processes),
-      "cpuPercent": number(limits.cpuPercent), "openFiles": number(limits.openFiles),
+      "openFiles": number(limits.openFiles),
       "fileSizeBytes": number(limits.fileSizeBytes),
       "lockedMemoryBytes": number(limits.lockedMemoryBytes),
       "wallMilliseconds": number(limits.wallMilliseconds),

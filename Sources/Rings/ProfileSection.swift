@@ -206,25 +206,12 @@ struct ProfileReader {
         case .bytes: try node.sizeBytes(file)
         case .milliseconds: try node.durationMilliseconds(file)
         case .count: UInt64(try node.integer(file, in: 0...Int.max))
-        case .percent: try percent(node)
         }
       guard value > 0 else {
         throw node.error(file, "a limit of 0 lets nothing run; write none for no limit")
       }
       limits[keyPath: limit.path] = value
     }
-  }
-
-  /// Hundredths of a processor.
-  private func percent(_ node: YAMLNode) throws(YAMLError) -> UInt64 {
-    let text = try node.text(file)
-    guard text.hasSuffix("%"), let value = UInt64(text.dropLast()),
-      value <= ProfileLimits.percentMax
-    else {
-      throw node.error(
-        file, "\"\(text)\" is no share of processors; write for example 150% for one and a half")
-    }
-    return value
   }
 
   mutating func requests(
@@ -253,8 +240,6 @@ enum ProfileLimits {
   /// PATH_MAX of limits.h
   static let pathMaxBytes = 4096
   static let nameMaxBytes = 256
-  /// A thousand processors.
-  static let percentMax: UInt64 = 100_000
   static let requestsMax = 1_000_000
 }
 
@@ -264,7 +249,7 @@ extension YAMLNode {
 }
 
 extension RingProfile.Limits {
-  enum Unit { case bytes, milliseconds, count, percent }
+  enum Unit { case bytes, milliseconds, count }
 
   struct Field: Sendable {
     let key: String
@@ -276,7 +261,6 @@ extension RingProfile.Limits {
   static let all: [Field] = [
     Field(key: "memory", unit: .bytes, path: \.memoryBytes),
     Field(key: "processes", unit: .count, path: \.processes),
-    Field(key: "cpu", unit: .percent, path: \.cpuPercent),
     Field(key: "openFiles", unit: .count, path: \.openFiles),
     Field(key: "fileSize", unit: .bytes, path: \.fileSizeBytes),
     Field(key: "lockedMemory", unit: .bytes, path: \.lockedMemoryBytes),

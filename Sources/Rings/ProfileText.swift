@@ -26,7 +26,6 @@ public enum ProfileText {
     case .bytes: size(value)
     case .milliseconds: duration(value)
     case .count: "\(value)"
-    case .percent: "\(value)%"
     }
   }
 

@@ -146,8 +146,7 @@ private struct LaunchState: ~Copyable {
       message = try Messages.receive(channel.raw, capacity: 8192, blocking: false)
     } catch {
       if error.errno == EAGAIN { return false }
-      if error.errno != ECONNRESET { throw error }
-      message = nil
+      throw error
     }
     guard let message else {
       isOver = true

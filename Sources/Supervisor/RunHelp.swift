@@ -25,7 +25,7 @@ public enum RunHelp {
       --tmp SIZE             space in /tmp and in the private home directory, each
 
       --on-violation WHAT    deny: the call fails (default); kill: the run ends with 137
-      --degrade NAME         go on without namespaces, landlock, seccomp, violations or cgroups;
+      --degrade NAME         go on without namespaces, landlock, seccomp or violations;
                              repeatable
       --explain              print step by step what would be enforced; start nothing
       --json                 with --explain: as JSON

@@ -119,8 +119,7 @@ final class RunLoop {
       message = try Messages.receive(stage.socket.raw, capacity: 8192, blocking: false)
     } catch {
       if error.errno == EAGAIN { return }
-      if error.errno != ECONNRESET { throw error }
-      message = nil
+      throw error
     }
     guard let message else {
       try poller.remove(stage.socket.raw)

@@ -43,23 +43,18 @@ struct ProfileCommand: ParsableCommand {
         for widening in profile.widenings {
           print("\(file): widens \(widening.what): \(widening.reason)")
         }
-        for breach in try breaches(profile) {
+        for finding in try self.findings(profile) {
           findings += 1
-          print("\(file): breaks the order of rings: \(breach.what)")
+          print("\(file): \(finding.what)\n  hint: \(finding.advice)")
         }
       }
       if findings > 0 { throw ExitCode(1) }
       print(files.count == 1 ? "1 profile is sound" : "\(files.count) profiles are sound")
     }
 
-    /// A profile that claims a ring must grant no more than the shipped ring above it.
-    private func breaches(_ profile: RingProfile) throws -> [RingOrder.Breach] {
-      guard profile.ring > 0 else { return [] }
+    private func findings(_ profile: RingProfile) throws -> [ProfileLint.Finding] {
       do throws(RingProfileError) {
-        return try RingOrder.verify([
-          CompiledProfile(compiling: .shipped(profile.ring - 1)),
-          CompiledProfile(compiling: profile),
-        ])
+        return try ProfileLint.findings(profile)
       } catch {
         throw Printing.fail(RunError(.usage, error.description))
       }

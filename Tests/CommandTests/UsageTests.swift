@@ -119,11 +119,11 @@ import Testing
       "--on-violation xyzzy -- true", "--on-violation xyzzy: one of deny, kill is needed"),
     Mistake(
       "--degrade namespace -- true",
-      "--degrade namespace: one of namespaces, landlock, seccomp, violations, cgroups is needed\n"
+      "--degrade namespace: one of namespaces, landlock, seccomp, violations is needed\n"
         + "  hint: did you mean namespaces?"),
     Mistake(
       "--degrade xyzzy -- true",
-      "--degrade xyzzy: one of namespaces, landlock, seccomp, violations, cgroups is needed"),
+      "--degrade xyzzy: one of namespaces, landlock, seccomp, violations is needed"),
   ]
 
   @Test(arguments: mistakes) func saysWhatIsWrong(_ mistake: Mistake) {

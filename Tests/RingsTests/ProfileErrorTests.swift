@@ -34,10 +34,6 @@ import Testing
       "p.yaml:5:18: unknown unit in the size \"2GB\"; write KiB, MiB or GiB (powers of 1024), "
         + "or k, M or G (powers of 1000)"),
     Case(
-      "limits: {cpu: 2}",
-      "p.yaml:5:15: \"2\" is no share of processors; write for example "
-        + "150% for one and a half"),
-    Case(
       "limits: {processes: 0}",
       "p.yaml:5:21: a limit of 0 lets nothing run; write none for no limit"),
     Case(
