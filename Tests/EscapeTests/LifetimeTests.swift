@@ -47,7 +47,7 @@ extension EscapeTests {
       end(mark)
     }
 
-    /// One ring for each caller, because a program that heeds no signal gets the whole grace period.
+    /// One ring for each caller: a program that heeds no signal gets the whole grace period.
     @Test(arguments: Caller.available)
     func terminatedSupervisorEndsTheRun(_ caller: Caller) {
       let site = Site.of(caller)

@@ -234,7 +234,8 @@ final class Site: @unchecked Sendable {
       trap '' USR2
       exec 7<\(outside) 8<\(outside)/secret 9>>\(outside)/secret
       cd \(work)
-      exec \(isolation) \(identity) env --block-signal=URG \(bin)/agt-probe with-key \(keyName) \(token) \(words)
+      exec \(isolation) \(identity) env --block-signal=URG \
+        \(bin)/agt-probe with-key \(keyName) \(token) \(words)
       """
     let script =
       Caller.isRoot ? "exec unshare --mount --propagation private sh -c '\(quoted(inner))'" : inner
