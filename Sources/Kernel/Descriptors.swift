@@ -131,7 +131,9 @@ public enum Descriptors {
 
   /// Whether the file can neither grow, shrink, change nor lose its seals.
   public static func isSealed(_ number: Int32) -> Bool {
-    agt_seals(number) & AGT_ALL_SEALS == AGT_ALL_SEALS
+    // A failure is -1, which has every bit.
+    let seals = agt_seals(number)
+    return seals >= 0 && seals & AGT_ALL_SEALS == AGT_ALL_SEALS
   }
 
   /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).

@@ -21,7 +21,18 @@ enum RingInit {
     let pid = try Stage.step("namespaces") { () throws(SyscallError) in
       try Processes.clone(namespaces.intersection(.pid), asSibling: true, cgroup: cgroup)
     }
-    guard pid == 0 else { return Stage.report(.started(pid: pid)) }
+    guard pid == 0 else {
+      try Stage.step("namespaces") { () throws(SyscallError) in
+        do throws(SyscallError) {
+          try Messages.send(Stage.socket, StageReport.started(pid: pid).encoded())
+        } catch {
+          // The supervisor can only end a ring of which it knows.
+          try Processes.signal(pid, SIGKILL)
+          throw error
+        }
+      }
+      return
+    }
     do throws(StageFailure) {
       try run(start, namespaces, users)
     } catch {
@@ -89,7 +100,14 @@ enum RingInit {
     }
     let ours = channel.takeFirst()
     try confine(start, users, alone: namespaces.contains(.pid))
-    try Stage.step("program") { () throws(SyscallError) in try Messages.send(ours.raw, [1]) }
+    try Stage.step("program") { () throws(SyscallError) in
+      do throws(SyscallError) {
+        try Messages.send(ours.raw, [1])
+      } catch {
+        // It has ended because a step of its own failed: the loop reads which.
+        if error.errno != EPIPE && error.errno != ECONNRESET { throw error }
+      }
+    }
     RingLoop.run(program: program, channel: ours, signals: signals)
   }
 
