@@ -87,9 +87,13 @@ enum RingInit {
     try Stage.step("mount propagation") { () throws(SyscallError) in
       if namespaces.contains(.mount) { try Mounts.makePrivate(ByteString("/")) }
     }
+    // With a terminal, the view is built here and not in the program's process, which has to be forked
+    // after the terminal was taken.
+    let ready = start.hasTerminal ? try Program.prepare(start, users) : nil
     let channel = try Stage.step("program") { () throws(SyscallError) in try Messages.pair() }
     let program = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
-    if program == 0 { Program.run(start, users, channel: channel.second.raw) }
+    if program == 0 { Program.run(start, users, ready, channel: channel.second.raw) }
+    if let terminal = ready?.terminal { _ = OwnedFD(terminal) }
     try Stage.step("program") { () throws(SyscallError) in
       // Both sides set the group, so that it exists whoever comes first (setpgid(2)).
       try Processes.setProcessGroup(program, program)

@@ -88,6 +88,11 @@ let inheritanceProbes: [Probe] = [
     let mask = UInt64(processField("SigIgn") ?? "0", radix: 16) ?? 0
     return .state(mask & 1 << UInt64(SIGUSR2 - 1) != 0, "SigIgn \(String(mask, radix: 16))")
   },
+  Probe("signals.blocked", ring: 1, needs: [.token], "inherit blocked signals: SIGURG of the test")
+  { _ in
+    let mask = UInt64(processField("SigBlk") ?? "0", radix: 16) ?? 0
+    return .state(mask & 1 << UInt64(SIGURG - 1) != 0, "SigBlk \(String(mask, radix: 16))")
+  },
   Probe("limits.core", ring: 1, "be allowed to leave a core file") { _ in
     let hard = limit(4).hard
     return .state(hard != 0, hard == UInt64.max ? "unlimited" : "\(hard) bytes")

@@ -19,6 +19,7 @@ extension EscapeTests {
       let after = site.snapshot()
       var excused: [String: String] = [:]
       for entry in ProbeEntry.all where entry.judge == "kernel" && entry.concerns(ring: ring) {
+        if judgement.unlaunched.contains(entry.name) { continue }
         guard let answer = judgement.answers[entry.name] else {
           Issue.record("\(entry.name): no answer")
           continue
@@ -67,6 +68,10 @@ extension EscapeTests {
       #expect(onTerminal.status == 0, "on a terminal: \(onTerminal.status) \(onTerminal.output)")
       #expect(!onTerminal.output.contains("#"), "a character reached the terminal's input")
       judgement.add(Answer.parse(onTerminal.output))
+      if onTerminal.status != 0 {
+        judgement.unlaunched.formUnion(
+          ProbeEntry.all.filter { $0.needs.contains("terminal") }.map(\.name))
+      }
 
       // In a ring of one process, what ends the process gets one of its own.
       let rest = judgement.untried(ProbeEntry.all.filter { $0.alone && $0.group != "limit" })

@@ -13,6 +13,8 @@ let limitOptions = "--memory 128MiB --pids 48 --tmp 16MiB"
 /// What all launches of one table say together.
 struct Judgement {
   var answers: [String: Answer] = [:]
+  /// Verbs whose launch failed, which has been recorded as one issue.
+  var unlaunched: Set<String> = []
 
   /// Later answers replace what was skipped before.
   mutating func add(_ more: [String: Answer]) {
