@@ -34,11 +34,18 @@ extension EscapeTests {
           #expect(answer.outcome == "refused", "\(entry.name) got through: \(answer)")
         }
       }
-      if ring > 1 {
+      if ring == 3 {
         #expect(before == after, "the canary has noticed something")
+      } else if ring == 2 {
+        // Sockets that lie in the workspace are within reach (SECURITY.md, "What is not promised").
+        #expect(beyondSockets(before) == beyondSockets(after), "the canary has noticed something")
       }
       note("ring \(ring), \(caller)", excused)
       #expect(excused.count <= 8, "more skips than this suite knows of")
+    }
+
+    private func beyondSockets(_ snapshot: String) -> Substring {
+      snapshot.firstRange(of: "\"signals\"").map { snapshot[$0.lowerBound...] } ?? snapshot[...]
     }
 
     @Test("The root half runs", .enabled(if: Caller.isRoot, "started without root"))
