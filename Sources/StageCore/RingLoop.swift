@@ -30,7 +30,7 @@ enum RingLoop {
             try reap(program, &launch)
           } else if event.descriptor == Stage.socket {
             try obey(program)
-          } else if try !launch.advance() {
+          } else if try !launch.advance(), launch.isOver {
             try poller.remove(event.descriptor)
           }
         }
@@ -128,7 +128,7 @@ enum RingLoop {
 private struct LaunchState: ~Copyable {
   private let channel: OwnedFD
   private var announced = false
-  private var isOver = false
+  private(set) var isOver = false
 
   init(channel: consuming OwnedFD) { self.channel = channel }
 
