@@ -2,16 +2,14 @@ internal import Glibc
 internal import Kernel
 internal import LaunchPlan
 
-/// A file of the user's own as standard input can be read only, but its owner could change its mode and
-/// attributes through the descriptor. It is opened again through a read-only mount, which refuses that.
+/// A file as standard input can be read only, but who owns it could change its mode, and who may write it
+/// its attributes, through the descriptor. It is opened again through a read-only mount, which refuses that.
 enum InputFile {
-  /// Nothing to do for a run that root started: its user owns nothing outside.
   static func makeReadOnly(_ identity: LaunchPlan.Identity) throws(StageFailure) {
-    guard case .own(let uid, _) = identity else { return }
     try Stage.step("standard input") { () throws(SyscallError) in
       let status = try Files.status(0)
       // A file that no directory holds any more is nobody's to protect.
-      guard status.kind == .regular, status.uid == uid, status.links > 0,
+      guard status.kind == .regular, status.links > 0, mayChange(status, identity),
         try Descriptors.isReadOnly(0)
       else { return }
       let path = try Files.readLink(ByteString("/proc/self/fd/0"))
@@ -27,6 +25,13 @@ enum InputFile {
       try Descriptors.copyOffset(from: 0, to: file.raw)
       try Descriptors.duplicate(file.raw, onto: 0)
     }
+  }
+
+  private static func mayChange(
+    _ status: FileStatus, _ identity: LaunchPlan.Identity
+  ) -> Bool {
+    if case .own(let uid, _) = identity, status.uid == uid { return true }
+    return status.mode & 0o022 != 0
   }
 
   private static let oPath: Int32 = 0o10000000

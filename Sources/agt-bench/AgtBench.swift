@@ -67,11 +67,17 @@ enum Bench {
   /// Runs a command to its end and gives its wall clock in nanoseconds.
   static func time(_ command: Command) throws(SyscallError) -> UInt64 {
     let nothing = try Files.open(ByteString("/dev/null"), O_RDWR)
+    // Opened anew each time: whoever reads it reads from the start.
+    let file = try command.file.map { file throws(SyscallError) in
+      try Files.open(ByteString(file.path), O_RDONLY).release()
+    }
+    defer { if let file { _ = OwnedFD(file) } }
+    let extra = file.map { [($0, command.file!.number)] } ?? []
     let began = Clock.monotonicNanoseconds()
     let pid = try Processes.spawn(
       ByteString(command.words[0]), arguments: command.words.map { ByteString($0) },
       environment: environment,
-      descriptors: [(nothing.raw, 0), (nothing.raw, 1), (nothing.raw, 2)] + command.descriptors)
+      descriptors: [(nothing.raw, 0), (nothing.raw, 1), (nothing.raw, 2)] + extra)
     let ended = try Processes.wait(pid, blocking: true)
     let took = Clock.monotonicNanoseconds() - began
     guard let ended, ended.status == .exited(0) else {
@@ -85,7 +91,8 @@ enum Bench {
   struct Command {
     var name: String
     var words: [String]
-    var descriptors: [(Int32, Int32)] = []
+    /// A file that the command reads as this descriptor.
+    var file: (path: String, number: Int32)?
   }
 
   struct Spread {

@@ -15,13 +15,14 @@ enum SpawnBenchmark {
     defer { try? Files.remove(ByteString(workspace), directory: true) }
     var commands = [Bench.Command(name: "plain exec", words: ["/bin/true"])]
     let filter = try filterFile()
+    defer { try? Files.remove(ByteString(filter)) }
     if let bubblewrap = Bench.find("bwrap") {
       let options = ["--unshare-all", "--new-session", "--die-with-parent", "--seccomp", "9"]
       commands.append(
         Bench.Command(
           name: "bubblewrap, same mounts, seccomp",
           words: [bubblewrap] + options + (try sameMounts(directory, workspace)) + ["/bin/true"],
-          descriptors: [(filter.raw, 9)]))
+          file: (filter, 9)))
       commands.append(
         Bench.Command(
           name: "bubblewrap, 5 mounts, seccomp",
@@ -30,7 +31,7 @@ enum SpawnBenchmark {
               "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib",
               "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
               "--tmpfs", "/tmp", "--ro-bind", workspace, workspace, "/bin/true",
-            ], descriptors: [(filter.raw, 9)]))
+            ], file: (filter, 9)))
     }
     if let firejail = Bench.find("firejail") {
       commands.append(
@@ -62,7 +63,6 @@ enum SpawnBenchmark {
       }
     }
     report(commands, try Bench.compare(commands, runs: runs), runs: runs)
-    try? Files.remove(ByteString("\(workspace)/config.json"))
   }
 
   private static func report(_ commands: [Bench.Command], _ spreads: [Bench.Spread], runs: Int) {
@@ -84,14 +84,13 @@ enum SpawnBenchmark {
     Bench.say("")
   }
 
-  /// Ring 3's program, which only refuses and does not report, in a file that can be read from the start
-  /// each time.
-  private static func filterFile() throws -> OwnedFD {
+  /// Ring 3's program, the one that refuses without reporting, in a file.
+  private static func filterFile() throws -> String {
     let compiled = try CompiledProfile(compiling: .shipped(3))
-    let path = ByteString("/tmp/agt-bench-filter-\(getpid())")
-    try Files.create(path, mode: 0o600, contents: compiled.filter(violations: false))
-    defer { try? Files.remove(path) }
-    return try Files.open(path, O_RDONLY)
+    let path = "/tmp/agt-bench-filter-\(getpid())"
+    try Files.create(
+      ByteString(path), mode: 0o600, contents: compiled.filter(violations: false))
+    return path
   }
 
   private static func sameMounts(_ directory: String, _ workspace: String) throws -> [String] {

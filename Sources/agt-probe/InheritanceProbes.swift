@@ -52,6 +52,8 @@ let inheritanceProbes: [Probe] = [
     guard status(fd: 0).1?.isRegular == true, let path = linkTarget("/proc/self/fd/0") else {
       return .unavailable("descriptor 0 is no regular file")
     }
+    // A file that is its own mount's root has no directory above it.
+    if path == "/" { return .refused("the link tells no path") }
     return readable(path)
   },
   Probe(

@@ -34,11 +34,19 @@ extension EscapeTests {
           #expect(answer.outcome == "refused", "\(entry.name) got through: \(answer)")
         }
       }
-      if ring > 1 {
+      if ring == 3 {
         #expect(before == after, "the canary has noticed something")
+      } else if ring == 2 {
+        // Sockets and pipes that lie in the workspace are within reach (SECURITY.md, "What is not promised").
+        #expect(
+          beyondWorkspace(before) == beyondWorkspace(after), "the canary has noticed something")
       }
       note("ring \(ring), \(caller)", excused)
       #expect(excused.count <= 8, "more skips than this suite knows of")
+    }
+
+    private func beyondWorkspace(_ snapshot: String) -> Substring {
+      snapshot.firstRange(of: "\"messages\"").map { snapshot[$0.lowerBound...] } ?? snapshot[...]
     }
 
     @Test("The root half runs", .enabled(if: Caller.isRoot, "started without root"))

@@ -4,7 +4,7 @@ import Testing
 /// The amounts that the probes of limits go for, and the options that keep the ring below them.
 /// Harmless to the host, where the twins get all of it.
 let limitAmounts: [String: Int] = [
-  "limit.memory": 384, "limit.memory-file": 384, "limit.scratch": 48, "limit.shared-memory": 384,
+  "limit.memory": 384, "limit.scratch": 48, "limit.shared-memory": 384,
   "limit.home": 48, "limit.scratch-files": 3000, "limit.descriptors": 15_000,
   "limit.processes": 200, "limit.threads": 200, "limit.locked-memory": 64, "limit.file-size": 0,
 ]
