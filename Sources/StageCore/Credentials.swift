@@ -13,7 +13,9 @@ enum Credentials {
       try Namespaces.join(userNamespace, .user)
       _ = OwnedFD(userNamespace)
     }
-    if start.dropCapabilities {
+    // An ordinary user without a namespace of its own may not (CAP_SETPCAP, capabilities(7)).
+    let ownsBoundingSet = start.identity != .unchanged
+    if start.dropCapabilities && ownsBoundingSet {
       try Stage.step("bounding set") { () throws(SyscallError) in try Identity.dropBoundingSet() }
     }
     if start.lockSecurebits {
@@ -31,7 +33,9 @@ enum Credentials {
       }
     }
     if start.dropCapabilities {
-      try Stage.step("capabilities") { () throws(SyscallError) in try Identity.dropCapabilities() }
+      try Stage.step("capabilities") { () throws(SyscallError) in
+        try Identity.dropCapabilities(withoutBoundingSet: ownsBoundingSet)
+      }
     }
     // Changing ids may have made the process dumpable by its new user.
     try Stage.step("capabilities") { () throws(SyscallError) in try Processes.setNotDumpable() }

@@ -39,6 +39,7 @@ struct FaultTests {
     "getpid": "cannot fail (getpid(2)); a wrong answer ends the holder of the namespace",
     "wait4": "the holder of a user namespace is dead already; init(1) reaps it",
     "capget": "libcap asks for the version first; the check of the sets is refused below",
+    "clone3": "clone(2) where there is no clone3, as in containers",
     "getrandom": "the seed of hash tables falls back to the clock",
   ]
 
@@ -51,6 +52,7 @@ struct FaultTests {
 
   /// What our messages call some of them.
   static let names: [String: [String]] = [
+    "fcntl": ["not a sealed file"],
     "rt_sigprocmask": ["sigprocmask"], "signalfd4": ["signalfd"], "newfstatat": ["stat"],
     "getuid": ["getresuid"], "geteuid": ["getresuid"], "getgid": ["getresuid"],
     "getegid": ["getresuid"], "prlimit64": ["rlimit"], "statx": ["stat"],
@@ -107,6 +109,8 @@ struct FaultTests {
 
   private func mayPass(_ call: FaultSite.Call, _ site: FaultSite) -> Bool {
     if Self.harmless[call.name] != nil || isRuntime(call, site) { return true }
+    // What holds a user namespace is killed a moment later; it may end at once instead.
+    if call.process > 0 && call.process < site.processCount - 2 { return true }
     // An empty directory to hide others with: where there is none to bind, a new one is mounted.
     if call.name == "open_tree", call.process == site.processCount - 1,
       let root = site.calls.first(where: { $0.process == call.process && $0.name == "fsopen" })

@@ -20,7 +20,7 @@ struct LeakTests {
       echo "temporary: $(ls -A /tmp)"
       echo "work: $(ls -A)"
       echo "runs: $(ls -A /run/agt 2>/dev/null | grep -v '^ids$')"
-      echo "descriptors: $(ls /proc/$$/fd | wc -l)"
+      open=(/proc/$$/fd/*); echo "descriptors: ${open[*]##*/}"
       echo "cgroups: $(find /sys/fs/cgroup -depth -type d -name '*agt*' | wc -l)"
       echo "locks: $(for f in /run/agt/ids/*; do [ -e "$f" ] && ! flock -n "$f" true && echo $f; done)"
     }

@@ -1,0 +1,148 @@
+import LaunchPlan
+import Testing
+
+@testable import Rings
+
+/// A machine as a table: what is not in it is not there.
+private struct Machine: HostView {
+  static let directories: Set<String> = [
+    "/", "/dev", "/dev/pts", "/dev/shm", "/etc", "/etc/ssl", "/home", "/home/u", "/home/u/work",
+    "/proc", "/proc/bus", "/root", "/run", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/var",
+    "/opt", "/opt/tool",
+  ]
+  static let files: Set<String> = [
+    "/etc/ld.so.cache", "/etc/shadow", "/proc/kcore", "/usr/bin/p",
+  ]
+  static let links = ["/bin": "usr/bin", "/lib": "usr/lib", "/dev/fd": "/proc/self/fd"]
+
+  func kind(of path: String) -> HostFileKind? {
+    if Self.links[path] != nil { return .symbolicLink }
+    if Self.directories.contains(path) { return .directory }
+    if Self.files.contains(path) { return .file }
+    let devices = ["null", "zero", "full", "random", "urandom", "tty", "ptmx"]
+    return devices.contains { path == "/dev/" + $0 } ? .device : nil
+  }
+
+  func linkTarget(of path: String) -> String? { Self.links[path] }
+
+  func names(in path: String) -> [String] {
+    (Self.directories.union(Self.files).union(Self.links.keys)).filter {
+      $0 != path && $0.hasPrefix(path == "/" ? "/" : path + "/")
+        && !$0.dropFirst(path == "/" ? 1 : path.utf8.count + 1).contains("/")
+    }.map { String($0.split(separator: "/").last!) }.sorted()
+  }
+}
+
+/// A plan as text, a line for each fact, so that a change of a plan is read as a change of lines.
+private enum PlanText {
+  static func lines(_ plan: LaunchPlan) -> [String] {
+    let start = plan.start
+    var lines = [
+      "ring \(plan.ring), namespaces \(hex(start.namespaces)), \(start.identity)",
+      "owners \(start.owners.map { "\($0.uid):\($0.gid)" })",
+      "out of memory \(start.outOfMemoryScore), host name \(text(start.hostName)), "
+        + "loopback \(start.loopbackUp), capabilities dropped \(start.dropCapabilities), "
+        + "securebits \(start.lockSecurebits), terminal \(plan.terminal) \(start.hasTerminal)",
+      "private root \(plan.privateRoot)",
+    ]
+    lines += plan.mounts.map(step)
+    lines += plan.limits.map { "limit \($0.resource) = \($0.value)" }
+    if let landlock = plan.landlock {
+      lines.append(
+        "landlock \(landlock.abi): files \(hex(landlock.handledFiles)), network "
+          + "\(landlock.handledNetwork), scopes \(landlock.scopes), canary "
+          + "\(landlock.canary.map(text) ?? "none")")
+      lines += landlock.rules.map { "allow \(text($0.path)) \(hex($0.access))" }
+    } else {
+      lines.append("no landlock")
+    }
+    lines.append(
+      plan.seccomp.map { "seccomp \($0.instructions.count) bytes, reports \($0.reportsViolations)" }
+        ?? "no seccomp")
+    lines.append("execute \(text(plan.executable)) \(plan.arguments.map(text))")
+    lines.append("in \(text(plan.workingDirectory))")
+    return lines + plan.environment.map { "set \(text($0))" }
+  }
+
+  private static func step(_ step: LaunchPlan.MountStep) -> String {
+    switch step {
+    case .directory(let path, let mode): "directory \(text(path)) \(String(mode, radix: 8))"
+    case .file(let path, let mode, let contents):
+      "file \(text(path)) \(String(mode, radix: 8)) \(text(contents).debugDescription)"
+    case .symbolicLink(let path, let target): "link \(text(path)) -> \(text(target))"
+    case .tmpfs(let path, let size, let inodes, let mode, let options, let owner):
+      "tmpfs \(text(path)) \(size) \(inodes) \(String(mode, radix: 8)) \(flags(options))"
+        + " \(owner.map { "\($0.uid):\($0.gid)" } ?? "root")"
+    case .proc(let path, let processesOnly): "proc \(text(path)) processes only \(processesOnly)"
+    case .devpts(let path, let owner):
+      "devpts \(text(path)) \(owner.map { "\($0.uid):\($0.gid)" } ?? "root")"
+    case .bind(let source, let target, let options, let judged, let owner):
+      "bind \(text(source))\(source == target ? "" : " on \(text(target))") \(flags(options))"
+        + (judged.map { " judged \($0.device):\($0.inode)" } ?? "")
+        + (owner.map { " owner \($0.uid):\($0.gid)" } ?? "")
+    case .mask(let path): "mask \(text(path))"
+    case .protect(let path): "protect \(text(path))"
+    }
+  }
+
+  private static func flags(_ options: LaunchPlan.MountOptions) -> String {
+    let names: [(LaunchPlan.MountOptions, String)] = [
+      (.readOnly, "ro"), (.noSetUserID, "nosuid"), (.noDevices, "nodev"), (.noExecution, "noexec"),
+      (.recursive, "rec"),
+    ]
+    return names.filter { options.contains($0.0) }.map(\.1).joined(separator: ",")
+  }
+
+  private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+  private static func hex(_ bits: UInt64) -> String { "0x" + String(bits, radix: 16) }
+}
+
+/// Golden plans: what the shipped rings become on a small machine.
+@Suite struct LoweringTests {
+  static let root = LaunchRequest.Starter.root(hostUID: 1_900_000_007, hostGID: 1_900_000_007)
+  static let user = LaunchRequest.Starter.ordinary(uid: 1001, gid: 1002)
+
+  static func request(
+    _ ring: UInt8, _ starter: LaunchRequest.Starter, degraded: Set<Degradation> = [],
+    access: RingProfile.Access? = nil, terminal: UInt8 = 0, landlockABI: Int = 6
+  ) -> LaunchRequest {
+    let profile = RingProfile.shipped(ring)
+    let share = { (path: String, inode: UInt64) in
+      LaunchRequest.Share(
+        path: path, judged: LaunchPlan.Judged(device: 8, inode: inode),
+        owner: LaunchPlan.Owner(uid: 1001, gid: 1002))
+    }
+    return LaunchRequest(
+      profile: profile, seccomp: [1, 2, 3, 4, 5, 6, 7, 8],
+      program: LaunchRequest.Program(
+        executable: "/usr/bin/p", arguments: ["p", "x"].map { Array($0.utf8) },
+        reads: [share("/opt/tool", 77)], links: [], environment: [], searchPath: ["/usr/bin"]),
+      workspace: LaunchRequest.Workspace(
+        share: share("/home/u/work", 42), access: access ?? profile.filesystem.workspace),
+      reads: [], writes: [], starter: starter, userName: "u", home: "/home/u",
+      workingDirectory: "/home/u/work",
+      callerEnvironment: ["LANG=C", "SECRET=x", "TERM=dumb"].map { Array($0.utf8) },
+      environment: [("NAME", Array("value".utf8))], terminal: terminal, landlockABI: landlockABI,
+      degraded: degraded)
+  }
+
+  static func lines(
+    _ request: LaunchRequest
+  ) throws -> [String] { PlanText.lines(try Lowering.lower(request, host: Machine())) }
+
+  private func expect(_ request: LaunchRequest, _ golden: String) throws {
+    let lines = try Self.lines(request)
+    let expected = golden.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    #expect(lines == expected, "the plan is now:\n\(lines.joined(separator: "\n"))")
+  }
+
+  @Test func ring3OfRoot() throws { try expect(Self.request(3, Self.root), "") }
+  @Test func ring2OfAUser() throws {
+    try expect(Self.request(2, Self.user, terminal: 7), "")
+  }
+  @Test func ring1OfRoot() throws { try expect(Self.request(1, Self.root), "") }
+  @Test func ring0OfRoot() throws { try expect(Self.request(0, Self.root), "") }
+  @Test func ring3OfAUserWithoutNamespaces() throws {
+    try expect(Self.request(3, Self.user, degraded: [.namespaces]), "")
+  }
+}
