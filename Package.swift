@@ -84,6 +84,7 @@ let package = Package(
     tests("SupervisorTests", ["Supervisor"]),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
+    tests("PeopleTests", ["TestSupport"]),
     tests("TidyTests", []),
   ]
 )
