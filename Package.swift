@@ -81,7 +81,7 @@ let package = Package(
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
     tests("RingsTests", ["Rings", "JSON"]),
-    tests("SupervisorTests", ["Supervisor"]),
+    tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
     tests("PeopleTests", ["TestSupport"]),
