@@ -40,6 +40,7 @@ let package = Package(
     .systemLibrary(name: "CCapability", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .target(name: "CLinux"),
 
     module("Kernel", ["CLinux", "CCapability"]),
@@ -48,6 +49,8 @@ let package = Package(
     module("LaunchPlan"),
     module("Programs"),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
+    module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
+    module("PolicyTools", ["Policy", "YAML", "JSON"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(
       "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
@@ -69,6 +72,7 @@ let package = Package(
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
     tests("RingsTests", ["Rings"]),
+    tests("PolicyTests", ["Policy", "PolicyTools", "YAML", "JSON"]),
     tests("SupervisorTests", ["Supervisor"]),
     tests("EscapeTests", ["JSON"]),
     tests("CommandTests", ["JSON"]),

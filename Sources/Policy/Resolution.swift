@@ -1,0 +1,153 @@
+/// What one form's documents say: the strictest over the forms is the decision.
+private struct Outcome {
+  var verdict: Verdict
+  /// Deciding rule first.
+  var deciding: [Int32]
+  var obligations: [Obligation] = []
+  /// Why, when no rule decides.
+  var fallback = ""
+}
+
+extension PolicySet {
+  func resolve(_ matches: Matches, _ request: Request) -> Decision {
+    var outcomes: [Outcome] = []
+    if index.forms.isEmpty {
+      outcomes = [Outcome(verdict: .deny, deciding: [], fallback: "no policy has any rules")]
+    }
+    if index.forms.contains(.native) { outcomes.append(native(matches)) }
+    if index.forms.contains(.toolkit) {
+      outcomes.append(foreign(.toolkit, .denyOverrides, matches, request))
+    }
+    if index.forms.contains(.document) {
+      outcomes.append(foreign(.document, .priorityFirstMatch, matches, request))
+    }
+    let verdict = outcomes.map(\.verdict).max() ?? .deny
+    let deciding = outcomes.first { $0.verdict == verdict }!
+    var obligations: [Obligation] = []
+    for outcome in outcomes where outcome.verdict == verdict || verdict != .deny {
+      for rule in outcome.deciding {
+        for obligation in rules[Int(rule)].obligations where !obligations.contains(obligation) {
+          obligations.append(obligation)
+        }
+      }
+      for obligation in outcome.obligations where !obligations.contains(obligation) {
+        obligations.append(obligation)
+      }
+    }
+    if verdict != .requireApproval {
+      obligations.removeAll { if case .approval = $0 { true } else { false } }
+    }
+    let first = deciding.deciding.first
+    let all =
+      (first.map { [$0] } ?? [])
+      + (matches.certain + matches.uncertain).sorted().filter { $0 != first }
+    let uncertain = Set(matches.uncertain)
+    return Decision(
+      verdict: verdict,
+      rules: all.map {
+        Decision.Match(rule: rules[Int($0)], isUncertain: uncertain.contains($0))
+      },
+      reason: first.map { rules[Int($0)].say } ?? "Nothing allows this; the default is to deny it.",
+      operatorReason: operatorReason(deciding, uncertain), obligations: obligations,
+      policyDigest: digest)
+  }
+
+  private func operatorReason(_ outcome: Outcome, _ uncertain: Set<Int32>) -> String {
+    guard let first = outcome.deciding.first else { return outcome.fallback }
+    let rule = rules[Int(first)]
+    var text = "\(place(rule)): \(rule.id) (\(rule.action))"
+    if uncertain.contains(first) { text += ", because a field that it needs is missing" }
+    if !rule.why.isEmpty { text += ": \(rule.why)" }
+    return text
+  }
+
+  // MARK: The native form
+
+  /// Strictest verdict, whatever the order; an unknown restriction restricts and permits nothing.
+  private func native(_ matches: Matches) -> Outcome {
+    let certain = matches.certain.filter { form($0) == .native }
+    let uncertain = matches.uncertain.filter { form($0) == .native }
+    let denies = (certain + uncertain).filter { rules[Int($0)].verdict == .deny }
+    if !denies.isEmpty { return Outcome(verdict: .deny, deciding: denies) }
+    let approvals = certain.filter { rules[Int($0)].verdict == .requireApproval }
+    let allows = certain.filter { rules[Int($0)].verdict == .allow }
+    if !approvals.isEmpty {
+      return Outcome(verdict: .requireApproval, deciding: approvals + uncertain + allows)
+    }
+    if allows.isEmpty {
+      return Outcome(verdict: .deny, deciding: [], fallback: "no rule allows it: default deny")
+    }
+    if !uncertain.isEmpty {
+      return Outcome(verdict: .requireApproval, deciding: uncertain + allows)
+    }
+    return Outcome(verdict: .allow, deciding: allows)
+  }
+
+  private func form(_ rule: Int32) -> DocumentForm { documents[rules[Int(rule)].document].form }
+
+  // MARK: The toolkit's forms
+
+  private func foreign(
+    _ form: DocumentForm, _ usual: ConflictStrategy, _ matches: Matches, _ request: Request
+  ) -> Outcome {
+    let matched = (matches.certain + matches.uncertain).sorted().filter { self.form($0) == form }
+    let named = documents.first { $0.form == form && $0.strategy != nil }?.strategy
+    let applicable = documents.filter { document in
+      guard document.form == form && document.isJudging else { return false }
+      guard let agents = document.agents else { return true }
+      return request.agent.map(agents.contains) ?? true
+    }
+    if matched.isEmpty {
+      guard let first = applicable.first else {
+        return Outcome(verdict: .deny, deciding: [], fallback: "no policy is for this agent")
+      }
+      return Outcome(
+        verdict: first.defaultVerdict, deciding: [], obligations: first.defaultObligations,
+        fallback: "no rule matched: default of \(first.file)")
+    }
+    let winner = winner(strategy ?? named ?? usual, matched)
+    let uncertain = Set(matches.uncertain)
+    // An unknown approval must not open what nothing opens.
+    if rules[Int(winner)].verdict == .requireApproval, uncertain.contains(winner),
+      applicable.first?.defaultVerdict == .deny,
+      !matched.contains(where: {
+        rules[Int($0)].verdict != .deny && !uncertain.contains($0)
+      })
+    {
+      return Outcome(
+        verdict: .deny, deciding: [winner],
+        fallback: "a field that the approval needs is missing")
+    }
+    return Outcome(verdict: rules[Int(winner)].verdict, deciding: [winner])
+  }
+
+  private func winner(_ strategy: ConflictStrategy, _ matched: [Int32]) -> Int32 {
+    if let immutable = matched.first(where: { rules[Int($0)].isImmutable }) { return immutable }
+    switch strategy {
+    case .denyOverrides:
+      // Approval before allow: a higher priority does not skip the person.
+      let strictest = matched.map { rules[Int($0)].verdict }.max()!
+      return first(matched.filter { rules[Int($0)].verdict == strictest })
+    case .allowOverrides:
+      let allows = matched.filter { rules[Int($0)].action == "allow" }
+      return first(allows.isEmpty ? matched : allows)
+    case .priorityFirstMatch:
+      return first(matched)
+    case .mostSpecificWins:
+      let specificity = { (rule: Int32) in
+        documents[rules[Int(rule)].document].scope.specificity
+      }
+      let most = matched.map(specificity).max()!
+      return first(matched.filter { specificity($0) == most })
+    }
+  }
+
+  /// The first in order of priority; among equals the first that was read.
+  private func first(_ matched: [Int32]) -> Int32 {
+    matched.reduce(matched[0]) { best, next in
+      let isAscending = documents[rules[Int(best)].document].isAscending
+      let priorities = (rules[Int(best)].priority, rules[Int(next)].priority)
+      return (isAscending ? priorities.1 < priorities.0 : priorities.1 > priorities.0) ? next : best
+    }
+  }
+}
