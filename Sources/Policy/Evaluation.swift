@@ -111,7 +111,9 @@ struct Evaluation {
   private mutating func comparison(_ node: Node) -> Truth {
     guard let left = value(node.left) else { return node.missing }
     // A null is there only to be compared with null.
-    if left.isNull && node.kind != .equal && node.kind != .inSet { return node.missing }
+    if left.isNull && node.kind != .inSet {
+      guard node.kind == .equal, value(node.right) == .null else { return node.missing }
+    }
     switch node.kind {
     case .boolean:
       return left.boolValue.map { Truth($0) } ?? node.mismatch

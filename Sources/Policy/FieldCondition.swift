@@ -62,6 +62,10 @@ struct FieldCondition {
   }
 
   private func checkValue(_ node: YAMLNode, _ file: String) throws(YAMLError) {
+    if value.isNull {
+      throw node.error(
+        file, "no condition holds for a missing field; write operator: exists, value: false")
+    }
     switch op {
     case .isIn, .notIn:
       guard let items = value.arrayValue else {

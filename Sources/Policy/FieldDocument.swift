@@ -6,6 +6,7 @@ struct FieldDocument {
   let file: String
   private(set) var rules: [Parsed] = []
   private(set) var header = Header()
+  private(set) var scopeNode: YAMLNode?
 
   struct Header {
     var name = "unnamed"
@@ -30,7 +31,8 @@ struct FieldDocument {
     let message: String
     let priority: Int
     let isOverride: Bool
-    var isImmutable = false
+    /// Depth of the folder it comes from, see `FolderPolicies`.
+    var level = 0
   }
 
   init(_ root: YAMLNode, file: String, into builder: inout SetBuilder) throws(YAMLError) {
@@ -43,7 +45,10 @@ struct FieldDocument {
     if let inherit = reader.optional("inherit") {
       header.isInheriting = try inherit.boolean(file)
     }
-    if let scope = reader.optional("scope"), !scope.isNull { header.scope = try scope.string(file) }
+    if let scope = reader.optional("scope"), !scope.isNull {
+      header.scope = try scope.string(file)
+      scopeNode = scope
+    }
     if let strategy = reader.optional("conflict_strategy") {
       header.strategy = try ToolkitDocument.strategy(strategy, file)
     }
@@ -272,7 +277,7 @@ struct FieldDocument {
         id: parsed.id, file: parsed.file, line: parsed.node.line, column: parsed.node.column,
         verdict: parsed.verdict, condition: text, say: say, why: "", stage: nil,
         obligations: obligations, limit: nil, priority: parsed.priority, document: document,
-        action: parsed.action, isImmutable: parsed.isImmutable, root: root,
+        action: parsed.action, level: parsed.level, root: root,
         conditionPlace: Place(file: parsed.file, line: node.line, column: node.column)))
   }
 }

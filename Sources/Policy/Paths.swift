@@ -88,7 +88,8 @@ struct Glob: Sendable {
     }
   }
 
-  init(_ pattern: String) throws(Problem) {
+  /// - Parameter isFlat: `*` takes slashes too, as in fnmatch(3) without flags.
+  init(_ pattern: String, isFlat: Bool = false) throws(Problem) {
     if pattern.utf8.count > PolicyLimits.globMaxBytes { throw .tooLong }
     let bytes = Array(pattern.utf8)
     var tokens: [Token] = []
@@ -104,7 +105,7 @@ struct Glob: Sendable {
           tokens += [.skip, .folders]
           offset += 3
         } else {
-          tokens.append(isDouble ? .doubleStar : .star)
+          tokens.append(isDouble || isFlat ? .doubleStar : .star)
           offset += isDouble ? 2 : 1
         }
       case UInt8(ascii: "?"):

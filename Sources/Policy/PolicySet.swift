@@ -102,6 +102,7 @@ public struct PolicySource: Sendable {
 /// What a loader says about a file that `extends` names.
 public enum LoadedFile: Sendable {
   case bytes([UInt8])
+  case missing
   /// With the reason, for example "No such file or directory (ENOENT)".
   case unreadable(String)
 }
@@ -192,6 +193,13 @@ struct DocumentReader {
       document.add(parents, to: &builder)
     case .document:
       let document = try FieldDocument(root, file: name, into: &builder)
+      if let scope = document.scopeNode {
+        let message = "\"scope\" only works in a governance.yaml that is found by folder"
+        guard FolderPolicies.isGovernanceFile(name) else {
+          throw scope.error(name, "\(message); remove it, or rename the file")
+        }
+        builder.remark(scope, name, message)
+      }
       FieldDocument.add(document.header, document.rules, file: name, to: &builder)
     }
   }
@@ -254,6 +262,8 @@ struct DocumentReader {
     }
     switch loader(path) {
     case .bytes(let bytes): return (path, bytes)
+    case .missing:
+      throw node.error(file, "cannot read \(Text.quote(path)): there is no such file")
     case .unreadable(let reason):
       throw node.error(file, "cannot read \(Text.quote(path)): \(reason)")
     }

@@ -122,7 +122,16 @@ extension PolicySet {
   }
 
   private func winner(_ strategy: ConflictStrategy, _ matched: [Int32]) -> Int32 {
-    if let immutable = matched.first(where: { rules[Int($0)].isImmutable }) { return immutable }
+    let levels = Set(matched.map { rules[Int($0)].level }).sorted()
+    for level in levels {
+      let winner = self.winner(
+        strategy, among: matched.filter { rules[Int($0)].level <= level })
+      if level == levels.last || rules[Int(winner)].verdict == .deny { return winner }
+    }
+    preconditionFailure("no rule matched")
+  }
+
+  private func winner(_ strategy: ConflictStrategy, among matched: [Int32]) -> Int32 {
     switch strategy {
     case .denyOverrides:
       // Approval before allow: a higher priority does not skip the person.

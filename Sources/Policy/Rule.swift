@@ -97,8 +97,8 @@ public struct Rule: Sendable {
   public let document: Int
   /// As written, for messages: allow, deny, warn, block …
   public let action: String
-  /// A deny of a parent folder, which nothing below can set aside.
-  var isImmutable = false
+  /// Depth of the folder that the rule comes from: what a folder denies, deeper ones cannot allow.
+  var level = 0
   /// Its node in the program.
   let root: Int32
   /// Where the condition's text starts, for lint.
