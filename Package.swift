@@ -50,7 +50,6 @@ let package = Package(
     module("Programs"),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
-    module("PolicyTools", ["Policy", "YAML", "JSON"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(
       "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
@@ -72,7 +71,7 @@ let package = Package(
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
     tests("RingsTests", ["Rings"]),
-    tests("PolicyTests", ["Policy", "PolicyTools", "YAML", "JSON"]),
+    tests("PolicyTests", ["Policy", "YAML", "JSON"]),
     tests("SupervisorTests", ["Supervisor"]),
     tests("EscapeTests", ["JSON"]),
     tests("CommandTests", ["JSON"]),

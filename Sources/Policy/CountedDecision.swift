@@ -43,7 +43,7 @@ extension PolicySet {
     let period = limit.periodMilliseconds.map { " in \(Self.duration($0))" } ?? " in this run"
     let what = rule.map { "of the rule \($0.id)" } ?? "on tool calls"
     return Decision(
-      verdict: .deny, rules: decision.rules,
+      verdict: .deny, rules: decision.rules, decidingRule: rule,
       reason: "The limit \(what) is used up: \(limit.count)\(period).",
       operatorReason: rule.map { "\(place($0)): \($0.id): rate limit used up" }
         ?? "max_tool_calls is used up",

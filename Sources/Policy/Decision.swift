@@ -3,6 +3,8 @@ public struct Decision: Sendable {
   public let verdict: Verdict
   /// Every rule that matched, in the order of the files; the deciding one first.
   public let rules: [Match]
+  /// The rule that decided, or nil when a default did.
+  public let decidingRule: Rule?
   /// For the agent: the text of the deciding rule.
   public let reason: String
   /// For the operator: where the decision comes from.
@@ -39,6 +41,7 @@ extension PolicySet {
       let rule = rules[failure.rule]
       return Decision(
         verdict: .deny, rules: [Decision.Match(rule: rule, isUncertain: false)],
+        decidingRule: rule,
         reason: "The request could not be judged, and is denied.",
         operatorReason: "\(place(rule)): the condition of \(rule.id) could not be computed: a "
           + "match took too many steps, or values of different types are compared",
@@ -83,7 +86,8 @@ extension PolicySet {
 
   func refused(_ problem: String) -> Decision {
     Decision(
-      verdict: .deny, rules: [], reason: "The request is malformed: \(problem).",
+      verdict: .deny, rules: [], decidingRule: nil,
+      reason: "The request is malformed: \(problem).",
       operatorReason: "malformed request: \(problem)", obligations: [.audit],
       policyDigest: digest)
   }

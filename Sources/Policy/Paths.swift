@@ -73,6 +73,7 @@ struct Glob: Sendable {
   }
 
   private let tokens: [Token]
+  let pattern: String
 
   enum Problem: Error {
     case unclosedSet, trailingBackslash, emptySet, tooLong, setNotASCII
@@ -123,6 +124,22 @@ struct Glob: Sendable {
       }
     }
     self.tokens = tokens
+    self.pattern = pattern
+  }
+
+  /// A text that matches, for examples.
+  var sample: String {
+    var bytes: [UInt8] = []
+    for token in tokens {
+      switch token {
+      case .literal(let byte): bytes.append(byte)
+      case .any, .star, .doubleStar: bytes.append(UInt8(ascii: "x"))
+      case .skip, .folders: break
+      case .set(let ranges, let isNegated):
+        bytes.append(isNegated ? UInt8(ascii: "~") : ranges[0].lowerBound)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   private static func set(_ bytes: [UInt8], _ offset: inout Int) throws(Problem) -> Token {

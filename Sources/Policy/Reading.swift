@@ -24,7 +24,7 @@ enum Reading {
     }
   }
 
-  private static let ambiguous: Set<String> = ["y", "n", "yes", "no", "on", "off"]
+  private static let ambiguous: Set<String> = ["yes", "no", "on", "off"]
 
   private static func plain(
     _ text: String, _ node: YAMLNode, _ file: String

@@ -22,7 +22,8 @@ public struct Request: Sendable {
   /// Why nothing about this request can be allowed, or nil.
   public let problem: String?
 
-  /// - Parameter fields: See `Vocabulary`; `stage` is `pre_tool` when it is missing.
+  /// - Parameter fields: See `Vocabulary`; `stage` is `pre_tool` when it is missing, and `tool` is
+  ///   empty when `kind` says that the request is about something else.
   public init(_ fields: JSONObject) {
     var effective = fields
     var problem: String?
@@ -43,6 +44,12 @@ public struct Request: Sendable {
         problem = problem ?? "unknown stage \(Text.quote(text))"
       }
     }
+    // A rule about a tool is not about opening a file: there the field is not missing, it is empty.
+    if let kind = fields["kind"]?.stringValue, !Self.kindsWithTool.contains(kind),
+      fields["tool"] == nil
+    {
+      effective["tool"] = ""
+    }
     let agent = effective["agent"]
     self.agent = agent?.stringValue ?? agent?["id"]?.stringValue
     if let name = self.agent, Text.hasControl(name) {
@@ -52,6 +59,9 @@ public struct Request: Sendable {
     self.stage = stage
     self.problem = problem
   }
+
+  /// Kinds of requests in which a missing tool is suspicious.
+  private static let kindsWithTool: Set<String> = ["tool.call", "policy.decide"]
 
   /// Brings one field into its spelling; returns why that is impossible.
   private static func canonicalize(

@@ -47,6 +47,7 @@ extension PolicySet {
       rules: all.map {
         Decision.Match(rule: rules[Int($0)], isUncertain: uncertain.contains($0))
       },
+      decidingRule: first.map { rules[Int($0)] },
       reason: first.map { rules[Int($0)].say } ?? "Nothing allows this; the default is to deny it.",
       operatorReason: operatorReason(deciding, uncertain), obligations: obligations,
       policyDigest: digest)

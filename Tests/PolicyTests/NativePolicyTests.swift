@@ -44,9 +44,22 @@ internal import Testing
     (#"{"tool": "read_file"}"#, .deny),
     (#"{"tool": "rm"}"#, .deny),
     (#"{}"#, .deny),
+    (#"{"kind": "file.open", "path": "/workspace/a"}"#, .deny),
   ])
   func decides(_ json: String, _ verdict: Verdict) throws {
     #expect(try load(Self.codingAgent).verdict(json) == verdict)
+  }
+
+  @Test func rulesAboutToolsConcernNothingElse() throws {
+    let set = try load(
+      native(
+        """
+          - {id: no-rm, when: "tool == 'rm'", then: deny}
+          - {id: open, when: "kind == 'file.open' and path under '/w'", then: allow}
+        """))
+    #expect(try set.verdict(#"{"kind": "file.open", "path": "/w/a"}"#) == .allow)
+    #expect(try set.verdict(#"{"kind": "file.open", "path": "/w/a", "tool": "rm"}"#) == .deny)
+    #expect(try set.verdict(#"{"kind": "policy.decide", "path": "/w/a"}"#) == .deny)
   }
 
   @Test func explainsItself() throws {
