@@ -45,7 +45,7 @@ extension PolicySet {
     return Decision(
       verdict: .deny, rules: decision.rules, decidingRule: rule,
       reason: "The limit \(what) is used up: \(limit.count)\(period).",
-      operatorReason: rule.map { "\(place($0)): \($0.id): rate limit used up" }
+      fallback: rule.map { "\(place($0)): \($0.id): rate limit used up" }
         ?? "max_tool_calls is used up",
       obligations: [.audit, .rateLimit(limit)], policyDigest: digest)
   }

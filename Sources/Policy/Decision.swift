@@ -7,8 +7,8 @@ public struct Decision: Sendable {
   public let decidingRule: Rule?
   /// For the agent: the text of the deciding rule.
   public let reason: String
-  /// For the operator: where the decision comes from.
-  public let operatorReason: String
+  /// For the operator, when no rule decided or more is to be said than which one did.
+  let fallback: String
   /// Of the rules that the verdict follows from, without repetition.
   public let obligations: [Obligation]
   /// Of the set that decided; see `PolicySet.digest`.
@@ -21,6 +21,15 @@ public struct Decision: Sendable {
     public let isUncertain: Bool
 
     public var id: String { rule.id }
+  }
+
+  /// For the operator: where the decision comes from. Made on demand, as allowed requests are many.
+  public var operatorReason: String {
+    guard fallback.isEmpty, let rule = decidingRule else { return fallback }
+    var text = "\(rule.file):\(rule.line):\(rule.column): \(rule.id) (\(rule.action))"
+    if rules.first?.isUncertain == true { text += ", because a field that it needs is missing" }
+    if !rule.why.isEmpty { text += ": \(rule.why)" }
+    return text
   }
 
   /// Whether the request goes ahead without a person.
@@ -43,7 +52,7 @@ extension PolicySet {
         verdict: .deny, rules: [Decision.Match(rule: rule, isUncertain: false)],
         decidingRule: rule,
         reason: "The request could not be judged, and is denied.",
-        operatorReason: "\(place(rule)): the condition of \(rule.id) could not be computed: a "
+        fallback: "\(place(rule)): the condition of \(rule.id) could not be computed: a "
           + "match took too many steps, or values of different types are compared",
         obligations: [.audit], policyDigest: digest)
     }
@@ -88,7 +97,7 @@ extension PolicySet {
     Decision(
       verdict: .deny, rules: [], decidingRule: nil,
       reason: "The request is malformed: \(problem).",
-      operatorReason: "malformed request: \(problem)", obligations: [.audit],
+      fallback: "malformed request: \(problem)", obligations: [.audit],
       policyDigest: digest)
   }
 

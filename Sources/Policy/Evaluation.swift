@@ -12,8 +12,8 @@ struct Evaluation {
   init(_ program: Program, _ request: Request) {
     self.program = program
     var problem: String?
-    values = program.slots.map { Self.value($0, request.fields, &problem) }
-    scans = program.scanners.isEmpty ? [] : Array(repeating: nil, count: program.slots.count)
+    values = program.slots.map { Self.value($0, request, &problem) }
+    scans = program.hasScanners ? Array(repeating: nil, count: program.slots.count) : []
     self.problem = problem
   }
 
@@ -23,20 +23,22 @@ struct Evaluation {
   // MARK: Fields
 
   private static func value(
-    _ slot: Slot, _ fields: JSONObject, _ problem: inout String?
+    _ slot: Slot, _ request: Request, _ problem: inout String?
   ) -> JSONValue? {
-    for path in slot.paths {
-      guard let found = value(path, fields, &problem), found != .null || slot.paths.count == 1
-      else { continue }
-      return canonical(found, path, slot.type, &problem)
+    for lookup in slot.lookups {
+      guard let found = value(lookup, request, &problem) else { continue }
+      if slot.lookups.count > 1 && found.isNull { continue }
+      return canonical(found, slot.type, lookup, &problem)
     }
     return nil
   }
 
   private static func value(
-    _ path: FieldPath, _ fields: JSONObject, _ problem: inout String?
+    _ lookup: Slot.Lookup, _ request: Request, _ problem: inout String?
   ) -> JSONValue? {
-    var value = fields[path.root]
+    let path = lookup.path
+    var value =
+      if let index = lookup.index { request.known[index] } else { request.fields[path.root] }
     if path.components.isEmpty { return value }
     for component in path.components {
       switch (component, value) {
@@ -47,7 +49,7 @@ struct Evaluation {
       }
     }
     // A caller may also give {"sql.verb": …} flat. Two different values are a way around a rule.
-    guard let flatName = path.flatName, let flat = fields[flatName] else { return value }
+    guard let flatName = lookup.flatName, let flat = request.fields[flatName] else { return value }
     if let value, value != flat {
       problem = "two values for the field \(path): \"\(flatName)\" and the nested one differ"
     }
@@ -55,17 +57,16 @@ struct Evaluation {
   }
 
   private static func canonical(
-    _ value: JSONValue, _ path: FieldPath, _ type: FieldType, _ problem: inout String?
+    _ value: JSONValue, _ type: FieldType, _ lookup: Slot.Lookup, _ problem: inout String?
   ) -> JSONValue {
     guard case .string(let text) = value else { return value }
-    // Fields of the vocabulary are canonical since the request was made.
-    if !path.components.isEmpty || Vocabulary.types[path.root] != type {
+    if !lookup.isCanonical {
+      let path = lookup.path
       switch type {
-      case .path:
+      case .path, .name:
         if Text.hasControl(text) { problem = "\(path) holds a control character" }
-        return .string(Text.normalized(PolicyPath.normalize(text)))
-      case .name:
-        if Text.hasControl(text) { problem = "\(path) holds a control character" }
+        return .string(
+          Text.normalized(type == .path ? PolicyPath.normalize(text) : text))
       case .host:
         guard let host = try? HostName.canonical(text) else {
           problem = "\(path) is not a host name"
@@ -155,7 +156,10 @@ struct Evaluation {
         guard text.utf8.first == UInt8(ascii: "/"), part.utf8.first == UInt8(ascii: "/") else {
           return nil
         }
-        return PolicyPath.isPath(PolicyPath.normalize(text), under: PolicyPath.normalize(part))
+        // Loose: one side is not known to be normalised.
+        return node.isLoose
+          ? PolicyPath.isPath(PolicyPath.normalize(text), under: PolicyPath.normalize(part))
+          : PolicyPath.isPath(text, under: part)
       }
     default:
       preconditionFailure("not a comparison of two values")

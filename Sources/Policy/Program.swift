@@ -13,6 +13,7 @@ final class Program: Sendable {
   let networks: [[IPNetwork]]
   let slots: [Slot]
   let scanners: [LiteralScanner?]
+  let hasScanners: Bool
 
   init(_ builder: ProgramBuilder) {
     nodes = builder.nodes
@@ -24,6 +25,7 @@ final class Program: Sendable {
     networks = builder.networks
     slots = builder.slots
     scanners = builder.scanners()
+    hasScanners = scanners.contains { $0 != nil }
   }
 }
 
@@ -61,9 +63,38 @@ struct Node: Sendable {
 }
 
 /// A field that a condition names. Toolkit documents have a second name for some.
-struct Slot: Hashable, Sendable {
+final class Slot: Sendable {
+  struct Key: Hashable {
+    let paths: [FieldPath]
+    let type: FieldType
+  }
+
   let paths: [FieldPath]
   let type: FieldType
+  let lookups: [Lookup]
+
+  /// How one of the paths is found.
+  struct Lookup: Sendable {
+    let path: FieldPath
+    /// Position of the root in the vocabulary, if it is there.
+    let index: Int?
+    /// `a.b` as one name.
+    let flatName: String?
+    /// Whether a request has brought the field into its spelling already.
+    let isCanonical: Bool
+  }
+
+  init(_ key: Key) {
+    paths = key.paths
+    type = key.type
+    lookups = key.paths.map { path in
+      Lookup(
+        path: path, index: Vocabulary.indices[path.root],
+        flatName: path.components.isEmpty ? nil : path.flatName,
+        isCanonical: ![.path, .name, .host, .address].contains(key.type)
+          || path.components.isEmpty && Vocabulary.types[path.root] == key.type)
+    }
+  }
 }
 
 /// Members of a literal list.

@@ -18,7 +18,7 @@ struct ProgramBuilder {
   var globs: [Glob] = []
   var networks: [[IPNetwork]] = []
   private(set) var slots: [Slot] = []
-  private var slotIndices: [Slot: Int32] = [:]
+  private var slotIndices: [Slot.Key: Int32] = [:]
   private var patternIndices: [String: Int32] = [:]
   /// Per slot, what a text must contain for a pattern or a `contains` to hold.
   private var literals: [Int: [[String]]] = [:]
@@ -56,10 +56,10 @@ struct ProgramBuilder {
   }
 
   mutating func slot(_ paths: [FieldPath], _ type: FieldType) -> Int32 {
-    let slot = Slot(paths: paths, type: type)
-    if let index = slotIndices[slot] { return index }
-    slots.append(slot)
-    slotIndices[slot] = Int32(slots.count - 1)
+    let key = Slot.Key(paths: paths, type: type)
+    if let index = slotIndices[key] { return index }
+    slots.append(Slot(key))
+    slotIndices[key] = Int32(slots.count - 1)
     return Int32(slots.count - 1)
   }
 

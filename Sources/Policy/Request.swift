@@ -21,6 +21,8 @@ public struct Request: Sendable {
   public let agent: String?
   /// Why nothing about this request can be allowed, or nil.
   public let problem: String?
+  /// The effective fields of the vocabulary by their position in it, for speed.
+  let known: [JSONValue?]
 
   /// - Parameter fields: See `Vocabulary`; `stage` is `pre_tool` when it is missing, and `tool` is
   ///   empty when `kind` says that the request is about something else.
@@ -31,7 +33,8 @@ public struct Request: Sendable {
       if Text.hasControl(member.name) {
         problem = problem ?? "a control character in the field name \(Text.quote(member.name))"
       }
-      guard let type = Vocabulary.types[member.name] else { continue }
+      guard let index = Vocabulary.indices[member.name] else { continue }
+      let type = Vocabulary.fields[index].type
       if let cause = Self.canonicalize(member, type, in: &effective) {
         problem = problem ?? "\(member.name) \(cause)"
       }
@@ -56,6 +59,11 @@ public struct Request: Sendable {
       problem = problem ?? "agent holds a control character"
     }
     self.fields = effective
+    var known = [JSONValue?](repeating: nil, count: Vocabulary.fields.count)
+    for member in effective.members {
+      if let index = Vocabulary.indices[member.name] { known[index] = member.value }
+    }
+    self.known = known
     self.stage = stage
     self.problem = problem
   }

@@ -11,14 +11,14 @@ private struct Outcome {
 extension PolicySet {
   func resolve(_ matches: Matches, _ request: Request) -> Decision {
     var outcomes: [Outcome] = []
-    if index.forms.isEmpty {
+    if !index.hasNative && !index.hasToolkit && !index.hasDocument {
       outcomes = [Outcome(verdict: .deny, deciding: [], fallback: "no policy has any rules")]
     }
-    if index.forms.contains(.native) { outcomes.append(native(matches)) }
-    if index.forms.contains(.toolkit) {
+    if index.hasNative { outcomes.append(native(matches)) }
+    if index.hasToolkit {
       outcomes.append(foreign(.toolkit, .denyOverrides, matches, request))
     }
-    if index.forms.contains(.document) {
+    if index.hasDocument {
       outcomes.append(foreign(.document, .priorityFirstMatch, matches, request))
     }
     let verdict = outcomes.map(\.verdict).max() ?? .deny
@@ -41,33 +41,25 @@ extension PolicySet {
     let all =
       (first.map { [$0] } ?? [])
       + (matches.certain + matches.uncertain).sorted().filter { $0 != first }
-    let uncertain = Set(matches.uncertain)
     return Decision(
       verdict: verdict,
       rules: all.map {
-        Decision.Match(rule: rules[Int($0)], isUncertain: uncertain.contains($0))
+        Decision.Match(rule: rules[Int($0)], isUncertain: matches.uncertain.contains($0))
       },
       decidingRule: first.map { rules[Int($0)] },
       reason: first.map { rules[Int($0)].say } ?? "Nothing allows this; the default is to deny it.",
-      operatorReason: operatorReason(deciding, uncertain), obligations: obligations,
-      policyDigest: digest)
-  }
-
-  private func operatorReason(_ outcome: Outcome, _ uncertain: Set<Int32>) -> String {
-    guard let first = outcome.deciding.first else { return outcome.fallback }
-    let rule = rules[Int(first)]
-    var text = "\(place(rule)): \(rule.id) (\(rule.action))"
-    if uncertain.contains(first) { text += ", because a field that it needs is missing" }
-    if !rule.why.isEmpty { text += ": \(rule.why)" }
-    return text
+      fallback: deciding.fallback, obligations: obligations, policyDigest: digest)
   }
 
   // MARK: The native form
 
   /// Strictest verdict, whatever the order; an unknown restriction restricts and permits nothing.
   private func native(_ matches: Matches) -> Outcome {
-    let certain = matches.certain.filter { form($0) == .native }
-    let uncertain = matches.uncertain.filter { form($0) == .native }
+    var (certain, uncertain) = (matches.certain, matches.uncertain)
+    if index.hasToolkit || index.hasDocument {
+      certain.removeAll { form($0) != .native }
+      uncertain.removeAll { form($0) != .native }
+    }
     let denies = (certain + uncertain).filter { rules[Int($0)].verdict == .deny }
     if !denies.isEmpty { return Outcome(verdict: .deny, deciding: denies) }
     let approvals = certain.filter { rules[Int($0)].verdict == .requireApproval }

@@ -72,8 +72,8 @@ public struct Approval: Equatable, Sendable {
   public var useWithinMilliseconds: UInt64?
 }
 
-/// One rule as it was read, with its place.
-public struct Rule: Sendable {
+/// One rule as it was read, with its place. A class, so that decisions share it.
+public final class Rule: Sendable {
   public let id: String
   public let file: String
   /// 1-based.
@@ -98,7 +98,7 @@ public struct Rule: Sendable {
   /// As written, for messages: allow, deny, warn, block …
   public let action: String
   /// Depth of the folder that the rule comes from: what a folder denies, deeper ones cannot allow.
-  var level = 0
+  let level: Int
   /// Its node in the program.
   let root: Int32
   /// Where the condition's text starts, for lint.
@@ -106,6 +106,30 @@ public struct Rule: Sendable {
 
   /// Whether the rule only takes away: unknown conditions then count as true.
   var isRestriction: Bool { verdict != .allow }
+
+  init(
+    id: String, file: String, line: Int, column: Int, verdict: Verdict, condition: String,
+    say: String, why: String, stage: Stage?, obligations: [Obligation], limit: RateLimit?,
+    priority: Int, document: Int, action: String, level: Int = 0, root: Int32, conditionPlace: Place
+  ) {
+    self.id = id
+    self.file = file
+    self.line = line
+    self.column = column
+    self.verdict = verdict
+    self.condition = condition
+    self.say = say
+    self.why = why
+    self.stage = stage
+    self.obligations = obligations
+    self.limit = limit
+    self.priority = priority
+    self.document = document
+    self.action = action
+    self.level = level
+    self.root = root
+    self.conditionPlace = conditionPlace
+  }
 }
 
 /// A place in a file, 1-based.

@@ -7,7 +7,9 @@ struct RuleIndex: Sendable {
   private let always: [UInt64]
   private let fields: [Field]
   /// The forms that have judging documents.
-  let forms: Set<DocumentForm>
+  let hasNative: Bool
+  let hasToolkit: Bool
+  let hasDocument: Bool
 
   private struct Field: Sendable {
     let slot: Int
@@ -17,7 +19,9 @@ struct RuleIndex: Sendable {
   }
 
   init(_ rules: [Rule], _ program: Program, _ documents: [Document]) {
-    forms = Set(documents.filter(\.isJudging).map(\.form))
+    hasNative = documents.contains { $0.isJudging && $0.form == .native }
+    hasToolkit = documents.contains { $0.isJudging && $0.form == .toolkit }
+    hasDocument = documents.contains { $0.isJudging && $0.form == .document }
     var always = [UInt64](repeating: 0, count: (rules.count + 63) / 64)
     var bySlot: [Int: Field] = [:]
     for (number, rule) in rules.enumerated() {

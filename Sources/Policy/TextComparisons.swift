@@ -28,6 +28,7 @@ extension ConditionCompiler {
     case .field(let other) where [.contains, .startsWith, .endsWith, .under].contains(context.op):
       node.right = .field(try slot(other, right, &builder).index)
       node.kind = Self.kind(context.op)
+      node.isLoose = true
     default:
       throw ConditionProblem(
         offset: right.range.lowerBound, message: "\"\(name)\" needs text in quotes on its right")
@@ -80,6 +81,7 @@ extension ConditionCompiler {
           message: "\"under\" needs an absolute path; write for example under '/workspace'")
       }
       node.right = .constant(builder.constant(.string(PolicyPath.normalize(text))))
+      node.isLoose = field.type != .path
     default:
       if text.isEmpty {
         throw ConditionProblem(
