@@ -133,8 +133,10 @@ struct NativeDocument {
     if let limitNode, verdict == .deny {
       throw limitNode.error(file, "\"limit\" has no effect on deny; remove it")
     }
-    var stage: Stage?
-    if let node = reader.optional("stage") { stage = try Self.stage(node, file) }
+    var stage: Stage? = .preTool
+    if let node = reader.optional("stage") {
+      stage = try node.string(file) == "any" ? nil : try Self.stage(node, file)
+    }
     let examples = reader.optional("examples")
     let when = try reader.require("when")
     let compiler = ConditionCompiler(semantics: .native, declared: fields)
