@@ -78,7 +78,8 @@ enum Reading {
     let text = try node.string(file)
     let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(trimmed)
     let periods: [String: UInt64] = [
-      "second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000,
+      "second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "s": 1_000,
+      "m": 60_000, "h": 3_600_000, "d": 86_400_000,
     ]
     guard parts.count == 2, !parts[0].isEmpty, parts[0].utf8.allSatisfy(ConditionLexer.isDigit),
       let count = Int(parts[0]), count <= 1_000_000_000
