@@ -29,6 +29,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+/// What several test targets share; no product contains it.
+func testSupport(_ name: String) -> Target {
+  .target(name: name, path: "Tests/\(name)", swiftSettings: strict)
+}
+
 let package = Package(
   name: "agt-run",
   dependencies: [
@@ -42,12 +47,13 @@ let package = Package(
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .target(name: "CLinux"),
+    .target(name: "CProbe"),
 
     module("Kernel", ["CLinux", "CCapability"]),
     module("JSON"),
     module("YAML", ["CYAML"]),
     module("LaunchPlan"),
-    module("Programs"),
+    module("Programs", ["JSON"]),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
@@ -56,27 +62,30 @@ let package = Package(
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
-    command("agt-probe", ["CLinux"]),
+    command("agt-probe", ["CProbe"]),
     command("agt-bench", ["Kernel", "JSON", "Policy"]),
     .executableTarget(
       name: "agt",
       dependencies: [
-        "Supervisor", "Rings", "JSON", "YAML", "Kernel",
+        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
-    tests("KernelTests", ["Kernel"]),
+    testSupport("TestSupport"),
+    .executableTarget(name: "fault-injector", path: "Tests/FaultInjector"),
+
+    tests("KernelTests", ["Kernel", "TestSupport"]),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
-    tests("RingsTests", ["Rings"]),
+    tests("RingsTests", ["Rings", "JSON"]),
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "YAML", "JSON"],
       exclude: ["cedar_decisions.py"], swiftSettings: strict),
     tests("SupervisorTests", ["Supervisor"]),
-    tests("EscapeTests", ["JSON"]),
-    tests("CommandTests", ["JSON"]),
+    tests("EscapeTests", ["JSON", "CProbe"]),
+    tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
     tests("TidyTests", []),
   ]
 )

@@ -1,6 +1,9 @@
 #define _GNU_SOURCE 1
 #include "include/CLinux.h"
 
+#include <malloc.h>
+#include <sys/mman.h>
+
 /* No libc in here: the child shares the parent's memory and its thread-local storage. */
 static int wait_to_be_killed(void *unused) {
   (void)unused;
@@ -10,4 +13,12 @@ static int wait_to_be_killed(void *unused) {
 int agt_user_namespace_holder(void) {
   static char stack[16384] __attribute__((aligned(16)));
   return clone(wait_to_be_killed, stack + sizeof stack, CLONE_VM | CLONE_NEWUSER | SIGCHLD, NULL);
+}
+
+extern char __executable_start, etext;
+
+int agt_release_memory(void) {
+  malloc_trim(0);
+  uintptr_t first = (uintptr_t)&__executable_start, last = (uintptr_t)&etext & ~(uintptr_t)4095;
+  return madvise((void *)first, last - first, MADV_DONTNEED);
 }

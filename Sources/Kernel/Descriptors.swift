@@ -68,7 +68,9 @@ public enum Descriptors {
   }
 
   /// One write(2); the number of bytes that were taken.
-  public static func writeSome(_ number: Int32, _ bytes: ArraySlice<UInt8>) throws(SyscallError) -> Int {
+  public static func writeSome(_ number: Int32, _ bytes: ArraySlice<UInt8>) throws(SyscallError)
+    -> Int
+  {
     try retrying("write", "\(number)") {
       // SAFETY: pointer and count are those of the slice, which outlives the call.
       unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress, $0.count) }
@@ -99,19 +101,32 @@ public enum Descriptors {
 
   public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 
-  /// A file in memory that holds `bytes` and can never change again (memfd_create(2), F_ADD_SEALS).
-  public static func sealedMemory(name: String, _ bytes: [UInt8]) throws(SyscallError) -> OwnedFD {
-    // MFD_NOEXEC_SEAL is unknown before Linux 6.3; the data is no program either way.
+  /// An empty file in memory, close-on-exec, that can be sealed (memfd_create(2)).
+  public static func memory(name: String) throws(SyscallError) -> OwnedFD {
     let number = ByteString(name).withCString { path in
       // SAFETY: the name is NUL-terminated.
       unsafe agt_memfd_create(path, AGT_MFD_CLOEXEC | AGT_MFD_ALLOW_SEALING)
     }
-    let file = OwnedFD(try check(number, "memfd_create", name))
+    return OwnedFD(try check(number, "memfd_create", name))
+  }
+
+  /// A file in memory that holds `bytes` and can never change again (F_ADD_SEALS, fcntl(2)).
+  public static func sealedMemory(name: String, _ bytes: [UInt8]) throws(SyscallError) -> OwnedFD {
+    let file = try memory(name: name)
     try write(file.raw, bytes)
     _ = try check(agt_seal(file.raw), "fcntl(F_ADD_SEALS)", name)
     return file
   }
 
   /// Whether the file can neither grow, shrink, change nor lose its seals.
-  public static func isSealed(_ number: Int32) -> Bool { agt_seals(number) & AGT_ALL_SEALS == AGT_ALL_SEALS }
+  public static func isSealed(_ number: Int32) -> Bool {
+    agt_seals(number) & AGT_ALL_SEALS == AGT_ALL_SEALS
+  }
+
+  /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).
+  public static func tryLock(_ number: Int32) throws(SyscallError) -> Bool {
+    if agt_flock(number, LOCK_EX | LOCK_NB) == 0 { return true }
+    if Glibc.errno == EWOULDBLOCK { return false }
+    throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
+  }
 }

@@ -15,6 +15,8 @@ public struct Poller: ~Copyable {
     /// The kernel's bits; an error or a hang-up counts as readable, so that a read tells which.
     public let readable: Bool
     public let writable: Bool
+    /// The other side is gone and nothing waits to be read.
+    public let isOver: Bool
   }
 
   let descriptor: OwnedFD
@@ -33,12 +35,15 @@ public struct Poller: ~Copyable {
     try control(EPOLL_CTL_DEL, number, [])
   }
 
-  private func control(_ operation: Int32, _ number: Int32, _ interest: Interest) throws(SyscallError) {
+  private func control(_ operation: Int32, _ number: Int32, _ interest: Interest)
+    throws(SyscallError)
+  {
     var event = unsafe epoll_event()
     unsafe event.events = interest.rawValue
     unsafe event.data.fd = number
     // SAFETY: the structure is ours.
-    _ = try check(unsafe epoll_ctl(descriptor.raw, operation, number, &event), "epoll_ctl", "\(number)")
+    _ = try check(
+      unsafe epoll_ctl(descriptor.raw, operation, number, &event), "epoll_ctl", "\(number)")
   }
 
   /// Waits until something is ready, at most 32 events at a time.
@@ -54,7 +59,9 @@ public struct Poller: ~Copyable {
       let bits = unsafe events[index].events
       let number = unsafe events[index].data.fd
       ready.append(
-        Event(descriptor: number, readable: bits & (1 | 8 | 16) != 0, writable: bits & (4 | 8) != 0))
+        Event(
+          descriptor: number, readable: bits & (1 | 8 | 16) != 0,
+          writable: bits & (4 | 8) != 0, isOver: bits & (1 | 16) == 16))
     }
     return ready
   }

@@ -78,7 +78,8 @@ public enum Files {
     resolve: Resolve
   ) throws(SyscallError) -> OwnedFD {
     let how = agt_open_how(
-      flags: UInt64(UInt32(bitPattern: flags | O_CLOEXEC)), mode: UInt64(mode), resolve: resolve.rawValue)
+      flags: UInt64(UInt32(bitPattern: flags | O_CLOEXEC)), mode: UInt64(mode),
+      resolve: resolve.rawValue)
     let number = try retrying("openat2", path.text) {
       // SAFETY: the path is NUL-terminated for the call.
       path.withCString { unsafe agt_openat2(directory, $0, how) }
@@ -107,12 +108,16 @@ public enum Files {
   }
 
   /// Whether the process may read (4), write (2), execute (1) the file, by effective ids (faccessat(2)).
-  public static func mayAccess(_ path: ByteString, _ mode: Int32, at directory: Int32 = here) -> Bool {
+  public static func mayAccess(_ path: ByteString, _ mode: Int32, at directory: Int32 = here)
+    -> Bool
+  {
     // SAFETY: the path is NUL-terminated for the call.
     path.withCString { unsafe agt_faccessat(directory, $0, mode, AT_EACCESS) } == 0
   }
 
-  public static func readLink(_ path: ByteString, at directory: Int32 = here) throws(SyscallError) -> ByteString {
+  public static func readLink(_ path: ByteString, at directory: Int32 = here) throws(SyscallError)
+    -> ByteString
+  {
     var failure: SyscallError?
     let target = unsafe [UInt8](unsafeUninitializedCapacity: 4096) { buffer, length in
       do throws(SyscallError) {
@@ -132,7 +137,27 @@ public enum Files {
     return target
   }
 
-  public static func makeDirectory(_ path: ByteString, mode: UInt32, at directory: Int32 = here) throws(SyscallError) {
+  /// The names in a directory without `.` and `..`, in no order (readdir(3)).
+  public static func names(in path: ByteString) throws(SyscallError) -> [ByteString] {
+    let directory = try open(path, O_RDONLY | O_DIRECTORY)
+    // SAFETY: fdopendir takes over the descriptor; entries are read until NULL and copied before the next.
+    guard let stream = unsafe fdopendir(directory.release()) else {
+      throw SyscallError(call: "fdopendir", object: path.text, errno: Glibc.errno)
+    }
+    defer { unsafe closedir(stream) }
+    var names: [ByteString] = []
+    while let entry = unsafe readdir(stream) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) {
+        unsafe Array($0.prefix { $0 != 0 })
+      }
+      if name != ByteString(".") && name != ByteString("..") { names.append(name) }
+    }
+    return names
+  }
+
+  public static func makeDirectory(_ path: ByteString, mode: UInt32, at directory: Int32 = here)
+    throws(SyscallError)
+  {
     // SAFETY: the path is NUL-terminated for the call.
     _ = try check(path.withCString { unsafe mkdirat(directory, $0, mode) }, "mkdirat", path.text)
   }
@@ -147,13 +172,17 @@ public enum Files {
     _ = try check(result, "symlinkat", path.text)
   }
 
-  public static func remove(_ path: ByteString, directory isDirectory: Bool = false, at directory: Int32 = here) throws(SyscallError) {
+  public static func remove(
+    _ path: ByteString, directory isDirectory: Bool = false, at directory: Int32 = here
+  ) throws(SyscallError) {
     let flags = isDirectory ? Int32(AT_REMOVEDIR) : 0
     // SAFETY: the path is NUL-terminated for the call.
     _ = try check(path.withCString { unsafe unlinkat(directory, $0, flags) }, "unlinkat", path.text)
   }
 
-  public static func rename(_ old: ByteString, to new: ByteString, at directory: Int32 = here) throws(SyscallError) {
+  public static func rename(_ old: ByteString, to new: ByteString, at directory: Int32 = here)
+    throws(SyscallError)
+  {
     let result = old.withCString { from in
       // SAFETY: both strings are NUL-terminated for the call.
       new.withCString { to in unsafe renameat(directory, from, directory, to) }
@@ -170,7 +199,9 @@ public enum Files {
     _ = try check(fchmod(file.raw, mode), "fchmod", path.text)
   }
 
-  public static func read(_ path: ByteString, limit: Int, at directory: Int32 = here) throws(SyscallError) -> [UInt8] {
+  public static func read(_ path: ByteString, limit: Int, at directory: Int32 = here)
+    throws(SyscallError) -> [UInt8]
+  {
     let file = try open(path, O_RDONLY, at: directory)
     return try Descriptors.readAll(file.raw, limit: limit)
   }
@@ -182,7 +213,9 @@ public enum Files {
   }
 
   /// Writes into an existing file, one write(2), as files of procfs and cgroupfs want it.
-  public static func overwrite(_ path: ByteString, _ text: String, at directory: Int32 = here) throws(SyscallError) {
+  public static func overwrite(_ path: ByteString, _ text: String, at directory: Int32 = here)
+    throws(SyscallError)
+  {
     let file = try open(path, O_WRONLY, at: directory)
     do {
       _ = try Descriptors.writeSome(file.raw, Array(text.utf8)[...])
@@ -218,14 +251,9 @@ public enum Files {
       defer { unsafe free(resolved) }
       return unsafe Array(String(cString: resolved).utf8)
     }
-    guard let result else { throw SyscallError(call: "realpath", object: path.text, errno: Glibc.errno) }
+    guard let result else {
+      throw SyscallError(call: "realpath", object: path.text, errno: Glibc.errno)
+    }
     return result
-  }
-
-  /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).
-  public static func tryLock(_ number: Int32) throws(SyscallError) -> Bool {
-    if agt_flock(number, LOCK_EX | LOCK_NB) == 0 { return true }
-    if Glibc.errno == EWOULDBLOCK { return false }
-    throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
   }
 }

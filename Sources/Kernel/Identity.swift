@@ -4,6 +4,11 @@ internal import Glibc
 
 /// Users, groups, capabilities and securebits (credentials(7), capabilities(7)).
 public enum Identity {
+  // PR_CAP_AMBIENT of prctl(2), which Glibc's module map lacks.
+  private static let prCapAmbient: Int32 = 47
+  private static let prCapAmbientIsSet: UInt = 1
+  private static let prCapAmbientClearAll: UInt = 4
+
   public static var effectiveUID: UInt32 { geteuid() }
   public static var effectiveGID: UInt32 { getegid() }
 
@@ -43,7 +48,9 @@ public enum Identity {
 
   /// Empties the ambient, effective, permitted and inheritable sets through libcap and reads all five back.
   public static func dropCapabilities() throws(SyscallError) {
-    _ = try check(agt_prctl(47 /* PR_CAP_AMBIENT */, 4 /* CLEAR_ALL */, 0, 0, 0), "prctl", "PR_CAP_AMBIENT_CLEAR_ALL")
+    _ = try check(
+      agt_prctl(prCapAmbient, prCapAmbientClearAll, 0, 0, 0), "prctl",
+      "PR_CAP_AMBIENT_CLEAR_ALL")
     // SAFETY: cap_init allocates an empty set that is freed below.
     guard let empty = unsafe cap_init() else { throw SyscallError(call: "cap_init", errno: errno) }
     defer { unsafe cap_free(UnsafeMutableRawPointer(empty)) }
@@ -61,16 +68,22 @@ public enum Identity {
       unsafe cap_free(UnsafeMutableRawPointer(current))
       unsafe cap_free(UnsafeMutableRawPointer(empty))
     }
-    guard unsafe cap_compare(current, empty) == 0 else { throw SyscallError(call: "capget", errno: EPROTO) }
+    guard unsafe cap_compare(current, empty) == 0 else {
+      throw SyscallError(call: "capget", errno: EPROTO)
+    }
     for capability in 0..<UInt(cap_max_bits()) {
       guard agt_prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 0,
-        agt_prctl(47, 1 /* PR_CAP_AMBIENT_IS_SET */, capability, 0, 0) == 0
-      else { throw SyscallError(call: "prctl", object: "PR_CAPBSET_READ \(capability)", errno: EPROTO) }
+        agt_prctl(prCapAmbient, prCapAmbientIsSet, capability, 0, 0) == 0
+      else {
+        throw SyscallError(call: "prctl", object: "PR_CAPBSET_READ \(capability)", errno: EPROTO)
+      }
     }
   }
 
   /// Whether the process holds CAP_SYS_ADMIN (21) over its own namespace now.
-  public static var isAdministrator: Bool { agt_prctl(PR_CAPBSET_READ, 21, 0, 0, 0) == 1 && hasEffective(21) }
+  public static var isAdministrator: Bool {
+    agt_prctl(PR_CAPBSET_READ, 21, 0, 0, 0) == 1 && hasEffective(21)
+  }
 
   static func hasEffective(_ capability: Int32) -> Bool {
     // SAFETY: the set is freed below; the flag is ours.

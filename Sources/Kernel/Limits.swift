@@ -25,7 +25,8 @@ public enum Limits {
     // SAFETY: the structure is ours.
     _ = try check(unsafe agt_getrlimit(resource.number, &now), "getrlimit", "\(resource.number)")
     _ = try check(
-      agt_setrlimit(resource.number, min(value, UInt64(now.rlim_max))), "setrlimit", "\(resource.number)")
+      agt_setrlimit(resource.number, min(value, UInt64(now.rlim_max))), "setrlimit",
+      "\(resource.number)")
   }
 
   public static func current(_ resource: Resource) -> (soft: UInt64, hard: UInt64)? {

@@ -6,6 +6,9 @@ public enum Messages {
   public struct Pair: ~Copyable {
     public let first: OwnedFD
     public let second: OwnedFD
+
+    /// The first end alone; the other is closed.
+    public consuming func takeFirst() -> OwnedFD { first }
   }
 
   /// A pair of connected sockets that keep message borders, close-on-exec.
@@ -18,13 +21,16 @@ public enum Messages {
   }
 
   /// At most 8 descriptors ride along.
-  public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = []) throws(SyscallError) {
+  public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = [])
+    throws(SyscallError)
+  {
     precondition(descriptors.count <= 8, "at most 8 descriptors a message")
     _ = try retrying("sendmsg") {
       // SAFETY: both buffers outlive the call, with their true counts.
       unsafe bytes.withUnsafeBytes { data in
         unsafe descriptors.withUnsafeBufferPointer {
-          unsafe agt_send_message(socket, data.baseAddress, data.count, $0.baseAddress, Int32($0.count))
+          unsafe agt_send_message(
+            socket, data.baseAddress, data.count, $0.baseAddress, Int32($0.count))
         }
       }
     }
@@ -41,9 +47,19 @@ public enum Messages {
     let flags = blocking ? 0 : Int32(MSG_DONTWAIT)
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, length in
       do throws(SyscallError) {
-        // SAFETY: at most `capacity` bytes and 8 descriptors are written.
+        // A peer that ends with messages of ours unread leaves ECONNRESET in front of its own last
+        // messages; the error is reported once, then they come (unix(7)).
+        var wasReset = false
         length = try retrying("recvmsg") {
-          unsafe agt_receive_message(socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+          // SAFETY: at most `capacity` bytes and 8 descriptors are written.
+          var result = unsafe agt_receive_message(
+            socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+          if result < 0, errno == ECONNRESET, !wasReset {
+            wasReset = true
+            result = unsafe agt_receive_message(
+              socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+          }
+          return result
         }
       } catch {
         length = 0

@@ -32,7 +32,8 @@ public enum Mounts {
     if path.isEmpty { flags |= UInt32(AGT_AT_EMPTY_PATH) }
     // SAFETY: the path is NUL-terminated for the call.
     return OwnedFD(
-      try check(path.withCString { unsafe agt_open_tree(directory, $0, flags) }, "open_tree", path.text))
+      try check(
+        path.withCString { unsafe agt_open_tree(directory, $0, flags) }, "open_tree", path.text))
   }
 
   /// Restricts a detached or attached tree that `tree` refers to (mount_setattr(2)).
@@ -83,7 +84,9 @@ public enum Mounts {
         ByteString(type).withCString { unsafe agt_fsopen($0, AGT_FSOPEN_CLOEXEC) }, "fsopen", type))
     for (key, value) in options {
       let result = ByteString(key).withCString { name in
-        guard let value else { return unsafe agt_fsconfig(context.raw, AGT_FSCONFIG_SET_FLAG, name, nil) }
+        guard let value else {
+          return unsafe agt_fsconfig(context.raw, AGT_FSCONFIG_SET_FLAG, name, nil)
+        }
         return ByteString(value).withCString {
           unsafe agt_fsconfig(context.raw, AGT_FSCONFIG_SET_STRING, name, $0)
         }

@@ -35,12 +35,15 @@ public enum Namespaces {
 
   /// Joins a namespace that a descriptor refers to (setns(2)).
   public static func join(_ namespace: Int32, _ kind: NamespaceSet) throws(SyscallError) {
-    _ = try check(agt_setns(namespace, Int32(truncatingIfNeeded: kind.rawValue)), "setns", kind.names)
+    _ = try check(
+      agt_setns(namespace, Int32(truncatingIfNeeded: kind.rawValue)), "setns", kind.names)
   }
 
   /// Maps one user and one group of this process's new user namespace, as the process itself may do
   /// (user_namespaces(7)): setgroups(2) is switched off first.
-  public static func mapSelf(uid: UInt32, gid: UInt32, outsideUID: UInt32, outsideGID: UInt32) throws(SyscallError) {
+  public static func mapSelf(uid: UInt32, gid: UInt32, outsideUID: UInt32, outsideGID: UInt32)
+    throws(SyscallError)
+  {
     try Files.overwrite("/proc/self/setgroups".bytes, "deny")
     try Files.overwrite("/proc/self/uid_map".bytes, "\(uid) \(outsideUID) 1\n")
     try Files.overwrite("/proc/self/gid_map".bytes, "\(gid) \(outsideGID) 1\n")
@@ -49,7 +52,9 @@ public enum Namespaces {
   /// A user namespace that maps one user and one group, kept by descriptor. Needs CAP_SETUID and
   /// CAP_SETGID in the current one. A short-lived process that shares our memory holds it meanwhile,
   /// because forking would copy our page tables.
-  public static func createUser(uid: UInt32, gid: UInt32, outsideUID: UInt32, outsideGID: UInt32) throws(SyscallError) -> OwnedFD {
+  public static func createUser(uid: UInt32, gid: UInt32, outsideUID: UInt32, outsideGID: UInt32)
+    throws(SyscallError) -> OwnedFD
+  {
     let holder = try check(agt_user_namespace_holder(), "clone(CLONE_NEWUSER)", "")
     defer {
       _ = agt_kill(holder, SIGKILL)
@@ -70,8 +75,12 @@ public enum Namespaces {
   /// Brings up `lo` in the current network namespace (netdevice(7)).
   public static func bringLoopbackUp() throws(SyscallError) {
     let socket = OwnedFD(
-      try check(Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0), "socket", "AF_INET"))
+      try check(
+        Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0), "socket",
+        "AF_INET"))
     // SAFETY: the name is NUL-terminated for the call.
-    _ = try check("lo".bytes.withCString { unsafe agt_interface_up(socket.raw, $0) }, "ioctl(SIOCSIFFLAGS)", "lo")
+    _ = try check(
+      "lo".bytes.withCString { unsafe agt_interface_up(socket.raw, $0) }, "ioctl(SIOCSIFFLAGS)",
+      "lo")
   }
 }

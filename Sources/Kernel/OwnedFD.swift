@@ -25,3 +25,13 @@ public struct OwnedFD: ~Copyable, Sendable {
     try Descriptors.duplicate(raw, atLeast: lowest)
   }
 }
+
+extension Optional where Wrapped == OwnedFD {
+  /// The number, when there is a descriptor.
+  public var raw: Int32? {
+    switch self {
+    case .some(let descriptor): descriptor.raw
+    case .none: nil
+    }
+  }
+}

@@ -23,42 +23,26 @@ public enum WaitStatus: Equatable, Sendable {
 
 /// Processes: clone3(2), posix_spawn(3), pidfd_open(2), waitid(2), kill(2).
 public enum Processes {
-  /// The pid of the child in the parent, 0 in the child, as fork(2).
-  public struct Clone: ~Copyable {
-    public let pid: Int32
-    /// In the parent, when asked for.
-    let pidfd: OwnedFD?
-    /// The number of the pidfd; -1 in the child.
-    public var rawPidfd: Int32 {
-      switch pidfd {
-      case .some(let descriptor): descriptor.raw
-      case .none: -1
-      }
-    }
-  }
-
   /// - Parameters:
   ///   - asSibling: the child's parent is ours (CLONE_PARENT).
   ///   - cgroup: a descriptor of a cgroup v2 directory to begin in, or nil.
+  /// - Returns: the pid of the child in the parent, 0 in the child, as fork(2).
   /// - Precondition: the process has one thread.
   public static func clone(
     _ namespaces: NamespaceSet, asSibling: Bool, cgroup: Int32?
-  ) throws(SyscallError) -> Clone {
-    var flags = namespaces.rawValue | AGT_CLONE_PIDFD
+  ) throws(SyscallError) -> Int32 {
+    var flags = namespaces.rawValue
     if asSibling { flags |= AGT_CLONE_PARENT }
     if cgroup != nil { flags |= AGT_CLONE_INTO_CGROUP }
-    var pidfd: Int32 = -1
-    // SAFETY: no stack is given, so the child goes on with a copy of everything, as after fork(2); the
-    // kernel writes one int into pidfd.
-    let pid = try check(
-      unsafe agt_clone3(flags, &pidfd, cgroup ?? 0, asSibling ? 0 : SIGCHLD), "clone3", namespaces.names)
-    return Clone(pid: pid, pidfd: pid == 0 || pidfd < 0 ? nil : OwnedFD(pidfd))
+    // No stack is given, so the child goes on with a copy of everything, as after fork(2).
+    return try check(
+      agt_clone3(flags, cgroup ?? 0, asSibling ? 0 : SIGCHLD), "clone3", namespaces.names)
   }
 
   /// fork(2) by clone3 without namespaces.
   /// - Precondition: the process has one thread.
   public static func fork() throws(SyscallError) -> Int32 {
-    try check(agt_clone3(0, nil, 0, SIGCHLD), "clone3")
+    try check(agt_clone3(0, 0, SIGCHLD), "clone3")
   }
 
   /// Starts a program without copying our memory (posix_spawn(3)).
@@ -80,8 +64,13 @@ public enum Processes {
       unsafe posix_spawn_file_actions_destroy(&actions)
       unsafe posix_spawnattr_destroy(&attributes)
     }
+    // Copies above every number of the child: one of ours may have a number that is another's there.
+    let free = (descriptors.map(\.1).max() ?? 2) + 1
+    var copies: [Int32] = []
+    defer { for copy in copies { _ = OwnedFD(copy) } }
     for (ours, theirs) in descriptors {
-      unsafe posix_spawn_file_actions_adddup2(&actions, ours, theirs)
+      copies.append(try Descriptors.duplicate(ours, atLeast: free).release())
+      unsafe posix_spawn_file_actions_adddup2(&actions, copies.last!, theirs)
     }
     unsafe sigfillset(&everySignal)
     unsafe sigdelset(&everySignal, SIGKILL)
@@ -89,7 +78,8 @@ public enum Processes {
     unsafe sigemptyset(&noSignal)
     unsafe posix_spawnattr_setsigdefault(&attributes, &everySignal)
     unsafe posix_spawnattr_setsigmask(&attributes, &noSignal)
-    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+    unsafe posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
     let result = withStringVector(arguments) { argv in
       withStringVector(environment) { envp in
         path.withCString { unsafe posix_spawn(&pid, $0, &actions, &attributes, argv, envp) }
@@ -136,7 +126,9 @@ public enum Processes {
 
   /// What a child has done; nil when there is nothing to report or no child.
   /// - Parameter pid: a child, or -1 for any.
-  public static func wait(_ pid: Int32, blocking: Bool, stopped: Bool = false) throws(SyscallError) -> (pid: Int32, status: WaitStatus)? {
+  public static func wait(_ pid: Int32, blocking: Bool, stopped: Bool = false) throws(SyscallError)
+    -> (pid: Int32, status: WaitStatus)?
+  {
     var status: Int32 = 0
     let options = (blocking ? 0 : WNOHANG) | (stopped ? WUNTRACED | WCONTINUED : 0)
     while true {
@@ -165,6 +157,18 @@ public enum Processes {
     try prctl(PR_SET_CHILD_SUBREAPER, 1, "PR_SET_CHILD_SUBREAPER")
   }
 
+  /// Gives back what a launch has touched and waiting does not need (madvise(2), MADV_DONTNEED).
+  public static func releaseMemory() { _ = agt_release_memory() }
+
+  /// The name that ps(1) shows, at most 15 bytes (PR_SET_NAME).
+  public static func setName(_ name: String) throws(SyscallError) {
+    // SAFETY: the kernel copies at most 16 bytes of the NUL-terminated string during the call.
+    _ = try check(
+      ByteString(name).withCString { agt_prctl(PR_SET_NAME, UInt(bitPattern: $0), 0, 0, 0) },
+      "prctl",
+      "PR_SET_NAME")
+  }
+
   /// Nobody with our uid may trace us or read our /proc files (PR_SET_DUMPABLE).
   public static func setNotDumpable() throws(SyscallError) {
     try prctl(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE")
@@ -183,8 +187,10 @@ public enum Processes {
     }
   }
 
-  static func prctl(_ option: Int32, _ value: UInt, _ name: String) throws(SyscallError) {
-    _ = try check(agt_prctl(option, value, 0, 0, 0), "prctl", name)
+  static func prctl(
+    _ option: Int32, _ value: UInt, _ name: @autoclosure () -> String
+  ) throws(SyscallError) {
+    _ = try check(agt_prctl(option, value, 0, 0, 0), "prctl", name())
   }
 
   /// setsid(2); a process that leads its group already is left as it is.
@@ -216,7 +222,9 @@ func withStringVector<R>(
     storage.append(0)
   }
   return unsafe storage.withUnsafeMutableBufferPointer { buffer in
-    var vector: [UnsafeMutablePointer<CChar>?] = unsafe offsets.map { unsafe buffer.baseAddress! + $0 }
+    var vector: [UnsafeMutablePointer<CChar>?] = unsafe offsets.map {
+      unsafe buffer.baseAddress! + $0
+    }
     unsafe vector.append(nil)
     // SAFETY: the vector points into `storage`, which lives until the end of this closure.
     return unsafe vector.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }

@@ -8,7 +8,9 @@ public enum Seccomp {
   ///   - instructions: struct sock_filter, 8 bytes each, at most 4096 of them (BPF_MAXINSNS).
   ///   - listener: with a listener for SECCOMP_RET_USER_NOTIF; EBUSY when an ancestor has one already.
   /// - Returns: the listener, close-on-exec.
-  public static func install(_ instructions: [UInt8], listener: Bool) throws(SyscallError) -> OwnedFD? {
+  public static func install(_ instructions: [UInt8], listener: Bool) throws(SyscallError)
+    -> OwnedFD?
+  {
     guard instructions.count % 8 == 0, (8...4096 * 8).contains(instructions.count) else {
       throw SyscallError(call: "seccomp", object: "\(instructions.count) bytes", errno: EINVAL)
     }
@@ -20,6 +22,20 @@ public enum Seccomp {
     let descriptor = try check(result, "seccomp(SECCOMP_SET_MODE_FILTER)")
     return listener ? OwnedFD(descriptor) : nil
   }
+
+  /// Numbers of the calls that wait for events, reap, signal, take memory and end.
+  public static var callsOfRingInit: [UInt32] {
+    [
+      AGT_SYS_read, AGT_SYS_close, AGT_SYS_sendmsg, AGT_SYS_recvmsg, AGT_SYS_epoll_create1,
+      AGT_SYS_epoll_ctl, AGT_SYS_epoll_pwait, AGT_SYS_wait4, AGT_SYS_kill, AGT_SYS_getpid,
+      AGT_SYS_gettid, AGT_SYS_exit_group, AGT_SYS_rt_sigreturn, AGT_SYS_mmap, AGT_SYS_munmap,
+      AGT_SYS_mremap, AGT_SYS_mprotect, AGT_SYS_brk, AGT_SYS_madvise, AGT_SYS_futex,
+      AGT_SYS_getrandom, AGT_SYS_restart_syscall, AGT_SYS_epoll_wait,
+    ].map { UInt32($0.rawValue) }
+  }
+
+  /// The number of ioctl(2).
+  public static var ioctl: UInt32 { UInt32(AGT_SYS_ioctl.rawValue) }
 
   /// A call that waits for an answer.
   public struct Notification: Equatable, Sendable {
@@ -51,5 +67,7 @@ public enum Seccomp {
   }
 
   /// Whether the caller still waits, so that what was read of its /proc is its own.
-  public static func isPending(_ listener: Int32, id: UInt64) -> Bool { agt_seccomp_valid(listener, id) == 0 }
+  public static func isPending(_ listener: Int32, id: UInt64) -> Bool {
+    agt_seccomp_valid(listener, id) == 0
+  }
 }

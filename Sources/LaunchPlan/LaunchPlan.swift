@@ -44,10 +44,13 @@ public struct LaunchPlan: Equatable, Sendable {
     /// A file of the new root's own tmpfs.
     case file(path: [UInt8], mode: UInt32, contents: [UInt8])
     case symbolicLink(path: [UInt8], target: [UInt8])
-    case tmpfs(path: [UInt8], sizeBytes: UInt64, inodes: UInt64, mode: UInt32, options: MountOptions)
+    /// `owner` in ids of the host; root when nil.
+    case tmpfs(
+      path: [UInt8], sizeBytes: UInt64, inodes: UInt64, mode: UInt32, options: MountOptions,
+      owner: Owner?)
     case proc(path: [UInt8], processesOnly: Bool)
     /// A new devpts instance, so that the ring's terminals are its own.
-    case devpts(path: [UInt8])
+    case devpts(path: [UInt8], owner: Owner?)
     /// A part of the host's tree. `owner` is the on-disk owner that is shown as the program's own id.
     case bind(
       source: [UInt8], target: [UInt8], options: MountOptions, judged: Judged?, owner: Owner?)
@@ -122,19 +125,12 @@ public struct LaunchPlan: Equatable, Sendable {
 
   /// 0 … 3, for messages and the host name.
   public var ring: UInt8
-  /// CLONE_NEW* bits; the stage was started with the same bits in its arguments.
-  public var namespaces: UInt64
-  public var identity: Identity
-  public var hostName: [UInt8]
+  /// What the stage was told before; the plan repeats it, and they must agree.
+  public var start: StageStart
   /// A new root on tmpfs and pivot_root(2); without, `mounts` work on the host's tree.
   public var privateRoot: Bool
   public var mounts: [MountStep]
-  public var loopbackUp: Bool
   public var limits: [ResourceLimit]
-  /// oom_score_adj of proc(5); the program dies before its neighbours. −1000 … 1000.
-  public var outOfMemoryScore: Int16
-  public var dropCapabilities: Bool
-  public var lockSecurebits: Bool
   public var landlock: LandlockPlan?
   public var seccomp: SeccompPlan?
   /// Bit n: descriptor n (0 … 2) becomes the new terminal.
@@ -145,23 +141,16 @@ public struct LaunchPlan: Equatable, Sendable {
   public var workingDirectory: [UInt8]
 
   public init(
-    ring: UInt8, namespaces: UInt64, identity: Identity, hostName: [UInt8], privateRoot: Bool,
-    mounts: [MountStep], loopbackUp: Bool, limits: [ResourceLimit], outOfMemoryScore: Int16,
-    dropCapabilities: Bool, lockSecurebits: Bool, landlock: LandlockPlan?, seccomp: SeccompPlan?,
-    terminal: UInt8, executable: [UInt8], arguments: [[UInt8]],
+    ring: UInt8, start: StageStart, privateRoot: Bool, mounts: [MountStep],
+    limits: [ResourceLimit], landlock: LandlockPlan?, seccomp: SeccompPlan?, terminal: UInt8,
+    executable: [UInt8], arguments: [[UInt8]],
     environment: [[UInt8]], workingDirectory: [UInt8]
   ) {
     self.ring = ring
-    self.namespaces = namespaces
-    self.identity = identity
-    self.hostName = hostName
+    self.start = start
     self.privateRoot = privateRoot
     self.mounts = mounts
-    self.loopbackUp = loopbackUp
     self.limits = limits
-    self.outOfMemoryScore = outOfMemoryScore
-    self.dropCapabilities = dropCapabilities
-    self.lockSecurebits = lockSecurebits
     self.landlock = landlock
     self.seccomp = seccomp
     self.terminal = terminal

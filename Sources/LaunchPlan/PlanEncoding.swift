@@ -11,19 +11,13 @@ extension LaunchPlan {
     out.bytes.reserveCapacity(16384)
     out.integer(Self.magic)
     out.integer(ring)
-    out.integer(namespaces)
-    out.identity(identity)
-    out.string(hostName)
+    out.string(start.encoded())
     out.boolean(privateRoot)
     out.list(mounts) { $0.mount($1) }
-    out.boolean(loopbackUp)
     out.list(limits) {
       $0.integer($1.resource)
       $0.integer($1.value)
     }
-    out.integer(outOfMemoryScore)
-    out.boolean(dropCapabilities)
-    out.boolean(lockSecurebits)
     out.optional(landlock) { $0.landlock($1) }
     out.optional(seccomp) {
       $0.string($1.instructions)
@@ -41,23 +35,15 @@ extension LaunchPlan {
   public init(decoding bytes: [UInt8]) throws(DecodingError) {
     var from = WireReader(bytes)
     guard bytes.count <= Self.maximumBytes else { throw from.failure("too large") }
-    guard try from.integer(UInt32.self) == Self.magic else {
-      throw from.failure("not a plan of this version; agt-run and agt-stage must come from one build")
-    }
+    guard try from.integer(UInt32.self) == Self.magic else { throw from.wrongVersion }
     ring = try from.integer()
     guard ring <= 3 else { throw from.failure("there is no ring \(ring)") }
-    namespaces = try from.integer()
-    identity = try from.identity()
-    hostName = try from.string()
+    start = try StageStart(decoding: try from.string(nulAllowed: true))
     privateRoot = try from.boolean()
     mounts = try from.list(limit: Self.maximumElements) { r throws(DecodingError) in try r.mount() }
-    loopbackUp = try from.boolean()
     limits = try from.list(limit: 32) { r throws(DecodingError) in
       ResourceLimit(resource: try r.integer(), value: try r.integer())
     }
-    outOfMemoryScore = try from.integer()
-    dropCapabilities = try from.boolean()
-    lockSecurebits = try from.boolean()
     landlock = try from.optional { r throws(DecodingError) in try r.landlock() }
     seccomp = try from.optional { r throws(DecodingError) in
       SeccompPlan(
@@ -81,7 +67,7 @@ extension LaunchPlan {
 }
 
 extension WireWriter {
-  fileprivate mutating func identity(_ value: LaunchPlan.Identity) {
+  mutating func identity(_ value: LaunchPlan.Identity) {
     switch value {
     case .unchanged: integer(UInt8(0))
     case .own(let uid, let gid):
@@ -111,20 +97,22 @@ extension WireWriter {
       integer(UInt8(2))
       string(path)
       string(target)
-    case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options):
+    case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options, let owner):
       integer(UInt8(3))
       string(path)
       integer(sizeBytes)
       integer(inodes)
       integer(mode)
       integer(options.rawValue)
+      optional(owner) { $0.owner($1) }
     case .proc(let path, let processesOnly):
       integer(UInt8(4))
       string(path)
       boolean(processesOnly)
-    case .devpts(let path):
+    case .devpts(let path, let owner):
       integer(UInt8(5))
       string(path)
+      optional(owner) { $0.owner($1) }
     case .bind(let source, let target, let options, let judged, let owner):
       integer(UInt8(6))
       string(source)
@@ -134,10 +122,7 @@ extension WireWriter {
         $0.integer($1.device)
         $0.integer($1.inode)
       }
-      optional(owner) {
-        $0.integer($1.uid)
-        $0.integer($1.gid)
-      }
+      optional(owner) { $0.owner($1) }
     case .mask(let path):
       integer(UInt8(7))
       string(path)
@@ -145,6 +130,11 @@ extension WireWriter {
       integer(UInt8(8))
       string(path)
     }
+  }
+
+  mutating func owner(_ value: LaunchPlan.Owner) {
+    integer(value.uid)
+    integer(value.gid)
   }
 
   fileprivate mutating func landlock(_ plan: LaunchPlan.LandlockPlan) {
@@ -161,7 +151,7 @@ extension WireWriter {
 }
 
 extension WireReader {
-  fileprivate mutating func identity() throws(DecodingError) -> LaunchPlan.Identity {
+  mutating func identity() throws(DecodingError) -> LaunchPlan.Identity {
     switch try integer(UInt8.self) {
     case 0: return .unchanged
     case 1: return .own(uid: try integer(), gid: try integer())
@@ -176,26 +166,31 @@ extension WireReader {
   fileprivate mutating func mount() throws(DecodingError) -> LaunchPlan.MountStep {
     switch try integer(UInt8.self) {
     case 0: return .directory(path: try path(), mode: try integer())
-    case 1: return .file(path: try path(), mode: try integer(), contents: try string(nulAllowed: true))
+    case 1:
+      return .file(path: try path(), mode: try integer(), contents: try string(nulAllowed: true))
     case 2: return .symbolicLink(path: try path(), target: try string())
     case 3:
       return .tmpfs(
         path: try path(), sizeBytes: try integer(), inodes: try integer(), mode: try integer(),
-        options: try options())
+        options: try options(), owner: try owner())
     case 4: return .proc(path: try path(), processesOnly: try boolean())
-    case 5: return .devpts(path: try path())
+    case 5: return .devpts(path: try path(), owner: try owner())
     case 6:
       return .bind(
         source: try path(), target: try path(), options: try options(),
         judged: try optional { r throws(DecodingError) in
           LaunchPlan.Judged(device: try r.integer(), inode: try r.integer())
         },
-        owner: try optional { r throws(DecodingError) in
-          LaunchPlan.Owner(uid: try r.integer(), gid: try r.integer())
-        })
+        owner: try owner())
     case 7: return .mask(path: try path())
     case 8: return .protect(path: try path())
     case let tag: throw failure("mount step \(tag)")
+    }
+  }
+
+  private mutating func owner() throws(DecodingError) -> LaunchPlan.Owner? {
+    try optional { r throws(DecodingError) in
+      LaunchPlan.Owner(uid: try r.integer(), gid: try r.integer())
     }
   }
 

@@ -38,6 +38,10 @@ struct WireReader {
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+  var wrongVersion: DecodingError {
+    failure("another version; agt-run and agt-stage must come from one build")
+  }
+
   func failure(_ reason: String) -> DecodingError { DecodingError(offset: offset, reason: reason) }
 
   mutating func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(DecodingError) -> T {

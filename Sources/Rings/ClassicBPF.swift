@@ -18,13 +18,13 @@ struct BPFInstruction: Equatable, Sendable {
   }
 
   /// Reads 8 bytes in the byte order of x86-64, aarch64 and riscv64 (little-endian).
-  init(_ bytes: ArraySlice<UInt8>) {
-    precondition(bytes.count == Self.sizeBytes)
-    let first = bytes.startIndex
+  init(_ bytes: [UInt8], at first: Int) {
     code = UInt16(bytes[first]) | UInt16(bytes[first + 1]) << 8
     jumpTrue = bytes[first + 2]
     jumpFalse = bytes[first + 3]
-    operand = (0..<4).reduce(0) { $0 | UInt32(bytes[first + 4 + $1]) << (8 * UInt32($1)) }
+    operand =
+      UInt32(bytes[first + 4]) | UInt32(bytes[first + 5]) << 8 | UInt32(bytes[first + 6]) << 16
+      | UInt32(bytes[first + 7]) << 24
   }
 
   func append(to bytes: inout [UInt8]) {
@@ -32,8 +32,8 @@ struct BPFInstruction: Equatable, Sendable {
     bytes.append(UInt8(truncatingIfNeeded: code >> 8))
     bytes.append(jumpTrue)
     bytes.append(jumpFalse)
-    for shift in [0, 8, 16, 24] as [UInt32] {
-      bytes.append(UInt8(truncatingIfNeeded: operand >> shift))
+    for shift in stride(from: 0, to: 32, by: 8) {
+      bytes.append(UInt8(truncatingIfNeeded: operand >> UInt32(shift)))
     }
   }
 
@@ -93,6 +93,10 @@ public struct SeccompProgram: Equatable, Sendable {
   /// struct sock_filter, 8 bytes each.
   public let instructions: [UInt8]
   public var count: Int { instructions.count / BPFInstruction.sizeBytes }
+
+  subscript(index: Int) -> BPFInstruction {
+    BPFInstruction(instructions, at: index * BPFInstruction.sizeBytes)
+  }
 
   /// Takes bytes from a file or a peer; `FilterMachine(_:)` says whether they are a valid program.
   public init(instructions: [UInt8]) { self.instructions = instructions }

@@ -1,9 +1,10 @@
 /// Runs a seccomp program on one system call, as the kernel would.
 ///
 /// A filter is a claim about numbers that only running it can show; this machine is what
-/// `RingOrder`, `agt profile verify` and the tests run it on. It takes exactly the instructions
-/// that seccomp takes (kernel/seccomp.c, seccomp_check_filter), and since every jump goes forward,
-/// a run is at most as many steps as there are instructions.
+/// `RingOrder`, `agt profile verify` and the tests run it on. It takes the instructions that seccomp
+/// takes (kernel/seccomp.c, seccomp_check_filter) except those on scratch memory, which neither
+/// libseccomp nor we emit. Since every jump goes forward, a run is at most as many steps as there
+/// are instructions.
 public struct FilterMachine: Sendable {
   /// struct seccomp_data: what the filter sees of a call.
   public struct Call: Equatable, Sendable {
@@ -24,29 +25,30 @@ public struct FilterMachine: Sendable {
 
   /// - Throws: `RingProfileError.filter` when the kernel would refuse the program.
   public init(_ program: SeccompProgram) throws(RingProfileError) {
-    let bytes = program.instructions
-    let size = BPFInstruction.sizeBytes
-    guard bytes.count % size == 0, program.count >= 1,
+    if let fault = Self.fault(program) { throw .filter(message: fault) }
+    self.program = (0..<program.count).map { program[$0] }
+  }
+
+  /// Why the kernel would refuse a program, or nil.
+  static func fault(_ program: SeccompProgram) -> String? {
+    let bytes = program.instructions.count
+    guard bytes % BPFInstruction.sizeBytes == 0, program.count >= 1,
       program.count <= BPFInstruction.programMaxInstructions
     else {
-      throw .filter(message: "\(bytes.count) bytes are no program; 1 … 4096 instructions of 8 are")
+      return "\(bytes) bytes are no program; 1 to 4096 instructions of 8 bytes are"
     }
-    let instructions = stride(from: 0, to: bytes.count, by: size).map {
-      BPFInstruction(bytes[$0..<$0 + size])
-    }
-    for (index, instruction) in instructions.enumerated() {
-      if let fault = Self.fault(instruction, following: instructions.count - index - 1) {
-        throw .filter(message: "instruction \(index): \(fault)")
+    for index in 0..<program.count {
+      if let fault = fault(program[index], following: program.count - index - 1) {
+        return "instruction \(index) \(fault)"
       }
     }
-    self.program = instructions
+    return nil
   }
 
   /// What the kernel does with the call.
   public func run(_ call: Call) -> SeccompAction {
     var accumulator: UInt32 = 0
     var index: UInt32 = 0
-    var memory = InlineArray<16, UInt32>(repeating: 0)
     var next = 0
     while true {
       let instruction = program[next]
@@ -58,10 +60,6 @@ public struct FilterMachine: Sendable {
       case 0x81: index = Self.dataSizeBytes
       case 0x00: accumulator = operand
       case 0x01: index = operand
-      case 0x60: accumulator = memory[Int(operand)]
-      case 0x61: index = memory[Int(operand)]
-      case 0x02: memory[Int(operand)] = accumulator
-      case 0x03: memory[Int(operand)] = index
       case 0x07: index = accumulator
       case 0x87: accumulator = index
       case 0x06: return SeccompAction(returnValue: operand)
@@ -82,8 +80,6 @@ public struct FilterMachine: Sendable {
     }
   }
 
-  /// BPF_MEMWORDS of linux/filter.h
-  private static let memoryWords = 16
   /// sizeof (struct seccomp_data)
   private static let dataSizeBytes: UInt32 = 64
 
@@ -94,8 +90,6 @@ public struct FilterMachine: Sendable {
     case 0x20:
       let isInside = operand % 4 == 0 && operand < dataSizeBytes
       return isInside ? reach(0, following) : "loads at offset \(operand)"
-    case 0x60, 0x61, 0x02, 0x03:
-      return operand < memoryWords ? reach(0, following) : "uses memory word \(operand)"
     case 0x80, 0x81, 0x00, 0x01, 0x07, 0x87: return reach(0, following)
     case 0x06, 0x16: return nil
     case 0x05: return reach(operand, following)
@@ -106,13 +100,13 @@ public struct FilterMachine: Sendable {
     case 0x04, 0x0c, 0x14, 0x1c, 0x24, 0x2c, 0x3c, 0x44, 0x4c, 0x54, 0x5c, 0x6c, 0x7c, 0x84, 0xa4,
       0xac:
       return reach(0, following)
-    case let code: return "opcode \(code) is not allowed in seccomp"
+    case let code: return "has opcode \(code), which seccomp does not allow"
     }
   }
 
   /// A jump over `distance` instructions must end inside the program.
   private static func reach(_ distance: UInt32, _ following: Int) -> String? {
-    Int(distance) < following ? nil : "runs past the end"
+    Int(distance) < following ? nil : "runs past the end of the program"
   }
 
   private static func load(_ call: Call, _ offset: UInt32) -> UInt32 {

@@ -140,8 +140,6 @@ public struct RingProfile: Equatable, Sendable {
     public var memoryBytes: UInt64?
     /// Processes and threads of the whole run.
     public var processes: UInt64?
-    /// Hundredths of one processor: 150 is one and a half.
-    public var cpuPercent: UInt64?
     public var openFiles: UInt64?
     public var fileSizeBytes: UInt64?
     public var lockedMemoryBytes: UInt64?

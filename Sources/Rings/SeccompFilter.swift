@@ -28,6 +28,9 @@ public enum SeccompFilter {
     return (try link(skeleton, notify: true), try link(skeleton, notify: false))
   }
 
+  /// ENOSYS: what programs take for an older kernel.
+  static let noSuchCall = UInt16(ENOSYS)
+
   /// The tree with placeholders, and what each placeholder stands for.
   private struct Skeleton {
     var tree: [BPFInstruction]
@@ -96,7 +99,7 @@ public enum SeccompFilter {
       switch block {
       case .knownCalls:
         program +=
-          ArgumentBlock(allowing: SyscallTable.knownRanges, otherwise: .errno(UInt16(ENOSYS))).code
+          ArgumentBlock(allowing: SyscallTable.knownRanges, otherwise: .errno(noSuchCall)).code
       case .violation:
         let action = result(.violation, notify: notify).returnValue
         program.append(BPFInstruction(BPFInstruction.returnConstant, action))
@@ -122,7 +125,7 @@ public enum SeccompFilter {
     return SeccompProgram(program)
   }
 
-  private static func result(_ action: SyscallPolicy.Action, notify: Bool) -> SeccompAction {
+  static func result(_ action: SyscallPolicy.Action, notify: Bool) -> SeccompAction {
     switch action {
     case .allow: .allow
     case .violation: notify ? .notify : .errno(UInt16(EPERM))
@@ -137,28 +140,32 @@ public enum SeccompFilter {
 @safe private struct SeccompTree: ~Copyable {
   private let context: scmp_filter_ctx
 
-  /// - Parameter context: from seccomp_init, and no longer the caller's.
+  // SAFETY: the one caller passes what seccomp_init gave it and keeps no copy.
   private init(_ context: scmp_filter_ctx) { unsafe self.context = unsafe context }
 
   static func create(otherwise: SeccompAction) throws(RingProfileError) -> SeccompTree {
     // What libseccomp accepts must not depend on the kernel that compiles: a profile may be
     // linted inside a ring or in a container whose own filter hides seccomp(2).
     seccomp_api_set(apiLevel)
+    // SAFETY: a context that seccomp_init made, or nil, which is refused.
     guard let context = unsafe seccomp_init(otherwise.returnValue) else {
       throw .filter(message: "seccomp_init failed; is there memory left?")
     }
     let tree = unsafe SeccompTree(context)
+    // SAFETY: check passes the context, which lives as long as the tree.
     try unsafe tree.check("SCMP_FLTATR_ACT_BADARCH") { context in
       unsafe seccomp_attr_set(
         context, SCMP_FLTATR_ACT_BADARCH, SeccompAction.killProcess.returnValue)
     }
     // A binary tree loads in a third of a linear program's time (PERFORMANCE.md).
+    // SAFETY: as above.
     try unsafe tree.check("SCMP_FLTATR_CTL_OPTIMIZE") { context in
       unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2)
     }
     return tree
   }
 
+  // SAFETY: nothing else has the context, and no value lives after its deinit.
   deinit { unsafe seccomp_release(context) }
 
   /// The highest level of libseccomp 2.5 (seccomp_api_get(3)).
@@ -167,6 +174,7 @@ public enum SeccompFilter {
   func add(
     _ number: UInt32, _ name: String, _ action: SeccompAction
   ) throws(RingProfileError) {
+    // SAFETY: check passes the living context; no array of comparisons is passed, so none is read.
     try unsafe check(name) { context in
       let value = action.returnValue
       let result = unsafe seccomp_rule_add_array(context, value, Int32(number), 0, nil)
@@ -181,23 +189,25 @@ public enum SeccompFilter {
     let file = unsafe agt_memfd_create("agt-seccomp", AGT_MFD_CLOEXEC)
     guard file >= 0 else { throw .filter(message: "memfd_create failed, errno \(errno)") }
     defer { close(file) }
+    // SAFETY: check passes the living context.
     try unsafe check("seccomp_export_bpf") { context in unsafe seccomp_export_bpf(context, file) }
     let sizeMax = BPFInstruction.programMaxInstructions * BPFInstruction.sizeBytes
+    // SAFETY: pread writes at most the buffer's size and says how much of it is initialised.
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: sizeMax + 1) { buffer, count in
-      // SAFETY: pread writes at most the buffer's size and says how much.
       count = max(0, unsafe pread(file, buffer.baseAddress, buffer.count, 0))
     }
     guard !bytes.isEmpty, bytes.count <= sizeMax, bytes.count % BPFInstruction.sizeBytes == 0 else {
       throw .filter(message: "libseccomp wrote \(bytes.count) bytes, which is no program")
     }
     return stride(from: 0, to: bytes.count, by: BPFInstruction.sizeBytes).map {
-      BPFInstruction(bytes[$0..<$0 + BPFInstruction.sizeBytes])
+      BPFInstruction(bytes, at: $0)
     }
   }
 
   private func check(
     _ what: String, _ call: (scmp_filter_ctx) -> Int32
   ) throws(RingProfileError) {
+    // SAFETY: the context lives as long as self; no callee keeps it.
     let result = unsafe call(context)
     if result != 0 { throw .filter(message: "libseccomp refuses \(what), errno \(-result)") }
   }

@@ -24,10 +24,10 @@ enum SyscallConstants {
   }
 
   /// The value of a name of any family.
-  static func value(_ name: String) -> UInt64? {
-    for family in families { if let value = family.value(name) { return value } }
-    return nil
-  }
+  static func value(_ name: String) -> UInt64? { values[name] }
+
+  private static let values = Dictionary(
+    uniqueKeysWithValues: families.flatMap { $0.constants.map { ($0.name, $0.value) } })
 
   /// Every name, for suggestions.
   static var names: [String] { families.flatMap { $0.constants.map(\.name) } }
@@ -226,7 +226,8 @@ enum SyscallConstants {
     ("ERESTART", ERESTART), ("ESTRPIPE", ESTRPIPE), ("EUSERS", EUSERS), ("ENOTSOCK", ENOTSOCK),
     ("EDESTADDRREQ", EDESTADDRREQ), ("EMSGSIZE", EMSGSIZE), ("EPROTOTYPE", EPROTOTYPE),
     ("ENOPROTOOPT", ENOPROTOOPT), ("EPROTONOSUPPORT", EPROTONOSUPPORT),
-    ("ESOCKTNOSUPPORT", ESOCKTNOSUPPORT), ("ENOTSUP", ENOTSUP), ("EPFNOSUPPORT", EPFNOSUPPORT),
+    ("ESOCKTNOSUPPORT", ESOCKTNOSUPPORT), ("EOPNOTSUPP", EOPNOTSUPP), ("ENOTSUP", ENOTSUP),
+    ("EPFNOSUPPORT", EPFNOSUPPORT),
     ("EAFNOSUPPORT", EAFNOSUPPORT), ("EADDRINUSE", EADDRINUSE), ("EADDRNOTAVAIL", EADDRNOTAVAIL),
     ("ENETDOWN", ENETDOWN), ("ENETUNREACH", ENETUNREACH), ("ENETRESET", ENETRESET),
     ("ECONNABORTED", ECONNABORTED), ("ECONNRESET", ECONNRESET), ("ENOBUFS", ENOBUFS),

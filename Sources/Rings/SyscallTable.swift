@@ -15,6 +15,8 @@ public enum SyscallTable {
 
   /// The number of a call by its name in the kernel's tables.
   public static func lookup(_ name: String) -> Lookup {
+    // What follows a NUL would not be seen by C.
+    if name.utf8.contains(0) { return .unknown }
     // SAFETY: libseccomp reads the NUL-terminated copy during the call only.
     let number = unsafe name.withCString { unsafe seccomp_syscall_resolve_name($0) }
     if number >= 0 { return .number(UInt32(number)) }

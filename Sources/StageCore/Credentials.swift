@@ -7,20 +7,20 @@ enum Credentials {
   /// Bounding set → securebits locked → groups → users → all five sets. The securebits come before the
   /// users change: with SECBIT_NO_SETUID_FIXUP the kernel leaves the sets alone, so that they are
   /// emptied here, explicitly and verified, and not as a side effect.
-  static func drop(_ plan: LaunchPlan, userNamespace: Int32?) throws(StageFailure) {
+  static func drop(_ start: StageStart, userNamespace: Int32?) throws(StageFailure) {
     try Stage.step("user namespace") { () throws(SyscallError) in
       guard let userNamespace else { return }
       try Namespaces.join(userNamespace, .user)
       _ = OwnedFD(userNamespace)
     }
-    if plan.dropCapabilities {
+    if start.dropCapabilities {
       try Stage.step("bounding set") { () throws(SyscallError) in try Identity.dropBoundingSet() }
     }
-    if plan.lockSecurebits {
+    if start.lockSecurebits {
       try Stage.step("securebits") { () throws(SyscallError) in try Identity.lockSecurebits() }
     }
     try Stage.step("groups and users") { () throws(SyscallError) in
-      switch plan.identity {
+      switch start.identity {
       case .unchanged: break
       case .own(let uid, let gid):
         // setgroups(2) is switched off where an ordinary user wrote the maps.
@@ -30,7 +30,7 @@ enum Credentials {
         try Identity.become(uid: uid, gid: gid)
       }
     }
-    if plan.dropCapabilities {
+    if start.dropCapabilities {
       try Stage.step("capabilities") { () throws(SyscallError) in try Identity.dropCapabilities() }
     }
     // Changing ids may have made the process dumpable by its new user.

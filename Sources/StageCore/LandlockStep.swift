@@ -10,12 +10,14 @@ enum LandlockStep {
   static func restrict(_ plan: LaunchPlan.LandlockPlan) throws(StageFailure) {
     try Stage.step("landlock") { () throws(SyscallError) in
       let ruleset = try Landlock.Ruleset(
-        files: plan.handledFiles, network: plan.handledNetwork, scopes: plan.scopes, abi: Int(plan.abi))
+        files: plan.handledFiles, network: plan.handledNetwork, scopes: plan.scopes,
+        abi: Int(plan.abi))
       for rule in plan.rules {
         let place = try Files.open(rule.path, 0o10000000)
         let isDirectory = try Files.status(place.raw).kind == .directory
         try ruleset.allow(
-          isDirectory ? rule.access : rule.access & fileRights, below: place.raw, object: rule.path.text)
+          isDirectory ? rule.access : rule.access & fileRights, below: place.raw,
+          object: rule.path.text)
       }
       if let canary = plan.canary { _ = try Files.open(canary, O_RDONLY) }
       try ruleset.restrict()

@@ -2,42 +2,102 @@ internal import Glibc
 internal import Kernel
 internal import LaunchPlan
 
-/// The last process: puts the terminal in order, installs the seccomp program and becomes the agent.
+/// The program's process: takes the plan, builds the view of files, confines itself and becomes the agent.
 enum Program {
-  /// - Returns: the program's pid and a descriptor that ends when it was executed, or brings a failure.
-  static func start(
-    _ plan: LaunchPlan, terminal: Int32?
-  ) throws(StageFailure) -> (pid: Int32, status: Int32) {
-    let pipe = try Stage.step("program") { () throws(SyscallError) in try Descriptors.pipe() }
-    let pid = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
-    guard pid == 0 else {
-      // Both sides set the group, so that it exists whoever comes first (setpgid(2), race of job control).
-      try? Processes.setProcessGroup(pid, pid)
-      if let terminal { _ = OwnedFD(terminal) }
-      return (pid, pipe.takeReader().release())
-    }
+  /// Never returns.
+  /// - Parameter channel: to PID 1; its end of file says that the program was executed, or that this
+  ///   process ended.
+  static func run(_ start: StageStart, _ users: UserNamespaces, channel: Int32) -> Never {
     do throws(StageFailure) {
-      try become(plan, terminal: terminal)
+      try become(start, users, channel: channel)
     } catch {
-      try? Descriptors.write(pipe.writer.raw, StageReport.failed(error).encoded())
+      try? Messages.send(channel, StageReport.failed(error).encoded())
     }
     exit(1)
   }
 
-  private static func become(_ plan: LaunchPlan, terminal: Int32?) throws(StageFailure) {
-    try Stage.step("program") { () throws(SyscallError) in
-      try Processes.setProcessGroup(0, 0)
-      if let terminal {
-        // SIGTTOU is still blocked (RingLoop.blockSignals), so this does not stop us.
-        try Terminals.setForeground(terminal, group: getpid())
-        for number in Int32(0)...2 where plan.terminal & (1 << UInt8(number)) != 0 {
-          try Descriptors.duplicate(terminal, onto: number)
-        }
-      }
-      try Signals.reset()
-      try Descriptors.closeAllOnExec(from: 3)
+  private static func become(
+    _ start: StageStart, _ users: UserNamespaces, channel: Int32
+  ) throws(StageFailure) {
+    let plan = try receivePlan()
+    guard plan.start == start else {
+      throw StageFailure(step: "plan", call: "", object: "another start than before", errno: EPROTO)
     }
+    if NamespaceSet(rawValue: start.namespaces).contains(.mount) {
+      try RingMounts.build(plan, owners: users.owners)
+    }
+    let terminal = try openTerminal(plan, channel)
+    try Stage.step("working directory") { () throws(SyscallError) in
+      try Files.changeDirectory(plan.workingDirectory)
+    }
+    try Stage.step("limits") { () throws(SyscallError) in
+      for limit in plan.limits {
+        try Limits.lower(Resource(number: limit.resource), to: limit.value)
+      }
+    }
+    try Credentials.drop(start, userNamespace: users.own)
+    try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
+    if let landlock = plan.landlock { try LandlockStep.restrict(landlock) }
+    try Stage.step("program") { () throws(SyscallError) in
+      // PID 1 is confined as well, or there is no PID 1 any more.
+      guard try Messages.receive(channel, capacity: 16, blocking: true) != nil else {
+        throw SyscallError(call: "recvmsg", object: "PID 1", errno: ECONNRESET)
+      }
+      try arrange(plan, terminal)
+    }
+    try execute(plan, channel)
+  }
+
+  private static func receivePlan() throws(StageFailure) -> LaunchPlan {
+    let message = try Stage.step("plan") { () throws(SyscallError) in
+      try Messages.receive(Stage.planSocket, capacity: 64, blocking: true)
+    }
+    // End of file: the supervisor gave up before it had a plan, and has said why.
+    guard let message else { exit(0) }
+    guard let file = message.descriptors.first, Descriptors.isSealed(file) else {
+      throw StageFailure(step: "plan", call: "", object: "not a sealed file", errno: EPROTO)
+    }
+    let bytes = try Stage.step("plan") { () throws(SyscallError) in
+      let owned = OwnedFD(file)
+      return try Files.readFromStart(owned.raw, limit: LaunchPlan.maximumBytes)
+    }
+    return try Stage.decode("plan") { () throws(DecodingError) in try LaunchPlan(decoding: bytes) }
+  }
+
+  /// A pty of the ring's own devpts: the master goes to the supervisor, the session's leader, PID 1, takes
+  /// the slave as its controlling terminal. Returns the slave.
+  private static func openTerminal(
+    _ plan: LaunchPlan, _ channel: Int32
+  ) throws(StageFailure) -> Int32? {
+    guard plan.terminal != 0 else { return nil }
+    return try Stage.step("terminal") { () throws(SyscallError) in
+      let pty = try Terminals.open(ptmx: ByteString("/dev/pts/ptmx"))
+      try Messages.send(channel, StageReport.terminal.encoded(), descriptors: [pty.slave.raw])
+      let report = StageReport.terminal.encoded()
+      // The first word of PID 1 may be that it is confined; the second is then the terminal's.
+      try Messages.send(Stage.socket, report, descriptors: [pty.master.raw])
+      guard try Messages.receive(channel, capacity: 16, blocking: true) != nil else {
+        throw SyscallError(call: "recvmsg", object: "PID 1", errno: ECONNRESET)
+      }
+      return try pty.slave.duplicate().release()
+    }
+  }
+
+  private static func arrange(_ plan: LaunchPlan, _ terminal: Int32?) throws(SyscallError) {
+    try Processes.setProcessGroup(0, 0)
+    if let terminal {
+      // SIGTTOU is still blocked (RingLoop.blockSignals), so this does not stop us.
+      try Terminals.setForeground(terminal, group: getpid())
+      for number in Int32(0)...2 where plan.terminal & (1 << UInt8(number)) != 0 {
+        try Descriptors.duplicate(terminal, onto: number)
+      }
+    }
+    try Signals.reset()
+    try Descriptors.closeAllOnExec(from: 3)
     umask(0o022)
+  }
+
+  private static func execute(_ plan: LaunchPlan, _ channel: Int32) throws(StageFailure) {
     try Stage.step("seccomp") { () throws(SyscallError) in
       guard let seccomp = plan.seccomp else { return }
       if let listener = try Seccomp.install(
@@ -47,9 +107,10 @@ enum Program {
           Stage.socket, StageReport.listener.encoded(), descriptors: [listener.raw])
       }
     }
-    let failure = Processes.execute(
-      plan.executable, arguments: plan.arguments, environment: plan.environment)
-    throw StageFailure(
-      step: "execute", call: failure.call, object: failure.object, errno: failure.errno)
+    try Stage.step("execute") { () throws(SyscallError) in
+      try Messages.send(channel, StageReport.executed.encoded())
+      throw Processes.execute(
+        plan.executable, arguments: plan.arguments, environment: plan.environment)
+    }
   }
 }

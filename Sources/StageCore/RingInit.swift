@@ -2,34 +2,28 @@ internal import Glibc
 internal import Kernel
 internal import LaunchPlan
 
-/// PID 1 of the ring: confines itself, starts the program, reaps, passes signals on, and takes everything
-/// with it when it ends. It must never outlive the supervisor's socket.
-enum RingInit {
-  /// Descriptors that have to be made while the process still stands in the host's namespaces.
-  struct Prepared {
-    /// The user namespace that the program will run in, for a run that root started.
-    var userNamespace: Int32?
-    /// User namespaces that show an on-disk owner as the program's id.
-    var owners: [(owner: LaunchPlan.Owner, namespace: Int32)] = []
-  }
+/// Descriptors that have to be made while the process still stands in the host's namespaces.
+struct UserNamespaces {
+  /// Where the program will run, for a run that root started.
+  var own: Int32?
+  /// Each shows an on-disk owner as the program's id.
+  var owners: [(owner: LaunchPlan.Owner, namespace: Int32)] = []
+}
 
+/// PID 1 of the ring: prepares what needs no plan, starts the program's process, confines itself, and then
+/// reaps and passes signals on (`RingLoop`). It takes everything with it when it ends, and it must never
+/// outlive the supervisor's socket.
+enum RingInit {
   /// Returns in the launcher; never in PID 1.
-  static func start(_ plan: LaunchPlan, cgroup: Int32?) throws(StageFailure) {
-    let prepared = try prepare(plan)
-    let namespaces = NamespaceSet(rawValue: plan.namespaces)
-    let child = try Stage.step("namespaces") { () throws(SyscallError) in
+  static func start(_ start: StageStart, cgroup: Int32?) throws(StageFailure) {
+    let users = try createUserNamespaces(start)
+    let namespaces = NamespaceSet(rawValue: start.namespaces)
+    let pid = try Stage.step("namespaces") { () throws(SyscallError) in
       try Processes.clone(namespaces.intersection(.pid), asSibling: true, cgroup: cgroup)
     }
-    guard child.pid == 0 else {
-      Stage.report(.started(pid: child.pid), descriptors: [child.rawPidfd])
-      return
-    }
+    guard pid == 0 else { return Stage.report(.started(pid: pid)) }
     do throws(StageFailure) {
-      let children = try Stage.step("session") { () throws(SyscallError) in
-        try RingLoop.blockSignals()
-      }
-      let program = try confine(plan, prepared)
-      RingLoop.run(program: program.pid, status: program.status, signals: children)
+      try run(start, namespaces, users)
     } catch {
       Stage.report(.failed(error))
     }
@@ -37,76 +31,76 @@ enum RingInit {
     exit(1)
   }
 
-  private static func prepare(_ plan: LaunchPlan) throws(StageFailure) -> Prepared {
-    var prepared = Prepared()
-    guard let hostIDs = plan.identity.hostIDs else { return prepared }
-    prepared.userNamespace = try Stage.step("uid and gid maps") { () throws(SyscallError) in
-      guard case .mapped(let uid, let gid, let hostUID, let hostGID) = plan.identity else { return nil }
-      return try Namespaces.createUser(
-        uid: uid, gid: gid, outsideUID: hostUID, outsideGID: hostGID
-      ).release()
-    }
-    for step in plan.mounts {
-      guard case .bind(_, _, _, _, let owner?) = step else { continue }
-      guard !prepared.owners.contains(where: { $0.owner == owner }) else { continue }
-      let namespace = try Stage.step("uid and gid maps") { () throws(SyscallError) in
-        try Namespaces.createUser(
-          uid: owner.uid, gid: owner.gid, outsideUID: hostIDs.uid, outsideGID: hostIDs.gid
+  private static func createUserNamespaces(
+    _ start: StageStart
+  ) throws(StageFailure) -> UserNamespaces {
+    var users = UserNamespaces()
+    guard let host = start.identity.hostIDs else { return users }
+    try Stage.step("uid and gid maps") { () throws(SyscallError) in
+      if case .mapped(let uid, let gid, _, _) = start.identity {
+        users.own = try Namespaces.createUser(
+          uid: uid, gid: gid, outsideUID: host.uid, outsideGID: host.gid
         ).release()
       }
-      prepared.owners.append((owner, namespace))
+      for owner in start.owners {
+        let namespace = try Namespaces.createUser(
+          uid: owner.uid, gid: owner.gid, outsideUID: host.uid, outsideGID: host.gid)
+        users.owners.append((owner, namespace.release()))
+      }
     }
-    return prepared
+    return users
   }
 
-  /// Every step in order; see the ordered list in docs/decisions/0002.
-  private static func confine(
-    _ plan: LaunchPlan, _ prepared: Prepared
-  ) throws(StageFailure) -> (pid: Int32, status: Int32) {
-    let namespaces = NamespaceSet(rawValue: plan.namespaces)
-    try Stage.step("session") { () throws(SyscallError) in
+  private static func run(
+    _ start: StageStart, _ namespaces: NamespaceSet, _ users: UserNamespaces
+  ) throws(StageFailure) {
+    let signals = try Stage.step("session") { () throws(SyscallError) in
       try Processes.newSession()
+      try Processes.setName("agt-init")
       // Without a pid namespace of our own, orphans of the program must come to us to be ended.
       if !namespaces.contains(.pid) { try Processes.becomeSubreaper() }
-    }
-    try Stage.step("out-of-memory score") { () throws(SyscallError) in
-      guard plan.outOfMemoryScore != 0 else { return }
-      try Files.overwrite(ByteString("/proc/thread-self/oom_score_adj"), "\(plan.outOfMemoryScore)")
+      return try RingLoop.blockSignals()
     }
     try Stage.step("cgroup") { () throws(SyscallError) in
       if namespaces.contains(.cgroup) { try Namespaces.unshare(.cgroup) }
     }
     try Stage.step("host name") { () throws(SyscallError) in
-      if namespaces.contains(.uts) { try Namespaces.setHostName(plan.hostName) }
+      if namespaces.contains(.uts) { try Namespaces.setHostName(start.hostName) }
     }
     try Stage.step("loopback") { () throws(SyscallError) in
-      if plan.loopbackUp { try Namespaces.bringLoopbackUp() }
-    }
-    if namespaces.contains(.mount) { try RingMounts.build(plan, owners: prepared.owners) }
-    let terminal = try openTerminal(plan)
-    try Stage.step("working directory") { () throws(SyscallError) in
-      try Files.changeDirectory(plan.workingDirectory)
-    }
-    try Stage.step("limits") { () throws(SyscallError) in
-      for limit in plan.limits { try Limits.lower(Resource(number: limit.resource), to: limit.value) }
+      if start.loopbackUp { try Namespaces.bringLoopbackUp() }
     }
     try Stage.step("session keyring") { () throws(SyscallError) in
       try Processes.joinNewSessionKeyring()
     }
-    try Credentials.drop(plan, userNamespace: prepared.userNamespace)
-    try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
-    if let landlock = plan.landlock { try LandlockStep.restrict(landlock) }
-    return try Program.start(plan, terminal: terminal)
+    try Stage.step("mount propagation") { () throws(SyscallError) in
+      if namespaces.contains(.mount) { try Mounts.makePrivate(ByteString("/")) }
+    }
+    let channel = try Stage.step("program") { () throws(SyscallError) in try Messages.pair() }
+    let program = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
+    if program == 0 { Program.run(start, users, channel: channel.second.raw) }
+    try Stage.step("program") { () throws(SyscallError) in
+      // Both sides set the group, so that it exists whoever comes first (setpgid(2)).
+      try Processes.setProcessGroup(program, program)
+    }
+    let ours = channel.takeFirst()
+    try confine(start, users, alone: namespaces.contains(.pid))
+    try Stage.step("program") { () throws(SyscallError) in try Messages.send(ours.raw, [1]) }
+    RingLoop.run(program: program, channel: ours, signals: signals)
   }
 
-  /// A pty of the ring's own devpts; the master goes to the supervisor. Returns the slave.
-  private static func openTerminal(_ plan: LaunchPlan) throws(StageFailure) -> Int32? {
-    guard plan.terminal != 0 else { return nil }
-    return try Stage.step("terminal") { () throws(SyscallError) in
-      let pty = try Terminals.open(ptmx: ByteString("/dev/pts/ptmx"))
-      try Terminals.setControlling(pty.slave.raw)
-      try Messages.send(Stage.socket, StageReport.terminal.encoded(), descriptors: [pty.master.raw])
-      return try pty.slave.duplicate().release()
+  /// PID 1 needs no file, no network and no privilege any more. It takes its own confinement at the same
+  /// time as the program's process, which waits for it before it executes anything.
+  private static func confine(
+    _ start: StageStart, _ users: UserNamespaces, alone: Bool
+  ) throws(StageFailure) {
+    for entry in users.owners { _ = OwnedFD(entry.namespace) }
+    _ = OwnedFD(Stage.planSocket)
+    try Credentials.drop(start, userNamespace: users.own)
+    try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
+    guard alone else { return }
+    try Stage.step("seccomp") { () throws(SyscallError) in
+      _ = try Seccomp.install(RingLoop.filter, listener: false)
     }
   }
 }

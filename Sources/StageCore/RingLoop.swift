@@ -12,51 +12,48 @@ enum RingLoop {
     ])
   }
 
-  /// - Parameter status: ends when the program was executed.
-  static func run(program: Int32, status: Int32, signals: consuming OwnedFD) -> Never {
+  /// - Parameter channel: to the program's process until it is executed.
+  static func run(
+    program: Int32, channel: consuming OwnedFD, signals: consuming OwnedFD
+  ) -> Never {
+    var launch = LaunchState(channel: channel)
     do throws(SyscallError) {
       let children = signals
       let poller = try Poller()
-      for descriptor in [children.raw, status, Stage.socket] { try poller.add(descriptor, .input) }
+      for descriptor in [children.raw, launch.raw, Stage.socket] {
+        try poller.add(descriptor, .input)
+      }
       while true {
         for event in try poller.wait(milliseconds: -1) {
-          if event.descriptor == status {
-            try poller.remove(status)
-            relayExecution(status)
-          } else if event.descriptor == children.raw {
+          if event.descriptor == children.raw {
             _ = try Signals.pending(children.raw)
-            try reap(program)
-          } else {
+            try reap(program, &launch)
+          } else if event.descriptor == Stage.socket {
             try obey(program)
+          } else if try !launch.advance() {
+            try poller.remove(event.descriptor)
           }
         }
       }
     } catch {
       Stage.report(
-        .failed(StageFailure(step: "supervision", call: error.call, object: error.object, errno: error.errno)))
+        .failed(
+          StageFailure(
+            step: "supervision", call: error.call, object: error.object, errno: error.errno)))
       end(program)
     }
   }
 
-  /// Nothing but end of file means that the program was executed.
-  private static func relayExecution(_ status: Int32) {
-    let pipe = OwnedFD(status)
-    let bytes = (try? Descriptors.readAll(pipe.raw, limit: 4096)) ?? []
-    if bytes.isEmpty {
-      Stage.report(.executed)
-    } else if let report = try? StageReport(decoding: bytes) {
-      Stage.report(report)
-    }
-  }
-
-  private static func reap(_ program: Int32) throws(SyscallError) {
+  private static func reap(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) {
     while let child = try Processes.wait(-1, blocking: false, stopped: true) {
       guard child.pid == program else { continue }
       switch child.status {
       case .exited(let code):
+        while try launch.advance() {}
         Stage.report(.exited(code: code, signal: 0))
         end(program)
       case .signaled(let number):
+        while try launch.advance() {}
         Stage.report(.exited(code: 0, signal: number))
         end(program)
       case .stopped(let number): Stage.report(.stopped(signal: number))
@@ -89,5 +86,88 @@ enum RingLoop {
       }
     }
     exit(0)
+  }
+
+  // MARK: the filter of PID 1
+
+  /// Everything that `run` calls, and nothing that opens, connects, executes or forks. A PID 1 that was
+  /// taken over could reap and signal its own ring, which is what it does anyway.
+  static var filter: [UInt8] {
+    let calls = Seccomp.callsOfRingInit
+    // struct sock_filter of seccomp(2): load the architecture (4), the number (0), an argument (24).
+    var program: [(code: UInt16, yes: UInt8, no: UInt8, value: UInt32)] = [
+      (0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x8000_0000), (0x20, 0, 0, 0),
+    ]
+    for (index, call) in calls.enumerated() {
+      program.append((0x15, UInt8(calls.count - index + 3), 0, call))
+    }
+    // The controlling terminal is the session leader's to take: ioctl with TIOCSCTTY and no other.
+    program += [
+      (0x15, 0, 2, Seccomp.ioctl), (0x20, 0, 0, 24), (0x15, 1, 0, 0x540e),
+      (0x06, 0, 0, 0x0005_0000 | UInt32(EPERM)), (0x06, 0, 0, 0x7fff_0000),
+    ]
+    return program.flatMap { instruction in
+      let value = instruction.value
+      return [
+        UInt8(truncatingIfNeeded: instruction.code), UInt8(instruction.code >> 8),
+        instruction.yes, instruction.no, UInt8(truncatingIfNeeded: value),
+        UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value >> 16),
+        UInt8(truncatingIfNeeded: value >> 24),
+      ]
+    }
+  }
+
+  /// AUDIT_ARCH_* of the machine that this was built for (linux/audit.h).
+  private static var architecture: UInt32 {
+    #if arch(x86_64)
+      0xc000_003e
+    #elseif arch(arm64)
+      0xc000_00b7
+    #endif
+  }
+}
+
+/// What the program's process tells PID 1 on its way: a terminal to take, a failure, and by the end of the
+/// channel that it was executed.
+private struct LaunchState: ~Copyable {
+  private let channel: OwnedFD
+  private var announced = false
+  private var isOver = false
+
+  init(channel: consuming OwnedFD) { self.channel = channel }
+
+  var raw: Int32 { channel.raw }
+
+  /// Takes one message if there is one; false when nothing more will come or waits now.
+  mutating func advance() throws(SyscallError) -> Bool {
+    guard !isOver else { return false }
+    let message: (bytes: [UInt8], descriptors: [Int32])?
+    do throws(SyscallError) {
+      message = try Messages.receive(channel.raw, capacity: 8192, blocking: false)
+    } catch {
+      if error.errno == EAGAIN { return false }
+      throw error
+    }
+    guard let message else {
+      isOver = true
+      Stage.report(
+        announced
+          ? .executed
+          : .failed(StageFailure(step: "program", call: "", object: "it ended early", errno: 0)))
+      return false
+    }
+    switch try? StageReport(decoding: message.bytes) {
+    case .terminal:
+      guard let slave = message.descriptors.first else { break }
+      try Terminals.setControlling(OwnedFD(slave).raw)
+      try Messages.send(channel.raw, [2])
+    case .executed: announced = true
+    case .failed(let failure):
+      isOver = true
+      Stage.report(.failed(failure))
+      return false
+    default: break
+    }
+    return true
   }
 }

@@ -15,9 +15,6 @@ enum RingMounts {
   static func build(
     _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
   ) throws(StageFailure) {
-    try Stage.step("mount propagation") { () throws(SyscallError) in
-      try Mounts.makePrivate(ByteString("/"))
-    }
     // All sources first: the steps below cover parts of the host's tree.
     var trees: [Int32?] = []
     for step in plan.mounts { trees.append(try openTree(step, owners: owners)) }
@@ -90,21 +87,22 @@ enum RingMounts {
         try Files.create(relative(path), mode: mode, contents: contents, at: root)
       case .symbolicLink(let path, let target):
         try Files.makeSymbolicLink(relative(path), to: target, at: root)
-      case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options):
+      case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options, let owner):
         let mount = try Mounts.create(
           "tmpfs",
           options: [
             ("size", "\(sizeBytes)"), ("nr_inodes", "\(inodes)"), ("mode", String(mode, radix: 8)),
-          ], flags(options))
+          ] + ids(owner), flags(options))
         try attach(mount.raw, on: path, root: root)
       case .proc(let path, let processesOnly):
         let mount = try Mounts.create(
           "proc", options: processesOnly ? [("subset", "pid")] : [],
           [.noSetUserID, .noDevices, .noExecution])
         try attach(mount.raw, on: path, root: root)
-      case .devpts(let path):
+      case .devpts(let path, let owner):
         let mount = try Mounts.create(
-          "devpts", options: [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")],
+          "devpts",
+          options: [("newinstance", nil), ("ptmxmode", "0666"), ("mode", "0620")] + ids(owner),
           [.noSetUserID, .noExecution])
         try attach(mount.raw, on: path, root: root)
       case .bind(_, let target, _, _, _):
@@ -117,6 +115,10 @@ enum RingMounts {
         try Mounts.restrict(place.raw, .readOnly, recursive: true, object: path.text)
       }
     }
+  }
+
+  private static func ids(_ owner: LaunchPlan.Owner?) -> [(key: String, value: String?)] {
+    owner.map { [("uid", "\($0.uid)"), ("gid", "\($0.gid)")] } ?? []
   }
 
   private static func relative(_ path: ByteString) -> ByteString {
@@ -134,22 +136,29 @@ enum RingMounts {
   private static func mask(_ path: ByteString, root: Int32) throws(SyscallError) {
     let target: OwnedFD
     do throws(SyscallError) {
-      target = try Files.open(path, oPath)
+      target = try Files.open(relative(path), oPath, at: root)
     } catch {
       if error.errno == ENOENT || error.errno == EACCES { return }
       throw error
     }
+    let cover: OwnedFD
     if try Files.status(target.raw).kind == .directory {
-      let empty = try Mounts.create(
-        "tmpfs", options: [("size", "4k"), ("nr_inodes", "1"), ("mode", "0555")],
-        [.readOnly, .noSetUserID, .noDevices, .noExecution])
-      try Mounts.attach(empty.raw, on: target.raw, object: path.text)
+      cover = try emptyDirectory(root)
     } else {
-      let nothing = try Mounts.openTree(ByteString("/dev/null"), recursive: false)
-      try Mounts.restrict(
-        nothing.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
-        object: path.text)
-      try Mounts.attach(nothing.raw, on: target.raw, object: path.text)
+      cover = try Mounts.openTree(ByteString("/dev/null"), recursive: false)
     }
+    try Mounts.restrict(
+      cover.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
+      object: path.text)
+    try Mounts.attach(cover.raw, on: target.raw, object: path.text)
+  }
+
+  /// The one that a private root has for this, or a file system of its own.
+  private static func emptyDirectory(_ root: Int32) throws(SyscallError) -> OwnedFD {
+    if let ready = try? Mounts.openTree(ByteString("run/agt/empty"), recursive: false, at: root) {
+      return ready
+    }
+    return try Mounts.create(
+      "tmpfs", options: [("size", "4k"), ("nr_inodes", "1"), ("mode", "0555")], [])
   }
 }

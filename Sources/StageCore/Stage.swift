@@ -2,26 +2,28 @@ internal import Glibc
 internal import Kernel
 internal import LaunchPlan
 
-/// The launcher: takes one plan from the supervisor and turns it into a confined program.
+/// The launcher: takes a start and a plan from the supervisor and turns them into a confined program.
 ///
 /// A user never sees it. What can go wrong is any system call below; then the supervisor gets
 /// {step, call, object, errno}, the program is never executed, and the process ends. It must never
 /// continue after a failed step, decide anything itself, or hold a descriptor that the plan did not give.
 ///
-/// Two processes run this code: the launcher, which the supervisor spawned and which ends as soon as its
-/// sibling exists, and that sibling, PID 1 of the ring (`RingInit`), which confines itself and then forks
-/// the program (`Program`). The order of the steps is that of docs/decisions/0002.
+/// Three processes run this code, each forked by the one before: the launcher, which the supervisor
+/// spawned and which ends as soon as its sibling exists; that sibling, PID 1 of the ring (`RingInit`),
+/// which confines itself and then only reaps and passes signals on; and the program's process
+/// (`Program`), which builds the view, confines itself and executes. Whatever needs no plan happens
+/// before it comes. The order of the steps is that of docs/decisions/0002.
 public enum Stage {
-  /// Where the supervisor's socket is.
+  /// Where the supervisor listens and commands.
   static let socket: Int32 = 3
+  /// Where the plan comes.
+  static let planSocket: Int32 = 4
 
   /// Never returns: the process ends with 0 when PID 1 has taken over, with 1 on failure.
-  /// - Parameter arguments: program name, namespace bits (hexadecimal), and for an ordinary user
-  ///   `uid:gid`, for root `root`.
-  public static func run(_ arguments: [String]) -> Never {
+  public static func run() -> Never {
     precondition(Processes.threadCount() ?? 1 == 1, "the stage has one thread")
     do throws(StageFailure) {
-      try enter(arguments)
+      try enter()
     } catch {
       report(.failed(error))
       exit(1)
@@ -29,62 +31,41 @@ public enum Stage {
     exit(0)
   }
 
-  private static func enter(_ arguments: [String]) throws(StageFailure) {
-    guard arguments.count == 3, let bits = UInt64(arguments[1], radix: 16) else {
-      throw StageFailure(step: "arguments", call: "", object: "agt-stage is started by agt-run", errno: EINVAL)
-    }
+  private static func enter() throws(StageFailure) {
     try step("descriptors") { () throws(SyscallError) in
-      try Descriptors.closeAll(from: socket + 1)
+      try Descriptors.closeAll(from: planSocket + 1)
       try Descriptors.setCloseOnExec(socket, true)
+      try Descriptors.setCloseOnExec(planSocket, true)
       try Processes.setParentDeathSignal(SIGKILL)
+      // Executed by descriptor, it would be called by the descriptor's number.
+      try Processes.setName("agt-stage")
     }
-    let namespaces = NamespaceSet(rawValue: bits)
-    // The plan is still being made while these are created; the pid namespace begins with the next
-    // child, the cgroup namespace where that child is put.
+    let message = try step("start") { () throws(SyscallError) in
+      try Messages.receive(socket, capacity: StageStart.maximumBytes, blocking: true)
+    }
+    // End of file: the supervisor gave up before it knew what to start, and has said why.
+    guard let message else { exit(0) }
+    let start = try decode("start") { () throws(DecodingError) in
+      try StageStart(decoding: message.bytes)
+    }
+    try step("out-of-memory score") { () throws(SyscallError) in
+      guard start.outOfMemoryScore != 0 else { return }
+      try Files.overwrite(ByteString("/proc/self/oom_score_adj"), "\(start.outOfMemoryScore)")
+    }
+    let namespaces = NamespaceSet(rawValue: start.namespaces)
+    // The pid namespace begins with the next child, the cgroup namespace where that child is put.
     try step("namespaces") { () throws(SyscallError) in
       let early = namespaces.subtracting([.pid, .cgroup, .user])
-      if let owner = user(arguments[2]), namespaces.contains(.user) {
+      if case .own(let uid, let gid) = start.identity, namespaces.contains(.user) {
         try Namespaces.unshare(early.union(.user))
-        try Namespaces.mapSelf(
-          uid: owner.uid, gid: owner.gid, outsideUID: owner.uid, outsideGID: owner.gid)
+        try Namespaces.mapSelf(uid: uid, gid: gid, outsideUID: uid, outsideGID: gid)
       } else if !early.isEmpty {
         try Namespaces.unshare(early)
       }
       // Only now: the maps of a process that is not dumpable belong to root.
       try Processes.setNotDumpable()
     }
-    let plan = try receivePlan()
-    guard plan.value.namespaces == bits else {
-      throw StageFailure(step: "plan", call: "", object: "other namespaces than at the start", errno: EPROTO)
-    }
-    try RingInit.start(plan.value, cgroup: plan.cgroup)
-  }
-
-  private static func user(_ text: String) -> (uid: UInt32, gid: UInt32)? {
-    let parts = text.split(separator: ":")
-    guard parts.count == 2, let uid = UInt32(parts[0]), let gid = UInt32(parts[1]) else { return nil }
-    return (uid, gid)
-  }
-
-  private static func receivePlan() throws(StageFailure) -> (value: LaunchPlan, cgroup: Int32?) {
-    let message = try step("plan") { () throws(SyscallError) in
-      try Messages.receive(socket, capacity: 64, blocking: true)
-    }
-    // End of file: the supervisor gave up before it had a plan, and has said why.
-    guard let message else { exit(0) }
-    guard let file = message.descriptors.first, Descriptors.isSealed(file) else {
-      throw StageFailure(step: "plan", call: "", object: "not a sealed file", errno: EPROTO)
-    }
-    let bytes = try step("plan") { () throws(SyscallError) in
-      let owned = OwnedFD(file)
-      return try Files.readFromStart(owned.raw, limit: LaunchPlan.maximumBytes)
-    }
-    do throws(DecodingError) {
-      let plan = try LaunchPlan(decoding: bytes)
-      return (plan, message.descriptors.count > 1 ? message.descriptors[1] : nil)
-    } catch {
-      throw StageFailure(step: "plan", call: "", object: "byte \(error.offset): \(error.reason)", errno: EPROTO)
-    }
+    try RingInit.start(start, cgroup: message.descriptors.first)
   }
 
   /// Runs one named step: a failing call ends the launch with the step's name.
@@ -95,6 +76,17 @@ public enum Stage {
       return try body()
     } catch {
       throw StageFailure(step: name, call: error.call, object: error.object, errno: error.errno)
+    }
+  }
+
+  static func decode<R>(
+    _ name: String, _ body: () throws(DecodingError) -> R
+  ) throws(StageFailure) -> R {
+    do throws(DecodingError) {
+      return try body()
+    } catch {
+      throw StageFailure(
+        step: name, call: "", object: "byte \(error.offset): \(error.reason)", errno: EPROTO)
     }
   }
 

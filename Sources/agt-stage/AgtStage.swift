@@ -2,5 +2,5 @@ internal import StageCore
 
 @main
 struct AgtStage {
-  static func main() { Stage.run(CommandLine.arguments) }
+  static func main() { Stage.run() }
 }

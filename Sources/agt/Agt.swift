@@ -1,4 +1,11 @@
+internal import ArgumentParser
+internal import Supervisor
+
+/// The operator's command. `agt-run` starts programs; `agt` looks at machines, rings and runs.
 @main
-struct Agt {
-  static func main() {}
+struct Agt: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "agt", abstract: "Looks after privilege rings for AI agents.",
+    version: "agt \(Version.text)",
+    subcommands: [DoctorCommand.self, VerifyCommand.self, ProfileCommand.self])
 }

@@ -1,3 +1,12 @@
 import Testing
 
-@Suite struct KernelTests {}
+@testable import Kernel
+
+@Suite struct KernelTests {
+  @Test func namespacesByName() {
+    #expect(NamespaceSet([]).names == "")
+    #expect(
+      NamespaceSet([.user, .mount, .pid, .network, .ipc, .uts, .cgroup]).names
+        == "user,mount,pid,network,ipc,uts,cgroup")
+  }
+}

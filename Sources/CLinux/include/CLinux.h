@@ -132,9 +132,8 @@ struct agt_clone_args {
 #define AGT_CLONE_NEWPID 0x20000000ull
 #define AGT_CLONE_NEWNET 0x40000000ull
 #define AGT_CLONE_INTO_CGROUP 0x200000000ull
-static inline int agt_clone3(uint64_t flags, int *pidfd, int cgroup, int exit_signal) {
-  struct agt_clone_args args = {.flags = flags, .pidfd = (uint64_t)(uintptr_t)pidfd,
-                                .exit_signal = (uint64_t)exit_signal, .cgroup = (uint64_t)cgroup};
+static inline int agt_clone3(uint64_t flags, int cgroup, int exit_signal) {
+  struct agt_clone_args args = {.flags = flags, .exit_signal = (uint64_t)exit_signal, .cgroup = (uint64_t)cgroup};
   return (int)syscall(SYS_clone3, &args, sizeof args);
 }
 static inline int agt_unshare(uint64_t flags) { return (int)syscall(SYS_unshare, flags); }
@@ -283,6 +282,42 @@ static inline int agt_interface_up(int socket, const char *name) {
   request.ifr_flags |= IFF_UP;
   return ioctl(socket, SIOCSIFFLAGS, &request);
 }
+
+/* Gives back the pages of our own code and of the heap that a launch has touched and waiting does not
+ * need; code comes back by page faults. Defined in CLinux.c. */
+int agt_release_memory(void);
+
+/* ---- numbers of the calls that PID 1 of a ring makes: syscalls(2) ---- */
+enum agt_system_call {
+  AGT_SYS_read = SYS_read,
+  AGT_SYS_close = SYS_close,
+  AGT_SYS_sendmsg = SYS_sendmsg,
+  AGT_SYS_recvmsg = SYS_recvmsg,
+  AGT_SYS_epoll_create1 = SYS_epoll_create1,
+  AGT_SYS_epoll_ctl = SYS_epoll_ctl,
+  AGT_SYS_epoll_pwait = SYS_epoll_pwait,
+  AGT_SYS_wait4 = SYS_wait4,
+  AGT_SYS_kill = SYS_kill,
+  AGT_SYS_getpid = SYS_getpid,
+  AGT_SYS_gettid = SYS_gettid,
+  AGT_SYS_exit_group = SYS_exit_group,
+  AGT_SYS_rt_sigreturn = SYS_rt_sigreturn,
+  AGT_SYS_mmap = SYS_mmap,
+  AGT_SYS_munmap = SYS_munmap,
+  AGT_SYS_mremap = SYS_mremap,
+  AGT_SYS_mprotect = SYS_mprotect,
+  AGT_SYS_brk = SYS_brk,
+  AGT_SYS_madvise = SYS_madvise,
+  AGT_SYS_futex = SYS_futex,
+  AGT_SYS_getrandom = SYS_getrandom,
+  AGT_SYS_restart_syscall = SYS_restart_syscall,
+  AGT_SYS_ioctl = SYS_ioctl,
+#ifdef SYS_epoll_wait
+  AGT_SYS_epoll_wait = SYS_epoll_wait,
+#else
+  AGT_SYS_epoll_wait = SYS_epoll_pwait,
+#endif
+};
 
 /* ---- wait status macros: wait(2) ---- */
 static inline int agt_wifexited(int s) { return WIFEXITED(s); }

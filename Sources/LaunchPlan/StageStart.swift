@@ -1,0 +1,67 @@
+/// What the stage must know before the plan is ready: enough to create the namespaces and PID 1 of the
+/// ring while the supervisor still finds the program and lowers the profile.
+public struct StageStart: Equatable, Sendable {
+  /// CLONE_NEW* bits.
+  public var namespaces: UInt64
+  public var identity: LaunchPlan.Identity
+  /// On-disk owners that the plan's binds show as the program's own id.
+  public var owners: [LaunchPlan.Owner]
+  /// oom_score_adj of proc(5), so that the ring dies before its neighbours. −1000 … 1000.
+  public var outOfMemoryScore: Int16
+  public var hostName: [UInt8]
+  public var loopbackUp: Bool
+  public var dropCapabilities: Bool
+  public var lockSecurebits: Bool
+
+  public init(
+    namespaces: UInt64, identity: LaunchPlan.Identity, owners: [LaunchPlan.Owner],
+    outOfMemoryScore: Int16, hostName: [UInt8], loopbackUp: Bool, dropCapabilities: Bool,
+    lockSecurebits: Bool
+  ) {
+    self.namespaces = namespaces
+    self.identity = identity
+    self.owners = owners
+    self.outOfMemoryScore = outOfMemoryScore
+    self.hostName = hostName
+    self.loopbackUp = loopbackUp
+    self.dropCapabilities = dropCapabilities
+    self.lockSecurebits = lockSecurebits
+  }
+
+  /// A start is some tens of bytes; a message that is longer is none of ours.
+  public static let maximumBytes = 4096
+
+  public func encoded() -> [UInt8] {
+    var out = WireWriter()
+    out.integer(LaunchPlan.magic)
+    out.integer(namespaces)
+    out.identity(identity)
+    out.list(owners) { $0.owner($1) }
+    out.integer(outOfMemoryScore)
+    out.string(hostName)
+    out.boolean(loopbackUp)
+    out.boolean(dropCapabilities)
+    out.boolean(lockSecurebits)
+    return out.bytes
+  }
+
+  /// - Throws: `DecodingError` for anything that `encoded()` does not produce.
+  public init(decoding bytes: [UInt8]) throws(DecodingError) {
+    var from = WireReader(bytes)
+    guard try from.integer(UInt32.self) == LaunchPlan.magic else { throw from.wrongVersion }
+    namespaces = try from.integer()
+    identity = try from.identity()
+    owners = try from.list(limit: 64) { r throws(DecodingError) in
+      LaunchPlan.Owner(uid: try r.integer(), gid: try r.integer())
+    }
+    outOfMemoryScore = try from.integer()
+    guard (-1000...1000).contains(outOfMemoryScore) else {
+      throw from.failure("out-of-memory score \(outOfMemoryScore)")
+    }
+    hostName = try from.string()
+    loopbackUp = try from.boolean()
+    dropCapabilities = try from.boolean()
+    lockSecurebits = try from.boolean()
+    try from.end()
+  }
+}

@@ -1,0 +1,52 @@
+internal import LaunchPlan
+
+/// The environment of the program: built from nothing, never inherited (ESCAPES row 29).
+///
+/// Later sources win: fixed values of the profile, what it lets pass of the caller's, what the ring itself
+/// sets, what the program's tool manager needs, `--env`.
+struct LoweredEnvironment {
+  private var names: [String] = []
+  private var values: [String: [UInt8]] = [:]
+
+  init(_ request: LaunchRequest) {
+    let profile = request.profile
+    for (name, value) in profile.environment.set { set(name, Array(value.utf8)) }
+    for entry in request.callerEnvironment {
+      guard let equals = entry.firstIndex(of: UInt8(ascii: "=")), equals > 0 else { continue }
+      let name = String(decoding: entry[..<equals], as: UTF8.self)
+      if profile.environment.pass.contains(where: { Self.matches(name, $0) }) {
+        set(name, Array(entry[(equals + 1)...]))
+      }
+    }
+    if profile.ring > 0 {
+      set("HOME", Array(Self.home(request).utf8))
+      set("USER", Array(request.userName.utf8))
+      set("LOGNAME", Array(request.userName.utf8))
+      set("TMPDIR", Array("/tmp".utf8))
+    }
+    set("AGT_RING", Array("\(profile.ring)".utf8))
+    for (name, value) in request.program.environment { set(name, value) }
+    if !request.program.searchPath.isEmpty {
+      set("PATH", Array(request.program.searchPath.joined(separator: ":").utf8))
+    }
+    for (name, value) in request.environment { set(name, value) }
+  }
+
+  /// In a host root the home directory of the root user stays closed to the run's own user.
+  private static func home(_ request: LaunchRequest) -> String {
+    if case .root = request.starter, request.profile.root == .host { return "/tmp" }
+    return request.home
+  }
+
+  /// `NAME=VALUE` in the order in which the names were first set.
+  var entries: [[UInt8]] { names.map { Array("\($0)=".utf8) + values[$0]! } }
+
+  private mutating func set(_ name: String, _ value: [UInt8]) {
+    if values.updateValue(value, forKey: name) == nil { names.append(name) }
+  }
+
+  /// `pattern` is a name, or a prefix that ends in `*`.
+  private static func matches(_ name: String, _ pattern: String) -> Bool {
+    pattern.hasSuffix("*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
+  }
+}

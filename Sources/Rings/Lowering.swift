@@ -1,0 +1,515 @@
+public import LaunchPlan
+
+/// From a ring profile, a program and a machine to the plan that the stage executes: pure, so that golden
+/// tests can hold every plan.
+///
+/// It must never show a path that no rule names, never give a right that the profile does not, and refuse
+/// what it cannot express instead of leaving it out.
+public enum Lowering {
+  public static func lower(
+    _ request: LaunchRequest, host: any HostView
+  ) throws(LoweringError) -> LaunchPlan {
+    var lowering = LoweringState(request, host)
+    return try lowering.plan()
+  }
+
+  /// What the stage needs before the rest of the plan is ready.
+  /// - Parameter owners: on disk, of the workspace and of whatever else the program may write.
+  public static func start(
+    _ profile: RingProfile, starter: LaunchRequest.Starter, owners: [LaunchPlan.Owner],
+    degraded: Set<Degradation>
+  ) -> StageStart {
+    let isWhole = !degraded.contains(.namespaces)
+    var distinct: [LaunchPlan.Owner] = []
+    if case .root = starter, profile.ring > 0, isWhole, profile.namespaces.contains(.mount) {
+      for owner in owners where !distinct.contains(owner) { distinct.append(owner) }
+    }
+    var dropsCapabilities = profile.capabilities == .none
+    // An ordinary user has none to begin with; those of its user namespace go in every ring.
+    if case .ordinary = starter { dropsCapabilities = true }
+    return StageStart(
+      namespaces: isWhole ? namespaces(of: profile, starter: starter) : 0,
+      identity: identity(profile, starter, isWhole: isWhole), owners: distinct,
+      outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore,
+      hostName: Array("ring\(profile.ring)".utf8),
+      loopbackUp: profile.network == .loopback && isWhole, dropCapabilities: dropsCapabilities,
+      lockSecurebits: profile.ring > 0)
+  }
+
+  /// A ring is ended before its user's other programs are.
+  private static let outOfMemoryScore: Int16 = 500
+
+  private static func namespaces(
+    of profile: RingProfile, starter: LaunchRequest.Starter
+  ) -> UInt64 {
+    var bits: UInt64 = 0
+    for namespace in profile.namespaces { bits |= cloneFlag(namespace) }
+    // An ordinary user creates every other namespace through a user namespace.
+    if case .ordinary = starter, bits != 0 { bits |= cloneFlag(.user) }
+    return bits
+  }
+
+  private static func identity(
+    _ profile: RingProfile, _ starter: LaunchRequest.Starter, isWhole: Bool
+  ) -> LaunchPlan.Identity {
+    switch starter {
+    case .ordinary(let uid, let gid): return isWhole ? .own(uid: uid, gid: gid) : .unchanged
+    case .root(let uid, let gid):
+      if profile.ring == 0 { return .unchanged }
+      if profile.namespaces.contains(.user), isWhole {
+        return .mapped(
+          uid: LaunchPlan.insideID, gid: LaunchPlan.insideID, hostUID: uid, hostGID: gid)
+      }
+      return .host(uid: uid, gid: gid)
+    }
+  }
+
+  static func cloneFlag(_ namespace: RingProfile.Namespace) -> UInt64 {
+    switch namespace {
+    case .user: 0x1000_0000
+    case .pid: 0x2000_0000
+    case .mount: 0x2_0000
+    case .network: 0x4000_0000
+    case .ipc: 0x800_0000
+    case .uts: 0x400_0000
+    case .cgroup: 0x200_0000
+    }
+  }
+}
+
+/// LANDLOCK_ACCESS_FS_* of landlock(7).
+enum LandlockAccess {
+  static let execute: UInt64 = 1 << 0
+  static let writeFile: UInt64 = 1 << 1
+  static let readFile: UInt64 = 1 << 2
+  static let readDirectory: UInt64 = 1 << 3
+  static let deviceIoctl: UInt64 = 1 << 15
+  static let read = readFile | readDirectory
+  /// Remove, make (but for devices), refer, truncate.
+  static let change: UInt64 =
+    writeFile | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 14
+  static let makeDevices: UInt64 = 1 << 6 | 1 << 11
+  static let all: UInt64 = (1 << 16) - 1
+  static let bindAndConnectTCP: UInt64 = 3
+  static let scopeAbstractUnixSocket: UInt64 = 1
+  static let scopeSignal: UInt64 = 2
+
+  /// What an ABI of this number can handle.
+  static func known(abi: Int) -> UInt64 {
+    switch abi {
+    case ..<1: 0
+    case 1: (1 << 13) - 1
+    case 2: (1 << 14) - 1
+    case 3, 4: (1 << 15) - 1
+    default: (1 << 16) - 1
+    }
+  }
+}
+
+struct LoweringState {
+  let request: LaunchRequest
+  let host: any HostView
+  var view: ViewBuilder
+  var rules: [LaunchPlan.LandlockRule] = []
+
+  init(_ request: LaunchRequest, _ host: any HostView) {
+    self.request = request
+    self.host = host
+    view = ViewBuilder(host: host)
+  }
+
+  var profile: RingProfile { request.profile }
+  private var hasMounts: Bool {
+    !request.degraded.contains(.namespaces) && profile.namespaces.contains(.mount)
+  }
+  private var isPrivate: Bool { profile.root == .private && hasMounts }
+
+  mutating func plan() throws(LoweringError) -> LaunchPlan {
+    var mounts: [LaunchPlan.MountStep] = []
+    if isPrivate {
+      try buildPrivateRoot()
+      mounts = view.steps
+    } else if hasMounts {
+      mounts = try hostMounts()
+    }
+    if !isPrivate { try hostRules() }
+    return LaunchPlan(
+      ring: profile.ring, start: start, privateRoot: isPrivate, mounts: mounts, limits: limits,
+      landlock: landlock(), seccomp: seccomp, terminal: request.terminal,
+      executable: Array(request.program.executable.utf8), arguments: request.program.arguments,
+      environment: LoweredEnvironment(request).entries,
+      workingDirectory: Array(request.workingDirectory.utf8))
+  }
+
+  // MARK: identity and limits
+
+  private var start: StageStart {
+    Lowering.start(
+      profile, starter: request.starter,
+      owners: ([request.workspace.share] + request.writes).compactMap(\.owner),
+      degraded: request.degraded)
+  }
+
+  private var identity: LaunchPlan.Identity { start.identity }
+
+  /// The ids that own the private file systems, in ids of the namespace that mounts them.
+  private var mountOwner: LaunchPlan.Owner? {
+    switch identity {
+    case .mapped(_, _, let uid, let gid), .host(let uid, let gid):
+      LaunchPlan.Owner(uid: uid, gid: gid)
+    case .own(let uid, let gid): LaunchPlan.Owner(uid: uid, gid: gid)
+    case .unchanged: nil
+    }
+  }
+
+  /// Of a workspace whose owner is to be seen as the program itself.
+  private func diskOwner(_ owner: LaunchPlan.Owner?) -> LaunchPlan.Owner? {
+    switch identity {
+    case .mapped, .host: owner
+    case .own, .unchanged: nil
+    }
+  }
+
+  private var limits: [LaunchPlan.ResourceLimit] {
+    var list = [LaunchPlan.ResourceLimit(resource: 4, value: 0)]
+    if profile.ring == 0 { list = [] }
+    let bounds = profile.limits
+    for (resource, value) in [
+      (1, bounds.fileSizeBytes), (2, bounds.memoryBytes), (6, bounds.processes),
+      (7, bounds.openFiles), (8, bounds.lockedMemoryBytes),
+    ] as [(UInt32, UInt64?)] {
+      if let value { list.append(LaunchPlan.ResourceLimit(resource: resource, value: value)) }
+    }
+    // RLIMIT_NICE and RLIMIT_RTPRIO: nobody below ring 1 rises above its neighbours.
+    if profile.ring >= 2 {
+      list.append(LaunchPlan.ResourceLimit(resource: 13, value: 0))
+      list.append(LaunchPlan.ResourceLimit(resource: 14, value: 0))
+    }
+    return list
+  }
+
+  private var seccomp: LaunchPlan.SeccompPlan? {
+    guard !request.degraded.contains(.seccomp) else { return nil }
+    return LaunchPlan.SeccompPlan(
+      instructions: request.seccomp, reportsViolations: !request.degraded.contains(.violations))
+  }
+
+  // MARK: Landlock
+
+  mutating func allow(_ path: String, _ access: UInt64) {
+    rules.append(LaunchPlan.LandlockRule(path: Array(path.utf8), access: access))
+  }
+
+  private func landlock() -> LaunchPlan.LandlockPlan? {
+    let abi = request.landlockABI
+    guard profile.landlock.files != .none, !request.degraded.contains(.landlock), abi > 0 else {
+      return nil
+    }
+    let known = LandlockAccess.known(abi: abi)
+    let wanted =
+      profile.landlock.files == .full
+      ? LandlockAccess.all : LandlockAccess.change | LandlockAccess.makeDevices
+    let handled = wanted & known
+    var scopes: UInt64 = 0
+    if abi >= 6 {
+      if profile.landlock.scopeSignal { scopes |= LandlockAccess.scopeSignal }
+      if profile.landlock.scopeAbstractUnixSocket {
+        scopes |= LandlockAccess.scopeAbstractUnixSocket
+      }
+    }
+    return LaunchPlan.LandlockPlan(
+      abi: UInt8(clamping: abi), handledFiles: handled,
+      handledNetwork: abi >= 4 && profile.landlock.denyTCP ? LandlockAccess.bindAndConnectTCP : 0,
+      scopes: scopes,
+      rules: rules.map {
+        LaunchPlan.LandlockRule(path: $0.path, access: $0.access & handled)
+      }.filter { $0.access != 0 },
+      canary: isPrivate && profile.landlock.files == .full ? Array(Self.canary.utf8) : nil)
+  }
+
+  /// No rule covers it, so that reading it tells whether the rules work (ESCAPES row 23).
+  static let canary = "/run/agt/landlock-canary"
+
+  // MARK: private root
+
+  private mutating func buildPrivateRoot() throws(LoweringError) {
+    let scratch = profile.filesystem.scratch
+    for path in ["/dev", "/proc", "/etc", "/run", "/var", "/run/agt"] { view.directory(path) }
+    view.symbolicLink("/var/run", to: "/run")
+    view.symbolicLink("/var/tmp", to: "/tmp")
+    try scratchMounts(scratch)
+    try deviceNodes()
+    view.mount(
+      "/proc",
+      .proc(path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
+    allow("/proc", LandlockAccess.read)
+    view.directory(Self.emptyDirectory, mode: 0o555)
+    for mask in procMasks() { view.cover(mask) }
+    // The names in the root directory tell nothing: it holds only what the rules show.
+    allow("/", LandlockAccess.readDirectory)
+    view.file(Self.canary, mode: 0o444, contents: "")
+    synthesisedFiles()
+    try shownPaths()
+  }
+
+  /// What programs read of the kernel's own files, and what no one is harmed by. Everything else in
+  /// /proc that is not a process is covered, whatever a later kernel may put there.
+  static let shownProc: Set<String> = [
+    "self", "thread-self", "mounts", "net", "cpuinfo", "meminfo", "stat", "uptime", "loadavg",
+    "version", "filesystems", "vmstat", "sys",
+  ]
+  /// An empty directory that covers others.
+  static let emptyDirectory = "/run/agt/empty"
+
+  private func procMasks() -> [LaunchPlan.MountStep] {
+    guard profile.filesystem.proc == .masked else { return [] }
+    return host.names(in: "/proc").sorted().filter { name in
+      !Self.shownProc.contains(name) && name.utf8.contains { $0 < 48 || $0 > 57 }
+    }.map { .mask(path: Array("/proc/\($0)".utf8)) }
+  }
+
+  private mutating func scratchMounts(_ scratch: RingProfile.Scratch?) throws(LoweringError) {
+    guard let scratch else {
+      throw LoweringError(
+        message: "profile \(profile.name): a private root needs filesystem.scratch",
+        hint: "add `scratch: {size: 64MiB, inodes: 4096, exec: false}`")
+    }
+    var options: LaunchPlan.MountOptions = [.noSetUserID, .noDevices]
+    if !scratch.executable { options.insert(.noExecution) }
+    let rights =
+      LandlockAccess.read | LandlockAccess.change
+      | (scratch.executable ? LandlockAccess.execute : 0)
+    for (path, mode) in [("/tmp", UInt32(0o1777)), ("/dev/shm", 0o1777), (request.home, 0o700)] {
+      guard path != "/", view.nodes[path] == nil else { continue }
+      view.mount(
+        path,
+        .tmpfs(
+          path: Array(path.utf8), sizeBytes: scratch.sizeBytes, inodes: scratch.inodes, mode: mode,
+          options: path == "/dev/shm" ? options.union(.noExecution) : options, owner: mountOwner))
+      allow(path, rights)
+    }
+  }
+
+  private mutating func deviceNodes() throws(LoweringError) {
+    for name in Self.deviceNames {
+      let path = "/dev/" + name
+      guard view.show(path, options: [.noSetUserID, .noExecution]) != nil else {
+        throw LoweringError(
+          message: "\(path) is missing on this machine", hint: "mount devtmpfs, or create the node")
+      }
+      allow(path, LandlockAccess.readFile | LandlockAccess.writeFile | LandlockAccess.deviceIoctl)
+    }
+    for (name, target) in Self.deviceLinks where name != "ptmx" {
+      view.symbolicLink("/dev/" + name, to: target)
+    }
+    // Without a terminal and without processes that could want one, there is no devpts.
+    guard request.terminal != 0 || profile.ring <= 2 else { return }
+    view.mount("/dev/pts", .devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
+    view.symbolicLink("/dev/ptmx", to: "pts/ptmx")
+    allow(
+      "/dev/pts",
+      LandlockAccess.read | LandlockAccess.writeFile | LandlockAccess.deviceIoctl)
+  }
+
+  private mutating func synthesisedFiles() {
+    let uid: UInt32
+    let gid: UInt32
+    switch identity {
+    case .mapped(let inside, let group, _, _): (uid, gid) = (inside, group)
+    case .own(let inside, let group): (uid, gid) = (inside, group)
+    case .host(let outside, let group): (uid, gid) = (outside, group)
+    case .unchanged: (uid, gid) = (0, 0)
+    }
+    let own =
+      uid == 0 ? "" : "\(request.userName):x:\(uid):\(gid)::\(request.home):/bin/sh\n"
+    let group = gid == 0 ? "" : "\(request.userName):x:\(gid):\n"
+    let files = [
+      ("passwd", "root:x:0:0:root:/root:/bin/sh\n\(own)nobody:x:65534:65534:nobody:/:/bin/false\n"),
+      ("group", "root:x:0:\n\(group)nogroup:x:65534:\n"),
+      ("hosts", "127.0.0.1 localhost ring\(profile.ring)\n::1 localhost ip6-localhost\n"),
+      ("hostname", "ring\(profile.ring)\n"),
+      (
+        "nsswitch.conf",
+        "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+      ),
+      ("resolv.conf", "nameserver 127.0.0.53\noptions attempts:1 timeout:2\n"),
+    ]
+    for (name, contents) in files {
+      view.file("/etc/" + name, contents: contents)
+      allow("/etc/" + name, LandlockAccess.readFile)
+    }
+  }
+
+  private mutating func shownPaths() throws(LoweringError) {
+    let options: LaunchPlan.MountOptions = [.readOnly, .noSetUserID, .noDevices, .recursive]
+    let rights = LandlockAccess.read | LandlockAccess.execute
+    for rule in profile.filesystem.read {
+      let path = expanded(rule.path)
+      if let canonical = view.show(path, options: options) {
+        allow(canonical, rights)
+      } else if !rule.optional {
+        throw missing(path, "filesystem.read of profile \(profile.name)")
+      }
+    }
+    for share in request.program.reads + request.reads {
+      guard let canonical = view.show(share.path, options: options, judged: share.judged) else {
+        throw missing(share.path, "--read")
+      }
+      allow(canonical, rights)
+    }
+    for link in request.program.links { view.symbolicLink(link.path, to: link.target) }
+    for share in request.writes { try showWritable(share, "--write", access: .readWrite) }
+    try showWritable(
+      request.workspace.share, "--workspace", access: request.workspace.access)
+  }
+
+  /// A part of the host whose owner the program takes the place of.
+  private mutating func showWritable(
+    _ share: LaunchRequest.Share, _ origin: String, access: RingProfile.Access
+  ) throws(LoweringError) {
+    var options: LaunchPlan.MountOptions = [.noSetUserID, .noDevices, .recursive]
+    if access == .readOnly { options.insert(.readOnly) }
+    guard
+      view.show(
+        share.path, options: options, judged: share.judged, owner: diskOwner(share.owner),
+        evenInside: true) == share.path
+    else { throw missing(share.path, origin) }
+    allow(share.path, rights(access))
+  }
+
+  private func rights(_ access: RingProfile.Access) -> UInt64 {
+    LandlockAccess.read | LandlockAccess.execute
+      | (access == .readWrite ? LandlockAccess.change : 0)
+  }
+
+  func expanded(_ path: String) -> String {
+    path == "~" || path.hasPrefix("~/") ? request.home + path.dropFirst() : path
+  }
+
+  func missing(_ path: String, _ origin: String) -> LoweringError {
+    LoweringError(
+      message: "\(origin): \(path): No such file or directory (ENOENT)",
+      hint: "create it, or leave it out")
+  }
+
+  // MARK: host root (rings 0 and 1, and --degrade namespaces)
+
+  private func hostMounts() throws(LoweringError) -> [LaunchPlan.MountStep] {
+    var steps: [LaunchPlan.MountStep] = []
+    if !profile.filesystem.read.isEmpty {
+      steps.append(.protect(path: Array("/".utf8)))
+    }
+    steps.append(
+      .proc(
+        path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
+    steps += procMasks()
+    for rule in profile.filesystem.hide {
+      let path = expanded(rule.path)
+      if host.kind(of: path) != nil { steps.append(.mask(path: Array(path.utf8))) }
+    }
+    if let scratch = profile.filesystem.scratch {
+      steps.append(
+        .tmpfs(
+          path: Array("/tmp".utf8), sizeBytes: scratch.sizeBytes, inodes: scratch.inodes,
+          mode: 0o1777,
+          options: scratch.executable
+            ? [.noSetUserID, .noDevices] : [.noSetUserID, .noDevices, .noExecution],
+          owner: nil))
+    }
+    guard profile.ring > 0 else { return steps }
+    steps += hostDevices()
+    for share in request.writes { steps += hostShare(share, access: .readWrite) }
+    steps += hostShare(request.workspace.share, access: request.workspace.access)
+    return steps
+  }
+
+  private static let deviceNames = ["null", "zero", "full", "random", "urandom", "tty"]
+  private static let deviceLinks = [
+    ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"),
+  ]
+
+  /// A /dev of the ring's own over the host's.
+  private func hostDevices() -> [LaunchPlan.MountStep] {
+    var steps: [LaunchPlan.MountStep] = [
+      .tmpfs(
+        path: Array("/dev".utf8), sizeBytes: 65536, inodes: 64, mode: 0o755,
+        options: [.noSetUserID, .noExecution], owner: nil)
+    ]
+    for name in Self.deviceNames {
+      let path = Array("/dev/\(name)".utf8)
+      steps.append(.file(path: path, mode: 0o644, contents: []))
+      steps.append(
+        .bind(
+          source: path, target: path, options: [.noSetUserID, .noExecution], judged: nil,
+          owner: nil))
+    }
+    for (name, target) in Self.deviceLinks {
+      steps.append(
+        .symbolicLink(path: Array("/dev/\(name)".utf8), target: Array(target.utf8)))
+    }
+    for name in ["pts", "shm"] {
+      steps.append(.directory(path: Array("/dev/\(name)".utf8), mode: 0o755))
+    }
+    steps.append(.devpts(path: Array("/dev/pts".utf8), owner: mountOwner))
+    let scratch = profile.filesystem.scratch
+    steps.append(
+      .tmpfs(
+        path: Array("/dev/shm".utf8), sizeBytes: scratch?.sizeBytes ?? 1 << 26,
+        inodes: scratch?.inodes ?? 4096, mode: 0o1777,
+        options: [.noSetUserID, .noDevices, .noExecution], owner: nil))
+    return steps
+  }
+
+  /// A mount of its own over the read-only tree; below the private /tmp its directories are made first.
+  private func hostShare(
+    _ share: LaunchRequest.Share, access: RingProfile.Access
+  ) -> [LaunchPlan.MountStep] {
+    var steps: [LaunchPlan.MountStep] = []
+    if profile.filesystem.scratch != nil, share.path.hasPrefix("/tmp/") {
+      var here = "/tmp"
+      for component in share.path.split(separator: "/").dropFirst() {
+        here += "/" + component
+        steps.append(.directory(path: Array(here.utf8), mode: 0o755))
+      }
+    }
+    var options: LaunchPlan.MountOptions = [.noSetUserID, .noDevices, .recursive]
+    if access == .readOnly { options.insert(.readOnly) }
+    steps.append(
+      .bind(
+        source: Array(share.path.utf8), target: Array(share.path.utf8), options: options,
+        judged: share.judged, owner: diskOwner(share.owner)))
+    return steps
+  }
+
+  /// Landlock over the host's own paths.
+  private mutating func hostRules() throws(LoweringError) {
+    if profile.landlock.files == .full {
+      let rights = LandlockAccess.read | LandlockAccess.execute
+      for path in profile.filesystem.read.map({ expanded($0.path) })
+        + (request.program.reads + request.reads).map(\.path)
+      where host.kind(of: path) != nil { allow(path, rights) }
+      allow("/proc/self", LandlockAccess.read)
+      for path in ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts"]
+      where host.kind(of: path) != nil { allow(path, LandlockAccess.readFile) }
+    }
+    let write = LandlockAccess.read | LandlockAccess.execute | LandlockAccess.change
+    for share in request.writes { allow(share.path, write) }
+    if hasMounts, profile.filesystem.scratch != nil { allow("/tmp", write) }
+    for name in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"]
+    where host.kind(of: "/dev/" + name) != nil {
+      allow(
+        "/dev/" + name,
+        LandlockAccess.read | LandlockAccess.writeFile | LandlockAccess.deviceIoctl
+          | (name == "shm" ? LandlockAccess.change : 0))
+    }
+    if hasMounts { allow("/proc", LandlockAccess.read) }
+    allow(request.workspace.path, rights(request.workspace.access))
+  }
+}
+
+extension LaunchPlan {
+  /// The user and group that a program started by root sees itself as: the first ordinary user of
+  /// Debian, so that programs do not take themselves for root.
+  public static let insideID: UInt32 = 1000
+}

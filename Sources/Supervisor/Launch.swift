@@ -1,0 +1,82 @@
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import LaunchPlan
+internal import Rings
+
+/// What agt-run does, from the command line to the exit status.
+///
+/// Its user types `agt-run --ring 3 -- python3 agent.py` and gets the program's own output and status.
+/// What can go wrong before the program runs ends with one line, a hint and 126, 127 or 125; afterwards
+/// the program's status passes through. It must never run the program less confined than the plan says, and
+/// never return while a process of the ring is alive.
+public enum Launch {
+  /// - Parameters:
+  ///   - arguments: without the name of the command itself.
+  ///   - environment: of the caller, `NAME=VALUE`.
+  /// - Returns: the status to exit with.
+  public static func main(arguments: [[UInt8]], environment: [[UInt8]]) -> UInt8 {
+    do throws(RunError) {
+      switch try RunOptions.parse(arguments) {
+      case .help: Output.write(RunHelp.text)
+      case .version: Output.write("agt-run \(Version.text)\n")
+      case .run(let options) where options.explain:
+        let plan = try Preparation.prepare(options, environment: environment, forReal: false)
+        Output.write(options.json ? Explanation.json(plan) : Explanation.text(plan))
+      case .run(let options): return try run(options, environment: environment)
+      }
+      return 0
+    } catch {
+      Output.complain(error)
+      return error.status.rawValue
+    }
+  }
+
+  private static func run(_ options: RunOptions, environment: [[UInt8]]) throws(RunError) -> UInt8 {
+    let began = Clock.wallNanoseconds()
+    // Before any of ours gets the number.
+    if let number = options.statusDescriptor, !Descriptors.isOpen(number) {
+      throw RunError(
+        .usage, "--status-fd \(number): the descriptor is not open",
+        hint: "agt-run --status-fd \(number) … \(number)>events.json")
+    }
+    let signals = try Self.blockSignals()
+    var prepared = try Preparation.prepare(options, environment: environment, forReal: true)
+    let events = RunEvents(descriptor: options.statusDescriptor)
+    Output.announce(prepared, options)
+    let loop: RunLoop
+    let outcome: RunOutcome
+    do throws(SyscallError) {
+      loop = try RunLoop(
+        stage: prepared.takeStage(), signals: signals, options: options,
+        timeoutMilliseconds: prepared.profile.limits.wallMilliseconds,
+        terminalDescriptors: prepared.plan.terminal, events: events)
+    } catch { throw failure(error) }
+    defer { loop.restoreTerminal() }
+    do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
+    loop.restoreTerminal()
+    let record = RunRecord(
+      prepared, outcome: outcome, violations: loop.violations, beganNanoseconds: began)
+    try record.write(to: options.resultFile)
+    events.emit("ended", ["status": JSONValue(record.status)])
+    Output.conclude(record, options)
+    return record.status
+  }
+
+  private static func failure(_ error: SyscallError) -> RunError {
+    RunError(.internalFailure, "supervising the run: \(error.description)")
+  }
+
+  private static func blockSignals() throws(RunError) -> OwnedFD {
+    do throws(SyscallError) {
+      // A closed standard descriptor would give its number to one of ours.
+      for number in Int32(0)...2 where !Descriptors.isOpen(number) {
+        _ = try Files.open(ByteString("/dev/null"), O_RDWR).release()
+      }
+      return try Signals.descriptor(for: [
+        SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD, SIGUSR1, SIGUSR2,
+        SIGPIPE, SIGTTOU,
+      ])
+    } catch { throw failure(error) }
+  }
+}

@@ -1,0 +1,41 @@
+internal import Glibc
+internal import Kernel
+internal import Rings
+
+/// What agt-run itself says: errors always, the rest only to a person at a terminal.
+enum Output {
+  static func write(_ text: String) { try? Descriptors.write(1, Array(text.utf8)) }
+
+  static func complain(_ error: RunError) {
+    say("agt-run: \(error.message)")
+    if let hint = error.hint { say("  hint: \(hint)") }
+  }
+
+  static func say(_ line: String) { try? Descriptors.write(2, Array((line + "\n").utf8)) }
+
+  /// One line before the start, and every widening and loss, wherever stderr goes.
+  static func announce(_ run: borrowing PreparedRun, _ options: RunOptions) {
+    guard !options.quiet else { return }
+    for loss in run.losses { say("agt-run: not enforced: \(loss.name): \(loss.explanation)") }
+    for widening in run.profile.widenings {
+      say("agt-run: profile \(run.profile.name) widens \(widening.what): \(widening.reason)")
+    }
+    if Descriptors.isTerminal(2) || options.verbose { say("agt-run: \(Explanation.oneLine(run))") }
+    if options.verbose { for sentence in run.trail { say("agt-run: \(sentence)") } }
+  }
+
+  /// After the end: why it was not the program's own, and what was refused.
+  static func conclude(_ record: RunRecord, _ options: RunOptions) {
+    if let complaint = record.complaint {
+      say("agt-run: \(complaint)")
+      if let hint = record.hint { say("  hint: \(hint)") }
+    }
+    guard !options.quiet, record.violations.total > 0 else { return }
+    if Descriptors.isTerminal(2) || options.verbose {
+      let count = record.violations.total
+      say(
+        "agt-run: ring \(record.ring) refused \(count) forbidden call\(count == 1 ? "" : "s"): "
+          + record.violations.summary)
+    }
+  }
+}

@@ -1,0 +1,178 @@
+internal import Glibc
+internal import Kernel
+internal import LaunchPlan
+internal import Rings
+
+/// A run that is ready to start: judged, lowered, and (for real) with a stage that waits for its plan.
+struct PreparedRun: ~Copyable {
+  let id: String
+  let profile: RingProfile
+  let plan: LaunchPlan
+  let request: LaunchRequest
+  /// How the program was found, in sentences.
+  let trail: [String]
+  /// What this run does not enforce although the ring promises it.
+  let losses: [Loss]
+  private var stage: StageProcess?
+  private let ids: HostIDs
+
+  init(
+    id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
+    losses: [Loss], stage: consuming StageProcess?, ids: consuming HostIDs
+  ) {
+    self.id = id
+    self.profile = profile
+    self.plan = plan
+    self.request = request
+    self.trail = trail
+    self.losses = losses
+    self.stage = stage
+    self.ids = ids
+  }
+
+  /// - Precondition: prepared for real, and not taken before.
+  mutating func takeStage() -> StageProcess { stage.take()! }
+}
+
+/// A promise of the ring that this run does not keep.
+struct Loss: Equatable {
+  /// The name that --degrade takes, or of what the kernel lacks.
+  var name: String
+  var explanation: String
+}
+
+enum Preparation {
+  static func prepare(
+    _ options: RunOptions, environment: [[UInt8]], forReal: Bool
+  ) throws(RunError) -> PreparedRun {
+    var stage: StageProcess?
+    if forReal {
+      try checkStandardDescriptors()
+      stage = try StageProcess.begin()
+    }
+    let loaded = try ProfileSource.load(options)
+    var profile = loaded.profile
+    apply(options, to: &profile)
+    let caller = Caller(environment)
+    let ids = try claimIDs(profile, caller, forReal: forReal)
+    let starter: LaunchRequest.Starter =
+      caller.isRoot
+      ? .root(hostUID: ids.id, hostGID: ids.id) : .ordinary(uid: caller.uid, gid: caller.gid)
+    let workspace = try WorkspaceChoice.choose(
+      asked: options.workspace, access: options.workspaceAccess ?? profile.filesystem.workspace,
+      home: caller.home)
+    let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
+    if forReal {
+      try stage!.send(
+        Lowering.start(
+          profile, starter: starter, owners: ([workspace.share] + writes).compactMap(\.owner),
+          degraded: options.degraded))
+    }
+    let program = try ProgramChoice.choose(
+      options, profile: profile, workspace: workspace, caller: caller)
+    let request = LaunchRequest(
+      profile: profile, seccomp: loaded.filter(violations: !options.degraded.contains(.violations)),
+      program: program.program, workspace: workspace,
+      reads: try shares(options.reads, "--read"), writes: writes,
+      starter: starter, userName: caller.userName, home: caller.home,
+      workingDirectory: caller.workingDirectory(within: workspace.path),
+      callerEnvironment: environment, environment: overrides(options, environment),
+      terminal: profile.ring == 0 ? 0 : terminals(), landlockABI: Landlock.abi,
+      degraded: options.degraded)
+    let plan: LaunchPlan
+    do throws(LoweringError) {
+      plan = try Lowering.lower(request, host: HostFiles())
+    } catch {
+      throw RunError(.notConfined, error.message, hint: error.hint)
+    }
+    let losses = try Losses.check(request)
+    if forReal { try stage!.send(plan) }
+    var generator = SystemRandomNumberGenerator()
+    return PreparedRun(
+      id: RunIdentifier.make(
+        wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator),
+      profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
+      stage: stage, ids: ids)
+  }
+
+  /// Ids of the host for a run of root's; nothing is reserved for an explanation.
+  private static func claimIDs(
+    _ profile: RingProfile, _ caller: Caller, forReal: Bool
+  ) throws(RunError) -> HostIDs {
+    caller.isRoot && forReal && profile.ring > 0 ? try HostIDs.claim() : HostIDs.none
+  }
+
+  private static func apply(_ options: RunOptions, to profile: inout RingProfile) {
+    if let bytes = options.memoryBytes { profile.limits.memoryBytes = bytes }
+    if let count = options.processes { profile.limits.processes = count }
+    if let time = options.timeoutMilliseconds { profile.limits.wallMilliseconds = time }
+    if let bytes = options.scratchBytes { profile.filesystem.scratch?.sizeBytes = bytes }
+  }
+
+  /// Parts of the host that were named, judged once.
+  private static func shares(_ paths: [String], _ flag: String) throws(RunError) -> [LaunchRequest
+    .Share]
+  {
+    var all: [LaunchRequest.Share] = []
+    for path in paths {
+      do throws(SyscallError) {
+        let canonical = try Files.canonical(ByteString(path))
+        all.append(
+          LaunchRequest.Share(path: canonical.text, status: try Files.status(of: canonical)))
+      } catch {
+        throw RunError(
+          .notConfined,
+          "\(flag) \(path): \(Errno.message(error.errno)) (\(Errno.name(error.errno)))",
+          hint: "create it, or leave the flag out")
+      }
+      guard all.last?.path != "/" else {
+        throw RunError(
+          .notConfined, "\(flag) \(path): the root directory would show the whole machine",
+          hint: "name the directory that is needed")
+      }
+    }
+    return all
+  }
+
+  /// What the profile itself names as writable; missing optional parts are left out.
+  private static func profileWrites(
+    _ profile: RingProfile, home: String
+  ) throws(RunError) -> [LaunchRequest.Share] {
+    var all: [LaunchRequest.Share] = []
+    for rule in profile.filesystem.write {
+      let path = rule.path.hasPrefix("~/") ? home + rule.path.dropFirst() : rule.path
+      if rule.optional, (try? Files.status(of: ByteString(path))) == nil { continue }
+      all += try shares([path], "filesystem.write of profile \(profile.name):")
+    }
+    // What a profile shares, others share too: its owners and modes stay what they are.
+    for index in all.indices { all[index].owner = nil }
+    return all
+  }
+
+  /// A directory as standard input would be a way out of the ring's view (CVE-2024-21626 was one).
+  private static func checkStandardDescriptors() throws(RunError) {
+    for number in Int32(0)...2 {
+      guard let status = try? Files.status(number), status.kind == .directory else { continue }
+      throw RunError(
+        .notConfined, "descriptor \(number) is a directory of the host",
+        hint: "redirect it from a file, a pipe or /dev/null")
+    }
+  }
+
+  private static func overrides(
+    _ options: RunOptions, _ environment: [[UInt8]]
+  ) -> [(name: String, value: [UInt8])] {
+    options.environment.compactMap { name, value in
+      if let value { return (name, value) }
+      let prefix = Array("\(name)=".utf8)
+      guard let entry = environment.first(where: { $0.starts(with: prefix) }) else { return nil }
+      return (name, Array(entry.dropFirst(prefix.count)))
+    }
+  }
+
+  private static func terminals() -> UInt8 {
+    var bits: UInt8 = 0
+    for number in Int32(0)...2 where Descriptors.isTerminal(number) { bits |= 1 << UInt8(number) }
+    return bits
+  }
+}

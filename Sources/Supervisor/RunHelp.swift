@@ -1,0 +1,43 @@
+/// The help text of agt-run and the list of its flags; one text, so that the man page and the parser's
+/// suggestions say the same.
+public enum RunHelp {
+  static let flags = [
+    "--ring", "--profile", "--workspace", "--read", "--write", "--env", "--timeout", "--memory",
+    "--pids", "--tmp", "--on-violation", "--result-json", "--status-fd", "--degrade", "--explain",
+    "--json", "--quiet", "--verbose", "--version", "--help",
+  ]
+
+  public static let text = """
+    usage: agt-run [options] -- program [arguments…]
+
+    Runs a program in a privilege ring that the kernel enforces.
+
+      --ring N|NAME          0 system, 1 privileged, 2 standard, 3 sandbox (default: 3)
+      --profile FILE         a ring profile of your own, instead of --ring
+      --workspace DIR[:ro|rw]  the directory that the program works in (default: the current one)
+      --read PATH            show one more file or directory, read-only; repeatable
+      --write PATH           show one more file or directory, read-write; repeatable
+      --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
+
+      --timeout TIME         end the run after this long: 90s, 5m, 1h
+      --memory SIZE          memory of each process: 512MiB, 2G
+      --pids N               processes and threads of the run
+      --tmp SIZE             space in /tmp and in the private home directory, each
+
+      --on-violation WHAT    deny: the call fails (default); kill: the run ends with 137
+      --degrade NAME         go on without namespaces, landlock, seccomp or violations;
+                             repeatable
+      --explain              print step by step what would be enforced; start nothing
+      --json                 with --explain: as JSON
+      --result-json FILE     write how the run ended
+      --status-fd N          write one JSON line per event to descriptor N
+      -q, --quiet            print nothing of our own but errors
+      -v, --verbose          print every step
+      -V, --version
+      -h, --help
+
+    Exit status: the program's own; 2 usage, 124 out of time, 125 agt-run failed, 126 refused or not
+    confinable (nothing ran), 127 no such program, 128+n ended by signal n, 137 killed.
+
+    """
+}

@@ -1,0 +1,270 @@
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import LaunchPlan
+internal import Rings
+
+/// How a run ended, before it becomes an exit status and a record.
+struct RunOutcome: Equatable {
+  enum End: Equatable {
+    case exited(UInt8)
+    case signaled(Int32)
+    /// The launch failed; the program was never executed.
+    case notStarted(StageFailure)
+    /// The supervisor ended it.
+    case killed(KillReason)
+    /// PID 1 of the ring vanished without a word.
+    case lost
+  }
+  var end: End
+  var executed: Bool
+}
+
+/// Why the supervisor ended a run; the names are those of docs/kill reasons.
+enum KillReason: String {
+  case manual
+  case policyViolation = "policy_violation"
+  case sessionTimeout = "session_timeout"
+}
+
+/// The one loop of the supervisor: the stage's reports, the program's terminal, signals, the clock and the
+/// kernel's reports of forbidden calls. It never blocks on anything else, and it ends only when PID 1 of
+/// the ring is gone, which the kernel lets happen only after every process of the ring is.
+final class RunLoop {
+  private let stage: StageProcess
+  private let poller: Poller
+  private let signals: OwnedFD
+  private let options: RunOptions
+  private let events: RunEvents
+  private let terminalDescriptors: UInt8
+  private var deadline: OwnedFD?
+  private var grace: OwnedFD?
+  private var ringInit: Int32?
+  private var listener: OwnedFD?
+  private var terminal: TerminalRelay?
+  private var listensToInput = false
+  private(set) var violations = ViolationRecorder()
+  private var end: RunOutcome.End?
+  private var executed = false
+  private var socketOpen = true
+
+  /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
+  private static let restMilliseconds: Int32 = 1000
+
+  /// Between asking the program to end and ending it.
+  private static let graceMilliseconds: UInt64 = 5000
+
+  init(
+    stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions,
+    timeoutMilliseconds: UInt64?, terminalDescriptors: UInt8, events: RunEvents
+  ) throws(SyscallError) {
+    poller = try Poller()
+    self.stage = stage
+    self.signals = signals
+    self.options = options
+    self.events = events
+    self.terminalDescriptors = terminalDescriptors
+    try poller.add(self.stage.socket.raw, .input)
+    try poller.add(self.signals.raw, .input)
+    if let timeoutMilliseconds { deadline = try startTimer(timeoutMilliseconds) }
+  }
+
+  /// Runs until the ring is empty.
+  func run() throws(SyscallError) -> RunOutcome {
+    var isResting = false
+    while socketOpen {
+      let ready = try poller.wait(milliseconds: isResting ? -1 : Self.restMilliseconds)
+      if ready.isEmpty, !isResting {
+        isResting = true
+        Processes.releaseMemory()
+      }
+      for event in ready { try handle(event) }
+    }
+    try confirmEmpty()
+    return RunOutcome(end: end ?? .lost, executed: executed)
+  }
+
+  /// For every way out, also a failing one.
+  func restoreTerminal() {
+    if terminal != nil { terminal!.leaveRawMode() }
+  }
+
+  private func handle(_ event: Poller.Event) throws(SyscallError) {
+    let number = event.descriptor
+    if number == stage.socket.raw {
+      try readReports()
+    } else if number == signals.raw {
+      for signal in try Signals.pending(number) { try handle(signal: signal) }
+    } else if number == deadline.raw || number == grace.raw {
+      try poller.remove(number)
+      try kill(number == deadline.raw ? .sessionTimeout : .manual)
+    } else if number == listener.raw {
+      if event.isOver {
+        // The last process that used the filter is gone.
+        try poller.remove(number)
+        listener = nil
+      } else {
+        try readViolation(number)
+      }
+    } else {
+      try relay(event)
+    }
+  }
+
+  // MARK: the stage
+
+  private func readReports() throws(SyscallError) {
+    let message: (bytes: [UInt8], descriptors: [Int32])?
+    do throws(SyscallError) {
+      message = try Messages.receive(stage.socket.raw, capacity: 8192, blocking: false)
+    } catch {
+      if error.errno == EAGAIN { return }
+      throw error
+    }
+    guard let message else {
+      try poller.remove(stage.socket.raw)
+      socketOpen = false
+      return
+    }
+    guard let report = try? StageReport(decoding: message.bytes) else {
+      for number in message.descriptors { _ = OwnedFD(number) }
+      return
+    }
+    try take(report, message.descriptors)
+  }
+
+  private func take(_ report: StageReport, _ descriptors: [Int32]) throws(SyscallError) {
+    switch report {
+    case .started(let pid):
+      ringInit = pid
+      for number in descriptors { _ = OwnedFD(number) }
+      events.emit("started", ["pid": JSONValue(pid)])
+    case .terminal:
+      guard let master = descriptors.first else { return }
+      try openTerminal(OwnedFD(master))
+    case .listener:
+      guard let number = descriptors.first else { return }
+      listener = OwnedFD(number)
+      try poller.add(number, .input)
+    case .executed:
+      executed = true
+      events.emit("executed", [:])
+    case .failed(let failure):
+      if end == nil { end = .notStarted(failure) }
+    case .stopped(let signal): try stop(signal)
+    case .exited(let code, let signal):
+      guard end == nil else { return }
+      end = signal == 0 ? .exited(code) : .signaled(signal)
+    }
+  }
+
+  /// PID 1 is our own child (CLONE_PARENT): its end says that the namespace is empty (pid_namespaces(7)).
+  private func confirmEmpty() throws(SyscallError) {
+    _ = try Processes.wait(stage.pid, blocking: true)
+    if let ringInit { _ = try Processes.wait(ringInit, blocking: true) }
+    if terminal != nil { terminal!.drain() }
+  }
+
+  private func tell(_ command: StageCommand) throws(SyscallError) {
+    do throws(SyscallError) {
+      try Messages.send(stage.socket.raw, command.encoded())
+    } catch {
+      if error.errno != EPIPE && error.errno != ECONNRESET { throw error }
+    }
+  }
+
+  /// Ends everything in the ring: PID 1 takes its namespace with it.
+  private func kill(_ reason: KillReason) throws(SyscallError) {
+    if end == nil { end = .killed(reason) }
+    events.emit("kill", ["reason": .string(reason.rawValue)])
+    if options.degraded.contains(.namespaces) { return try tell(.kill) }
+    if let ringInit {
+      try Processes.signal(ringInit, SIGKILL)
+    } else {
+      try Processes.signal(stage.pid, SIGKILL)
+    }
+  }
+
+  // MARK: signals and clock
+
+  private func handle(signal: Int32) throws(SyscallError) {
+    switch signal {
+    case SIGCHLD: break
+    case SIGWINCH: if terminal != nil { terminal!.copyWindowSize() }
+    case SIGCONT: try resume()
+    case SIGTSTP:
+      try tell(.signal(SIGTSTP))
+      Signals.stopSelf()
+    case SIGTERM, SIGHUP:
+      // The program may clean up; a second request does not wait.
+      if grace.raw != nil { return try kill(.manual) }
+      try tell(.signal(signal))
+      try tell(.signal(SIGCONT))
+      grace = try startTimer(Self.graceMilliseconds)
+    default: try tell(.signal(signal))
+    }
+  }
+
+  private func startTimer(_ milliseconds: UInt64) throws(SyscallError) -> OwnedFD {
+    let timer = try Timers.descriptor(afterMilliseconds: milliseconds)
+    try poller.add(timer.raw, .input)
+    return timer
+  }
+
+  // MARK: violations
+
+  private func readViolation(_ number: Int32) throws(SyscallError) {
+    guard let violation = try violations.take(number) else { return }
+    events.emit("violation", ["violation": violation.json])
+    if options.onViolation == .kill { try kill(.policyViolation) }
+  }
+
+  // MARK: terminal and job control
+
+  private func openTerminal(_ master: consuming OwnedFD) throws(SyscallError) {
+    let relay = try TerminalRelay(master: master, descriptors: terminalDescriptors)
+    try poller.add(relay.master.raw, .input)
+    try relay.enterRawMode()
+    if let input = relay.inputDescriptor {
+      try poller.add(input, .input)
+      listensToInput = true
+    }
+    terminal = relay
+  }
+
+  private func relay(_ event: Poller.Event) throws(SyscallError) {
+    guard terminal != nil else { return }
+    let master = terminal!.master.raw
+    if event.descriptor == master {
+      if event.writable { try terminal!.flushInput() }
+      if event.readable, !(try terminal!.readOutput()) {
+        try poller.remove(master)
+        return
+      }
+    } else if event.readable, !(try terminal!.readInput()) {
+      try poller.remove(event.descriptor)
+      listensToInput = false
+    }
+    try poller.change(master, terminal!.wantsToWrite ? [.input, .output] : .input)
+    if let input = terminal!.inputDescriptor, listensToInput {
+      try poller.change(input, terminal!.mayRead ? .input : [])
+    }
+  }
+
+  /// The program was stopped inside: its person gets the shell back, as with any other job.
+  private func stop(_ signal: Int32) throws(SyscallError) {
+    guard terminal != nil, signal != SIGSTOP else { return }
+    terminal!.leaveRawMode()
+    // Ours is blocked; it reaches the other members of our job.
+    _ = try Processes.signal(0, SIGTSTP)
+    Signals.stopSelf()
+  }
+
+  private func resume() throws(SyscallError) {
+    if terminal != nil {
+      try terminal!.enterRawMode()
+      terminal!.copyWindowSize()
+    }
+    try tell(.signal(SIGCONT))
+  }
+}

@@ -1,0 +1,259 @@
+internal import Kernel
+public import Rings
+internal import YAML
+
+/// The command line of agt-run, parsed by hand because a library costs more than the whole rest of the
+/// start (docs/decisions/0001). Unknown, repeated and contradictory flags are errors that name the flag.
+public struct RunOptions: Sendable {
+  public enum OnViolation: String, CaseIterable, Sendable {
+    /// The call fails and the run goes on.
+    case deny
+    /// The run ends with status 137.
+    case kill
+  }
+
+  public var ring: String?
+  public var profileFile: String?
+  public var workspace: String?
+  public var workspaceAccess: RingProfile.Access?
+  public var reads: [String] = []
+  public var writes: [String] = []
+  /// The value is nil when the caller's own is taken over.
+  public var environment: [(name: String, value: [UInt8]?)] = []
+  public var timeoutMilliseconds: UInt64?
+  public var memoryBytes: UInt64?
+  public var processes: UInt64?
+  public var scratchBytes: UInt64?
+  public var onViolation: OnViolation = .deny
+  public var resultFile: String?
+  public var statusDescriptor: Int32?
+  public var degraded: Set<Degradation> = []
+  public var explain = false
+  public var json = false
+  public var quiet = false
+  public var verbose = false
+  /// The program and its arguments, as bytes.
+  public var command: [[UInt8]] = []
+
+  /// What the command line asks for.
+  public enum Action: Sendable {
+    case run(RunOptions)
+    case help
+    case version
+  }
+
+  /// - Parameter arguments: without the program's own name.
+  public static func parse(_ arguments: [[UInt8]]) throws(RunError) -> Action {
+    var parser = Parser(arguments)
+    return try parser.parse()
+  }
+}
+
+private struct Parser {
+  private let arguments: [[UInt8]]
+  private var index = 0
+  private var options = RunOptions()
+  private var seen: Set<String> = []
+
+  init(_ arguments: [[UInt8]]) { self.arguments = arguments }
+
+  mutating func parse() throws(RunError) -> RunOptions.Action {
+    while index < arguments.count {
+      let word = arguments[index].text
+      guard word.hasPrefix("-"), word != "-" else { break }
+      index += 1
+      if word == "--" {
+        try refuseFlagAsProgram()
+        break
+      }
+      let equals = word.hasPrefix("--") ? word.firstIndex(of: "=") : nil
+      let flag = equals.map { String(word[..<$0]) } ?? word
+      let inline = equals.map { String(word[word.index(after: $0)...]) }
+      switch flag {
+      case "--help", "-h":
+        try set(flag, inline) { _ in }
+        return .help
+      case "--version", "-V":
+        try set(flag, inline) { _ in }
+        return .version
+      default: try take(flag, inline: inline)
+      }
+    }
+    options.command = Array(arguments[index...])
+    try checkTogether()
+    return .run(options)
+  }
+
+  private func refuseFlagAsProgram() throws(RunError) {
+    guard index < arguments.count, arguments[index].first == UInt8(ascii: "-") else { return }
+    let word = arguments[index].text
+    throw RunError(
+      .usage, "\(word): an option after `--` is taken for the program to run",
+      hint: "agt-run \(word) … -- program [arguments]")
+  }
+
+  private mutating func take(_ flag: String, inline: String?) throws(RunError) {
+    switch flag {
+    case "--ring": try once(flag, inline) { $0.ring = $1 }
+    case "--profile": try once(flag, inline) { $0.profileFile = $1 }
+    case "--workspace": try workspace(flag, inline)
+    case "--read": options.reads.append(try path(flag, inline))
+    case "--write": options.writes.append(try path(flag, inline))
+    case "--env": try environment(flag, inline)
+    case "--timeout": options.timeoutMilliseconds = try duration(flag, inline)
+    case "--memory": options.memoryBytes = try size(flag, inline)
+    case "--tmp": options.scratchBytes = try size(flag, inline)
+    case "--pids": options.processes = try count(flag, inline, 1...4_194_304)
+    case "--status-fd": options.statusDescriptor = Int32(try count(flag, inline, 3...1_048_575))
+    case "--on-violation":
+      options.onViolation = try choice(flag, inline, RunOptions.OnViolation.self)
+    case "--result-json": try once(flag, inline) { $0.resultFile = $1 }
+    case "--degrade":
+      options.degraded.insert(
+        try choice(flag, inline, Degradation.self, repeatable: true))
+    case "--explain": try set(flag, inline) { $0.explain = true }
+    case "--json": try set(flag, inline) { $0.json = true }
+    case "--quiet", "-q": try set("--quiet", inline) { $0.quiet = true }
+    case "--verbose", "-v": try set("--verbose", inline) { $0.verbose = true }
+    default:
+      let nearest = NearestName.find(flag, among: RunHelp.flags)
+      throw RunError(
+        .usage, "unknown option \(flag)",
+        hint: nearest.map { "did you mean \($0)?" } ?? "agt-run --help lists the options")
+    }
+  }
+
+  private func checkTogether() throws(RunError) {
+    if options.quiet && options.verbose { throw contradiction("--quiet", "--verbose") }
+    if options.ring != nil && options.profileFile != nil {
+      throw contradiction("--ring", "--profile")
+    }
+    if options.json && !options.explain {
+      throw RunError(.usage, "--json goes with --explain", hint: "--result-json FILE records a run")
+    }
+    if options.command.isEmpty {
+      throw RunError(
+        .usage, "no program to run", hint: "agt-run --ring 3 -- python3 agent.py")
+    }
+    if options.command[0].isEmpty { throw RunError(.notFound, "the name of the program is empty") }
+  }
+
+  private func contradiction(_ one: String, _ other: String) -> RunError {
+    RunError(.usage, "\(one) and \(other) contradict each other", hint: "leave one of them out")
+  }
+
+  private func givenTwice(_ flag: String) -> RunError {
+    RunError(.usage, "\(flag) is given twice", hint: "leave one of them out")
+  }
+
+  // MARK: values
+
+  private mutating func value(_ flag: String, _ inline: String?) throws(RunError) -> String {
+    if let inline { return inline }
+    guard index < arguments.count, arguments[index] != Array("--".utf8) else {
+      throw RunError(.usage, "\(flag) needs a value", hint: "agt-run --help")
+    }
+    guard let text = String(validating: arguments[index], as: UTF8.self) else {
+      throw RunError(.usage, "\(flag): the value is not UTF-8", hint: "use a name in UTF-8")
+    }
+    index += 1
+    return text
+  }
+
+  private mutating func single(_ flag: String, _ inline: String?) throws(RunError) -> String {
+    guard seen.insert(flag).inserted else { throw givenTwice(flag) }
+    return try value(flag, inline)
+  }
+
+  private mutating func once(
+    _ flag: String, _ inline: String?, _ store: (inout RunOptions, String) -> Void
+  ) throws(RunError) {
+    let text = try single(flag, inline)
+    if text.isEmpty { throw RunError(.usage, "\(flag): the value is empty") }
+    store(&options, text)
+  }
+
+  private mutating func path(_ flag: String, _ inline: String?) throws(RunError) -> String {
+    let text = try value(flag, inline)
+    if text.isEmpty { throw RunError(.usage, "\(flag): the value is empty") }
+    return text
+  }
+
+  private mutating func set(
+    _ flag: String, _ inline: String?, _ store: (inout RunOptions) -> Void
+  ) throws(RunError) {
+    if inline != nil { throw RunError(.usage, "\(flag) takes no value") }
+    guard seen.insert(flag).inserted else { throw givenTwice(flag) }
+    store(&options)
+  }
+
+  private mutating func size(_ flag: String, _ inline: String?) throws(RunError) -> UInt64 {
+    let text = try single(flag, inline)
+    do throws(QuantityError) {
+      let bytes = try Quantity.bytes(text)
+      if bytes > 0 { return bytes }
+    } catch {
+      throw RunError(.usage, "\(flag) \(text): \(error.description)", hint: "\(flag) 512MiB")
+    }
+    throw RunError(.usage, "\(flag) \(text): nothing can run in no space", hint: "\(flag) 512MiB")
+  }
+
+  private mutating func duration(_ flag: String, _ inline: String?) throws(RunError) -> UInt64 {
+    let text = try single(flag, inline)
+    do throws(QuantityError) {
+      let milliseconds = try Quantity.milliseconds(text)
+      if milliseconds > 0 { return milliseconds }
+    } catch {
+      throw RunError(.usage, "\(flag) \(text): \(error.description)", hint: "\(flag) 90s")
+    }
+    throw RunError(.usage, "\(flag) \(text): nothing can run in no time", hint: "\(flag) 90s")
+  }
+
+  private mutating func count(
+    _ flag: String, _ inline: String?, _ range: ClosedRange<UInt64>
+  ) throws(RunError) -> UInt64 {
+    let text = try single(flag, inline)
+    guard let number = UInt64(text), range.contains(number) else {
+      throw RunError(
+        .usage,
+        "\(flag) \(text): a whole number from \(range.lowerBound) to \(range.upperBound) is needed")
+    }
+    return number
+  }
+
+  private mutating func choice<T: RawRepresentable & CaseIterable>(
+    _ flag: String, _ inline: String?, _ type: T.Type, repeatable: Bool = false
+  ) throws(RunError) -> T where T.RawValue == String {
+    let text = repeatable ? try value(flag, inline) : try single(flag, inline)
+    guard let choice = T(rawValue: text) else {
+      let names = T.allCases.map(\.rawValue)
+      throw RunError(
+        .usage, "\(flag) \(text): one of \(names.joined(separator: ", ")) is needed",
+        hint: NearestName.find(text, among: names).map { "did you mean \($0)?" })
+    }
+    return choice
+  }
+
+  private mutating func workspace(_ flag: String, _ inline: String?) throws(RunError) {
+    var text = try single(flag, inline)
+    for access in RingProfile.Access.allCases where text.hasSuffix(":" + access.rawValue) {
+      options.workspaceAccess = access
+      text.removeLast(access.rawValue.utf8.count + 1)
+      break
+    }
+    if text.isEmpty { throw RunError(.usage, "\(flag): the directory is empty", hint: "\(flag) .") }
+    options.workspace = text
+  }
+
+  private mutating func environment(_ flag: String, _ inline: String?) throws(RunError) {
+    let text = try value(flag, inline)
+    let equals = text.firstIndex(of: "=")
+    let name = equals.map { String(text[..<$0]) } ?? text
+    guard !name.isEmpty, !name.utf8.contains(0) else {
+      throw RunError(
+        .usage, "\(flag) \(text): a name is needed", hint: "\(flag) NAME=VALUE, or \(flag) NAME")
+    }
+    options.environment.append(
+      (name, equals.map { Array(text[text.index(after: $0)...].utf8) }))
+  }
+}

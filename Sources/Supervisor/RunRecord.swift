@@ -1,0 +1,101 @@
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import LaunchPlan
+internal import Rings
+
+/// How a run ended, for the exit status, the person and --result-json.
+struct RunRecord {
+  let id: String
+  let ring: UInt8
+  let status: UInt8
+  /// `exited`, `signaled`, `not_started`, `killed` or `lost`.
+  let state: String
+  let reason: String?
+  let complaint: String?
+  let hint: String?
+  let violations: ViolationRecorder
+  let losses: [Loss]
+  let executed: Bool
+  let beganNanoseconds: UInt64
+  let endedNanoseconds: UInt64
+
+  init(
+    _ run: borrowing PreparedRun, outcome: RunOutcome, violations: ViolationRecorder,
+    beganNanoseconds: UInt64
+  ) {
+    id = run.id
+    ring = run.profile.ring
+    losses = run.losses
+    executed = outcome.executed
+    self.violations = violations
+    self.beganNanoseconds = beganNanoseconds
+    endedNanoseconds = Clock.wallNanoseconds()
+    let name = "ring \(run.profile.ring)"
+    switch outcome.end {
+    case .exited(let code):
+      (status, state, reason, complaint, hint) = (code, "exited", nil, nil, nil)
+    case .signaled(let number):
+      let system = number == SIGSYS
+      (status, state, reason) = (UInt8(128 + min(number, 64)), "signaled", "signal \(number)")
+      complaint =
+        system ? "\(name): the kernel ended the program for a call of a foreign ABI (SIGSYS)" : nil
+      hint = nil
+    case .notStarted(let failure):
+      let missing = failure.step == "execute" && failure.errno == ENOENT
+      status = (missing ? ExitStatus.notFound : .notConfined).rawValue
+      (state, reason) = ("not_started", failure.step)
+      let object = failure.object.isEmpty ? "" : "(\"\(failure.object)\")"
+      let why =
+        failure.errno == 0 ? "" : ": \(Errno.message(failure.errno)) (\(Errno.name(failure.errno)))"
+      complaint = "\(name): \(failure.step): \(failure.call)\(object)\(why)"
+      hint = Hints.hint(for: failure)
+    case .killed(let why):
+      status = (why == .sessionTimeout ? ExitStatus.timeout : .killed).rawValue
+      (state, reason) = ("killed", why.rawValue)
+      complaint = Self.describe(why, run, violations)
+      hint = why == .sessionTimeout ? "--timeout gives more time" : nil
+    case .lost:
+      (status, state, reason) = (ExitStatus.internalFailure.rawValue, "lost", "supervision")
+      complaint = "\(name): PID 1 of the ring vanished; everything inside is gone with it"
+      hint = "look for the out-of-memory killer: dmesg | tail"
+    }
+  }
+
+  private static func describe(
+    _ why: KillReason, _ run: borrowing PreparedRun, _ violations: ViolationRecorder
+  ) -> String {
+    switch why {
+    case .manual: "killed: asked to end by a signal"
+    case .policyViolation: "killed: forbidden call \(violations.summary)"
+    case .sessionTimeout:
+      "killed: wall clock of \(Amounts.duration(run.profile.limits.wallMilliseconds ?? 0)) ran out"
+    }
+  }
+
+  func write(to file: String?) throws(RunError) {
+    guard let file else { return }
+    do throws(SyscallError) {
+      let target = try Files.open(ByteString(file), O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+      try Descriptors.write(target.raw, JSONWriter.pretty(json) + [10])
+    } catch {
+      throw RunError(.internalFailure, "--result-json \(file): \(error.description)")
+    }
+  }
+
+  var json: JSONValue {
+    .object([
+      "run": .string(id), "ring": JSONValue(ring), "state": .string(state),
+      "status": JSONValue(status), "reason": JSONValue(reason), "message": JSONValue(complaint),
+      "executed": .bool(executed),
+      "enforced": losses.isEmpty ? "full" : "partial",
+      "notEnforced": .array(
+        losses.map { .object(["name": .string($0.name), "loss": .string($0.explanation)]) }),
+      "started": .string(Amounts.timestamp(beganNanoseconds)),
+      "ended": .string(Amounts.timestamp(endedNanoseconds)),
+      "wallMilliseconds": JSONValue((endedNanoseconds - beganNanoseconds) / 1_000_000),
+      "violationCount": JSONValue(violations.total),
+      "violations": .array(violations.kinds.map(\.json)),
+    ])
+  }
+}

@@ -1,0 +1,86 @@
+internal import Glibc
+internal import Kernel
+internal import LaunchPlan
+
+/// The stage as a child: found next to us, opened once, executed by descriptor.
+///
+/// It is started before anything is decided, because its own start takes as long as the deciding.
+struct StageProcess: ~Copyable {
+  /// Reports come, commands go; its end of file ends the ring.
+  let socket: OwnedFD
+  /// Takes the plan, once.
+  private let planSocket: OwnedFD
+  let pid: Int32
+
+  /// Looked for beside our own executable and in ../libexec/agt-run; never in PATH.
+  static func begin() throws(RunError) -> StageProcess {
+    let binary = try open()
+    do throws(SyscallError) {
+      let control = try Messages.pair()
+      let plan = try Messages.pair()
+      // Out of the way of the numbers that the child gets.
+      let binary = try binary.duplicate(atLeast: 16)
+      let pid = try Processes.spawn(
+        ByteString("/proc/self/fd/\(binary.raw)"), arguments: [ByteString("agt-stage")],
+        environment: [], descriptors: [(control.second.raw, 3), (plan.second.raw, 4)])
+      return StageProcess(
+        socket: try control.first.duplicate(), planSocket: try plan.first.duplicate(), pid: pid)
+    } catch {
+      throw RunError(
+        .internalFailure, "starting agt-stage: \(error.description)",
+        hint: error.errno == EAGAIN
+          ? "the limit of processes is reached: ulimit -u, or end some" : nil)
+    }
+  }
+
+  private static func open() throws(RunError) -> OwnedFD {
+    guard let own = try? Files.readLink(ByteString("/proc/self/exe")) else {
+      throw RunError(
+        .internalFailure, "reading /proc/self/exe: is /proc mounted?",
+        hint: "mount -t proc proc /proc")
+    }
+    let directory = ViewPath.parent(own.text)
+    for candidate in ["\(directory)/agt-stage", "\(directory)/../libexec/agt-run/agt-stage"] {
+      if let file = try? Files.open(ByteString(candidate), O_RDONLY) { return file }
+    }
+    throw RunError(
+      .internalFailure, "agt-stage is not beside \(own.text)",
+      hint: "swift build -c release, or install again")
+  }
+
+  private init(socket: consuming OwnedFD, planSocket: consuming OwnedFD, pid: Int32) {
+    self.socket = socket
+    self.planSocket = planSocket
+    self.pid = pid
+  }
+
+  /// What the stage can begin with.
+  func send(_ start: StageStart) throws(RunError) {
+    try deliver { () throws(SyscallError) in try Messages.send(socket.raw, start.encoded()) }
+  }
+
+  /// The rest, as a sealed file.
+  func send(_ plan: LaunchPlan) throws(RunError) {
+    try deliver { () throws(SyscallError) in
+      let file = try Descriptors.sealedMemory(name: "launch-plan", plan.encoded())
+      try Messages.send(planSocket.raw, [1], descriptors: [file.raw])
+    }
+  }
+
+  private func deliver(_ body: () throws(SyscallError) -> Void) throws(RunError) {
+    do throws(SyscallError) {
+      try body()
+    } catch {
+      // The stage has failed already: its own report says why.
+      if error.errno == EPIPE || error.errno == ECONNRESET { return }
+      throw RunError(.internalFailure, "sending the plan: \(error.description)")
+    }
+  }
+}
+
+enum ViewPath {
+  static func parent(_ path: String) -> String {
+    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
+    return String(path[..<slash])
+  }
+}
