@@ -35,12 +35,15 @@ public enum PolicyLint {
     "mixed-defaults": "The order of files decides what happens by default",
   ]
 
-  /// - Parameter sources: Loaded one by one, and together when each loads.
+  /// - Parameters:
+  ///   - sources: Each with what it extends.
+  ///   - isSet: Whether the files are loaded together, so that their rules are compared.
   /// - Returns: status 0 clean, 1 findings, 2 cannot be loaded.
   public static func run(
-    _ sources: [PolicySource], format: Format, loader: @escaping (String) -> LoadedFile
+    _ sources: [PolicySource], format: Format, isSet: Bool = false,
+    loader: @escaping (String) -> LoadedFile
   ) -> ToolOutput {
-    let findings = check(sources, loader: loader)
+    let findings = check(sources, isSet: isSet, loader: loader)
     let status: Int32 = findings.contains(where: \.isError) ? 2 : findings.isEmpty ? 0 : 1
     switch format {
     case .text: return ToolOutput(text: text(findings, sources.count), status: status)
@@ -50,7 +53,7 @@ public enum PolicyLint {
   }
 
   public static func check(
-    _ sources: [PolicySource], loader: @escaping (String) -> LoadedFile
+    _ sources: [PolicySource], isSet: Bool = false, loader: @escaping (String) -> LoadedFile
   ) -> [Finding] {
     guard !sources.isEmpty else {
       return [
@@ -60,9 +63,9 @@ public enum PolicyLint {
       ]
     }
     var findings: [Finding] = []
-    for source in sources {
+    for group in isSet ? [sources] : sources.map({ [$0] }) {
       do throws(PolicyError) {
-        _ = try PolicySet.load([source], loader: loader)
+        findings += try PolicySet.load(group, loader: loader).lint()
       } catch {
         findings += error.problems.map { problem in
           Finding(
@@ -70,22 +73,11 @@ public enum PolicyLint {
             place: Place(file: problem.file, line: problem.line, column: problem.column),
             message: problem.message, isError: true)
         }
-        continue
-      }
-      if let root = try? YAMLParser.parse(source.bytes, file: source.name) {
-        findings += YAMLTraps.find(root, source.name)
       }
     }
-    if findings.contains(where: \.isError) { return sorted(findings) }
-    do throws(PolicyError) {
-      findings += try PolicySet.load(sources, loader: loader).lint()
-    } catch {
-      findings += error.problems.map { problem in
-        Finding(
-          code: "cannot-load",
-          place: Place(file: problem.file, line: problem.line, column: problem.column),
-          message: problem.message, isError: true)
-      }
+    for source in sources {
+      guard let root = try? YAMLParser.parse(source.bytes, file: source.name) else { continue }
+      findings += YAMLTraps.find(root, source.name)
     }
     return sorted(findings)
   }

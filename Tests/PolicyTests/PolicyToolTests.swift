@@ -68,7 +68,7 @@ let noFiles: @Sendable (String) -> LoadedFile = { _ in .missing }
       [
         source(native(#"  - {id: a, when: "tool == 'x'", then: allow}"#), "a.yaml"),
         source(native(#"  - {id: a, when: "tool == 'y'", then: allow}"#), "b.yaml"),
-      ], loader: noFiles)
+      ], isSet: true, loader: noFiles)
     #expect(two.map(\.code) == ["duplicate-id"])
     #expect(two[0].place == Place(file: "b.yaml", line: 6, column: 5))
   }
