@@ -286,7 +286,7 @@ struct ConditionCompiler {
           "\"in\" needs a list, for example in ['a', 'b']; for a part of a text write: "
             + "contains")
       }
-      var node = Node(kind: .contains, left: list.node, right: element.node)
+      var node = Node(kind: .listContains, left: list.node, right: element.node)
       node.isNegated = isNegated
       return builder.append(node, context.expression.range)
     }

@@ -144,6 +144,8 @@ struct Evaluation {
       return Self.isEqual(left, right)
     case .less, .lessOrEqual, .greater, .greaterOrEqual:
       return Self.order(node, left, right)
+    case .listContains:
+      return left.arrayValue?.contains { Self.isEqual($0, right) }
     case .contains, .textContains:
       return contains(node, left, right)
     case .startsWith, .endsWith, .under:

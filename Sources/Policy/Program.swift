@@ -33,7 +33,8 @@ struct Node: Sendable {
   enum Kind: UInt8, Sendable {
     case constant, and, or, not, truthy, boolean, exists
     case equal, less, lessOrEqual, greater, greaterOrEqual
-    case inSet, contains, textContains, startsWith, endsWith, matches, glob, under, inNetwork
+    case inSet, contains, listContains, textContains, startsWith, endsWith, matches, glob, under,
+      inNetwork
   }
 
   enum Operand: Sendable {

@@ -186,6 +186,7 @@ struct Witness {
     case .equal: return [constant]
     case .less, .greater: return Self.shifted(constant, by: node.kind == .less ? -1 : 1)
     case .lessOrEqual, .greaterOrEqual: return [constant]
+    case .listContains: return [.array([constant])]
     case .contains, .textContains:
       let text = constant.stringValue.map { JSONValue.string("a \($0) b") }
       if type.family == .text { return text.map { [$0] } ?? [] }
@@ -214,6 +215,7 @@ struct Witness {
       case .integer, .number: return constant.map { Self.shifted($0, by: 1) } ?? []
       default: return [Self.other(type)]
       }
+    case .listContains: return [["other"]]
     case .contains: return type.family == .text ? ["other"] : [["other"]]
     default: return [Self.other(type)]
     }
