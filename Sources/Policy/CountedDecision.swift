@@ -18,12 +18,9 @@ extension PolicySet {
       let key = TokenBuckets.Key(rule: "max_tool_calls", agent: agent)
       counted.append((key, RateLimit(count: most, periodMilliseconds: nil), nil))
     }
-    for match in decision.rules {
-      guard let limit = match.rule.limit, decision.obligations.contains(.rateLimit(limit)) else {
-        continue
-      }
-      let key = TokenBuckets.Key(rule: "\(match.rule.file)#\(match.rule.id)", agent: agent)
-      counted.append((key, limit, match.rule))
+    for rule in decision.limited {
+      guard let limit = rule.limit else { continue }
+      counted.append((TokenBuckets.Key(rule: "\(rule.file)#\(rule.id)", agent: agent), limit, rule))
     }
     for (key, limit, rule) in counted
     where !buckets.isAvailable(key, limit, nowMilliseconds: nowMilliseconds) {
@@ -47,7 +44,7 @@ extension PolicySet {
       reason: "The limit \(what) is used up: \(limit.count)\(period).",
       fallback: rule.map { "\(place($0)): \($0.id): rate limit used up" }
         ?? "max_tool_calls is used up",
-      obligations: [.audit, .rateLimit(limit)], policyDigest: digest)
+      obligations: [.audit, .rateLimit(limit)], limited: [], policyDigest: digest)
   }
 
   private static func duration(_ milliseconds: UInt64) -> String {

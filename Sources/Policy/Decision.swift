@@ -11,6 +11,8 @@ public struct Decision: Sendable {
   let fallback: String
   /// Of the rules that the verdict follows from, without repetition.
   public let obligations: [Obligation]
+  /// Rules with a limit that the verdict follows from.
+  let limited: [Rule]
   /// Of the set that decided; see `PolicySet.digest`.
   public let policyDigest: String
 
@@ -54,7 +56,7 @@ extension PolicySet {
         reason: "The request could not be judged, and is denied.",
         fallback: "\(place(rule)): the condition of \(rule.id) could not be computed: a "
           + "match took too many steps, or values of different types are compared",
-        obligations: [.audit], policyDigest: digest)
+        obligations: [.audit], limited: [], policyDigest: digest)
     }
     return resolve(matches, request)
   }
@@ -98,7 +100,7 @@ extension PolicySet {
       verdict: .deny, rules: [], decidingRule: nil,
       reason: "The request is malformed: \(problem).",
       fallback: "malformed request: \(problem)", obligations: [.audit],
-      policyDigest: digest)
+      limited: [], policyDigest: digest)
   }
 
   func place(_ rule: Rule) -> String { "\(rule.file):\(rule.line):\(rule.column)" }

@@ -12,7 +12,13 @@ struct Evaluation {
   init(_ program: Program, _ request: Request) {
     self.program = program
     var problem: String?
-    values = program.slots.map { Self.value($0, request, &problem) }
+    var values = [JSONValue?]()
+    values.reserveCapacity(program.slots.count)
+    for (number, index) in program.directIndices.enumerated() {
+      values.append(
+        index >= 0 ? request.known[index] : Self.value(program.slots[number], request, &problem))
+    }
+    self.values = values
     scans = program.hasScanners ? Array(repeating: nil, count: program.slots.count) : []
     self.problem = problem
   }
@@ -64,7 +70,9 @@ struct Evaluation {
       let path = lookup.path
       switch type {
       case .path, .name:
-        if Text.hasControl(text) { problem = "\(path) holds a control character" }
+        if Text.hasControl(text, allowsJoiners: type == .path) {
+          problem = "\(path) holds a control character"
+        }
         return .string(
           Text.normalized(type == .path ? PolicyPath.normalize(text) : text))
       case .host:

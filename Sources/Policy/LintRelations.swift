@@ -32,10 +32,11 @@ extension PolicySet {
   func lintReachability() -> [PolicyLint.Finding] {
     guard rules.count <= Self.comparedRulesMax else { return [] }
     var findings: [PolicyLint.Finding] = []
+    let parts = rules.map { conjuncts($0.root) }
     for (number, rule) in rules.enumerated() {
       let other = rules.indices.first { other in
-        other != number && decides(other, instead: number)
-          && covers(rules[other].root, rule.root)
+        other != number && parts[other].count <= parts[number].count
+          && covers(parts[other], parts[number]) && decides(other, instead: number)
           && (rules[other].stage == nil || rules[other].stage == rule.stage)
       }
       guard let other else { continue }
@@ -73,17 +74,20 @@ extension PolicySet {
     }
   }
 
-  /// Whether a condition holds whenever another does, as far as its form shows.
-  private func covers(_ general: Int32, _ special: Int32) -> Bool {
-    let parts = conjuncts(special)
-    return conjuncts(general).allSatisfy { demand in
-      parts.contains { isImplied(demand, by: $0) }
+  /// Whether a condition holds whenever another does, as far as their conjuncts show.
+  private func covers(_ general: [Int32], _ special: [Int32]) -> Bool {
+    general.allSatisfy { demand in
+      special.contains { isImplied(demand, by: $0) }
         || program.nodes[Int(demand)].kind == .constant && program.nodes[Int(demand)].index == 1
     }
   }
 
   private func isImplied(_ demand: Int32, by part: Int32) -> Bool {
     if isSame(demand, part) { return true }
+    guard
+      case (.field(let first), .field(let second)) =
+        (program.nodes[Int(demand)].left, program.nodes[Int(part)].left), first == second
+    else { return false }
     guard let wide = texts(demand), let narrow = texts(part) else { return false }
     return wide.field == narrow.field && wide.values.isSuperset(of: narrow.values)
   }

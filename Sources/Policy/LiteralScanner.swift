@@ -14,10 +14,14 @@ struct LiteralScanner: Sendable {
   /// Number of candidates, which are numbered from 0.
   let count: Int
 
+  /// Longer texts hardly rule out more, and every byte is a row of the table.
+  private static let textMaxBytes = 16
+
   /// - Parameter texts: Per candidate the texts of which one must occur.
   init(_ texts: [[String]]) {
     count = texts.count
-    let folded = texts.map { $0.map { Self.fold(Array($0.utf8)) } }
+    // What contains a text contains its first bytes.
+    let folded = texts.map { $0.map { Array(Self.fold(Array($0.utf8)).prefix(Self.textMaxBytes)) } }
     var classes = [UInt8](repeating: 0, count: 256)
     var classCount = 1
     for byte in folded.joined().joined() where classes[Int(byte)] == 0 {

@@ -12,6 +12,8 @@ final class Program: Sendable {
   let globs: [Glob]
   let networks: [[IPNetwork]]
   let slots: [Slot]
+  /// By slot the position in `Request.known` of a field that is taken as it is there, or -1.
+  let directIndices: [Int]
   let scanners: [LiteralScanner?]
   let hasScanners: Bool
 
@@ -24,6 +26,12 @@ final class Program: Sendable {
     globs = builder.globs
     networks = builder.networks
     slots = builder.slots
+    directIndices = builder.slots.map { slot in
+      guard slot.lookups.count == 1, let lookup = slot.lookups.first, lookup.isCanonical,
+        lookup.path.components.isEmpty
+      else { return -1 }
+      return lookup.index ?? -1
+    }
     scanners = builder.scanners()
     hasScanners = scanners.contains { $0 != nil }
   }

@@ -26,6 +26,9 @@ struct ProgramBuilder {
   /// A scan costs as much as a handful of searches.
   private static let scannedLiteralsMin = 8
 
+  /// Bounds the table: 16 rows a text, up to 230 columns of 4 bytes.
+  private static let scannedLiteralsMax = 10_000
+
   mutating func append(_ node: Node, _ range: Range<Int> = 0..<0) -> Int32 {
     var node = node
     node.start = Int32(range.lowerBound)
@@ -81,7 +84,9 @@ struct ProgramBuilder {
 
   func scanners() -> [LiteralScanner?] {
     slots.indices.map { slot in
-      guard let texts = literals[slot], texts.count >= Self.scannedLiteralsMin else { return nil }
+      guard let texts = literals[slot], texts.count >= Self.scannedLiteralsMin,
+        texts.reduce(0, { $0 + $1.count }) <= Self.scannedLiteralsMax
+      else { return nil }
       return LiteralScanner(texts)
     }
   }

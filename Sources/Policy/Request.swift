@@ -21,7 +21,8 @@ public struct Request: Sendable {
   public let agent: String?
   /// Why nothing about this request can be allowed, or nil.
   public let problem: String?
-  /// The effective fields of the vocabulary by their position in it, for speed.
+  /// The effective fields of the vocabulary by their position in it, texts in Normalization Form C:
+  /// prepared once, however many conditions read them.
   let known: [JSONValue?]
 
   /// - Parameter fields: See `Vocabulary`; `stage` is `pre_tool` when it is missing, and `tool` is
@@ -61,7 +62,12 @@ public struct Request: Sendable {
     self.fields = effective
     var known = [JSONValue?](repeating: nil, count: Vocabulary.fields.count)
     for member in effective.members {
-      if let index = Vocabulary.indices[member.name] { known[index] = member.value }
+      guard let index = Vocabulary.indices[member.name] else { continue }
+      if case .string(let text) = member.value {
+        known[index] = .string(Text.normalized(text))
+      } else {
+        known[index] = member.value
+      }
     }
     self.known = known
     self.stage = stage
@@ -82,7 +88,7 @@ public struct Request: Sendable {
     case (.name, .string(let text)):
       return Text.hasControl(text) ? "holds a control character" : nil
     case (.path, .string(let text)):
-      if Text.hasControl(text) { return "holds a control character" }
+      if Text.hasControl(text, allowsJoiners: true) { return "holds a control character" }
       let path = PolicyPath.normalize(text)
       if path != text { fields[member.name] = .string(path) }
       return nil

@@ -24,8 +24,10 @@ extension PolicySet {
     let verdict = outcomes.map(\.verdict).max() ?? .deny
     let deciding = outcomes.first { $0.verdict == verdict }!
     var obligations: [Obligation] = []
+    var limited: [Rule] = []
     for outcome in outcomes where outcome.verdict == verdict || verdict != .deny {
       for rule in outcome.deciding {
+        if rules[Int(rule)].limit != nil { limited.append(rules[Int(rule)]) }
         for obligation in rules[Int(rule)].obligations where !obligations.contains(obligation) {
           obligations.append(obligation)
         }
@@ -48,7 +50,8 @@ extension PolicySet {
       },
       decidingRule: first.map { rules[Int($0)] },
       reason: first.map { rules[Int($0)].say } ?? "Nothing allows this; the default is to deny it.",
-      fallback: deciding.fallback, obligations: obligations, policyDigest: digest)
+      fallback: deciding.fallback, obligations: obligations, limited: limited,
+      policyDigest: digest)
   }
 
   // MARK: The native form

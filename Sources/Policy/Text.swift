@@ -12,7 +12,10 @@ enum Text {
 
   /// Whether a terminal, a C string or a reviewer would see another text than a program: control
   /// and format characters, NUL, line separators.
-  static func hasControl(_ text: String) -> Bool {
+  ///
+  /// - Parameter allowsJoiners: U+200C and U+200D are part of ordinary words in Persian and Hindi,
+  ///   and so of file names.
+  static func hasControl(_ text: String, allowsJoiners: Bool = false) -> Bool {
     var isASCII = true
     for byte in text.utf8 {
       if byte < 0x20 || byte == 0x7F { return true }
@@ -20,7 +23,8 @@ enum Text {
     }
     if isASCII { return false }
     return text.unicodeScalars.contains { scalar in
-      switch scalar.properties.generalCategory {
+      if allowsJoiners && (scalar.value == 0x200C || scalar.value == 0x200D) { return false }
+      return switch scalar.properties.generalCategory {
       case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned: true
       default: false
       }

@@ -117,6 +117,7 @@ struct Witness {
   /// One child decides; the others hold the other way where that is possible.
   private func one(_ children: [Int32], _ isTrue: Bool) -> [Assignment] {
     var found: [Assignment] = []
+    let children = children.prefix(Self.alternativesMax)
     for child in children {
       let rest = all(children.filter { $0 != child }, !isTrue).first ?? [:]
       for option in assignments(child, isTrue: isTrue).prefix(3) {

@@ -17,6 +17,29 @@ enum PolicyBenchmark {
     decisions(1_000, must: "p50 10", iterations)
     patterns(1_500, iterations: max(20, iterations / 200))
     loading(100, iterations: max(20, iterations / 200))
+    growth(iterations)
+  }
+
+  /// Memory in use before and after many decisions, counted ones too.
+  private static func growth(_ iterations: Int) {
+    let set = load(ordinaryRules(100))
+    let requests = (0..<64).map { number in Request(fields(number, 100)) }
+    var buckets = TokenBuckets()
+    var before = 0
+    for round in 0..<2 * iterations {
+      if round == iterations { before = residentMaxKiB() }
+      _ = set.decide(
+        requests[round & 63], buckets: &buckets, nowMilliseconds: UInt64(round))
+    }
+    print("  growth over \(iterations) decisions: \(residentMaxKiB() - before) KiB (must: 0)")
+  }
+
+  /// getrusage(2).
+  private static func residentMaxKiB() -> Int {
+    var usage = rusage()
+    // SAFETY: the pointer is to a local variable.
+    unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss
   }
 
   // MARK: Decisions
