@@ -19,6 +19,7 @@ public enum HostName {
   /// The canonical spelling of a name or an address literal (with or without brackets).
   public static func canonical(_ text: String) throws(Problem) -> String {
     if text.isEmpty { throw .empty }
+    if isCanonical(text) { return text }
     if text.utf8.count > 1024 { throw .tooLong }
     let isBracketed = text.utf8.first == UInt8(ascii: "[") && text.utf8.last == UInt8(ascii: "]")
     let bare = isBracketed ? String(text.dropFirst().dropLast()) : text
@@ -28,6 +29,32 @@ public enum HostName {
     }
     if let address = IPAddress(bare) { return address.description }
     return try canonicalName(bare)
+  }
+
+  /// The common case, without allocation: lower-case labels, the last of which starts with a letter.
+  private static func isCanonical(_ text: String) -> Bool {
+    guard text.utf8.count <= 253 else { return false }
+    var length = 0
+    var previous = UInt8(ascii: ".")
+    var isLetterFirst = false
+    for byte in text.utf8 {
+      let isLetter = byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z")
+      if length == 0 { isLetterFirst = isLetter }
+      switch byte {
+      case UInt8(ascii: "."):
+        guard length > 0, previous != UInt8(ascii: "-") else { return false }
+        length = 0
+      case UInt8(ascii: "-") where length == 0: return false
+      case UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+        length += 1
+      default:
+        guard isLetter else { return false }
+        length += 1
+      }
+      if length > 63 { return false }
+      previous = byte
+    }
+    return length > 0 && previous != UInt8(ascii: "-") && isLetterFirst
   }
 
   private static func canonicalName(_ text: String) throws(Problem) -> String {

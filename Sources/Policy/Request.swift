@@ -29,85 +29,109 @@ public struct Request: Sendable {
   ///   empty when `kind` says that the request is about something else.
   public init(_ fields: JSONObject) {
     var effective = fields
+    var known = [JSONValue?](repeating: nil, count: Vocabulary.typeList.count)
     var problem: String?
     for member in fields.members {
-      if Text.hasControl(member.name) {
-        problem = problem ?? "a control character in the field name \(Text.quote(member.name))"
+      guard let index = Vocabulary.indices[member.name] else {
+        if Text.hasControl(member.name) {
+          problem = problem ?? "a control character in the field name \(Text.quote(member.name))"
+        }
+        continue
       }
-      guard let index = Vocabulary.indices[member.name] else { continue }
-      let type = Vocabulary.fields[index].type
-      if let cause = Self.canonicalize(member, type, in: &effective) {
-        problem = problem ?? "\(member.name) \(cause)"
+      switch Self.canonical(member.value, Vocabulary.typeList[index]) {
+      case .unchanged: known[index] = member.value
+      case .changed(let text):
+        effective[member.name] = .string(text)
+        known[index] = .string(text)
+      case .refused(let cause): problem = problem ?? "\(member.name) \(cause)"
       }
     }
+    let kind = known[Self.kindIndex]?.stringValue
+    // A rule about a tool is not about opening a file: there the field is not missing, it is empty.
+    if let kind, !Self.kindsWithTool.contains(kind), known[Self.toolIndex] == nil {
+      effective["tool"] = ""
+      known[Self.toolIndex] = ""
+    }
     var stage = Stage.preTool
-    if let text = fields["stage"]?.stringValue {
+    if let text = known[Self.stageIndex]?.stringValue {
       if let named = Stage(rawValue: text) {
         stage = named
       } else {
         problem = problem ?? "unknown stage \(Text.quote(text))"
       }
     }
-    // A rule about a tool is not about opening a file: there the field is not missing, it is empty.
-    if let kind = fields["kind"]?.stringValue, !Self.kindsWithTool.contains(kind),
-      fields["tool"] == nil
-    {
-      effective["tool"] = ""
-    }
-    let agent = effective["agent"]
+    let agent = known[Self.agentIndex]
     self.agent = agent?.stringValue ?? agent?["id"]?.stringValue
     if let name = self.agent, Text.hasControl(name) {
       problem = problem ?? "agent holds a control character"
     }
     self.fields = effective
-    var known = [JSONValue?](repeating: nil, count: Vocabulary.fields.count)
-    for member in effective.members {
-      guard let index = Vocabulary.indices[member.name] else { continue }
-      if case .string(let text) = member.value {
-        known[index] = .string(Text.normalized(text))
-      } else {
-        known[index] = member.value
-      }
-    }
-    self.known = known
     self.stage = stage
     self.problem = problem
+    self.known = known
   }
+
+  private static func position(_ name: String) -> Int {
+    guard let index = Vocabulary.indices[name] else { preconditionFailure("no field \(name)") }
+    return index
+  }
+
+  private static let kindIndex = position("kind")
+  private static let toolIndex = position("tool")
+  private static let stageIndex = position("stage")
+  private static let agentIndex = position("agent")
 
   /// Kinds of requests in which a missing tool is suspicious.
   private static let kindsWithTool: Set<String> = ["tool.call", "policy.decide"]
 
-  /// Brings one field into its spelling; returns why that is impossible.
-  private static func canonicalize(
-    _ member: JSONObject.Member, _ type: FieldType, in fields: inout JSONObject
-  ) -> String? {
-    switch (type, member.value) {
-    case (.any, _), (.text, .string), (.boolean, .bool), (.integer, .integer), (.size, .integer),
-      (.duration, .integer), (.number, .integer), (.number, .number):
-      return nil
-    case (.name, .string(let text)):
-      return Text.hasControl(text) ? "holds a control character" : nil
-    case (.path, .string(let text)):
-      if Text.hasControl(text, allowsJoiners: true) { return "holds a control character" }
-      let path = PolicyPath.normalize(text)
-      if path != text { fields[member.name] = .string(path) }
-      return nil
-    case (.host, .string(let text)):
-      do {
-        let host = try HostName.canonical(text)
-        if host != text { fields[member.name] = .string(host) }
-        return nil
-      } catch {
-        return error.message
+  private enum Canonical {
+    case unchanged
+    case changed(String)
+    case refused(String)
+  }
+
+  /// Brings one value into the spelling of its field, in Normalization Form C.
+  private static func canonical(_ value: JSONValue, _ type: FieldType) -> Canonical {
+    guard case .string(let text) = value else {
+      return isOfType(value, type) ? .unchanged : .refused("is not \(type.described)")
+    }
+    switch type {
+    case .any, .text:
+      return changed(Text.normalized(text), from: text)
+    case .name:
+      if Text.hasControl(text) { return .refused("holds a control character") }
+      return changed(Text.normalized(text), from: text)
+    case .path:
+      if Text.hasControl(text, allowsJoiners: true) {
+        return .refused("holds a control character")
       }
-    case (.address, .string(let text)):
-      guard let address = IPAddress(text) else { return "is not an IP address" }
-      if address.description != text { fields[member.name] = .string(address.description) }
-      return nil
-    case (_, .null):
-      return nil
-    default:
-      return "is not \(type.described)"
+      return changed(Text.normalized(PolicyPath.normalize(text)), from: text)
+    case .host:
+      do {
+        return changed(try HostName.canonical(text), from: text)
+      } catch {
+        return .refused(error.message)
+      }
+    case .address:
+      guard let address = IPAddress(text) else { return .refused("is not an IP address") }
+      return changed(address.description, from: text)
+    case .integer, .number, .boolean, .list, .object, .duration, .size:
+      return .refused("is not \(type.described)")
+    }
+  }
+
+  private static func changed(_ canonical: String, from text: String) -> Canonical {
+    // By bytes: two spellings of one character are equal strings.
+    canonical.utf8.elementsEqual(text.utf8) ? .unchanged : .changed(canonical)
+  }
+
+  private static func isOfType(_ value: JSONValue, _ type: FieldType) -> Bool {
+    switch (type, value) {
+    case (.any, _), (_, .null), (.boolean, .bool), (.integer, .integer), (.size, .integer),
+      (.duration, .integer), (.number, .integer), (.number, .number), (.list, .array),
+      (.object, .object):
+      true
+    default: false
     }
   }
 }

@@ -98,6 +98,9 @@ public enum Vocabulary {
   static let types: [String: FieldType] = Dictionary(
     uniqueKeysWithValues: fields.map { ($0.name, $0.type) })
 
+  /// By position in `fields`.
+  static let typeList: [FieldType] = fields.map(\.type)
+
   /// Positions in `fields`.
   static let indices: [String: Int] = Dictionary(
     uniqueKeysWithValues: fields.enumerated().map { ($0.element.name, $0.offset) })
