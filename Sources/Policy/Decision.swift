@@ -83,7 +83,7 @@ extension PolicySet {
         let number = word << 6 + bits.trailingZeroBitCount
         bits &= bits - 1
         if let stage = rules[number].stage, stage != request.stage { continue }
-        switch evaluation.truth(rules[number].root) {
+        switch evaluation.truth(of: rules[number]) {
         case .no: break
         case .yes: matches.certain.append(Int32(number))
         case .unknown:

@@ -6,11 +6,14 @@ struct Evaluation {
   let program: Program
   /// By slot; nil is a missing field.
   let values: [JSONValue?]
+  private let isWithoutTool: Bool
+  private var isRestriction = false
   private var scans: [[UInt64]?]
   private var matchState: MatchState?
 
   init(_ program: Program, _ request: Request) {
     self.program = program
+    isWithoutTool = request.isWithoutTool
     var problem: String?
     var values = [JSONValue?]()
     values.reserveCapacity(program.slots.count)
@@ -90,6 +93,19 @@ struct Evaluation {
   }
 
   // MARK: Conditions
+
+  /// Whether a rule's condition holds.
+  ///
+  /// In a request that is not about a tool, a restriction takes the tool for a name that equals
+  /// none, and what allows takes it for missing: neither `tool == 'x'` nor `tool != 'x'` opens
+  /// a file.
+  mutating func truth(of rule: Rule) -> Truth {
+    isRestriction = rule.isRestriction
+    return truth(rule.root)
+  }
+
+  /// Whether the index can pass over rules that want a certain name in this field.
+  func isWithoutName(_ slot: Int) -> Bool { isWithoutTool && program.slots[slot].isTool }
 
   mutating func truth(_ index: Int32) -> Truth {
     let node = program.nodes[Int(index)]
@@ -179,7 +195,7 @@ struct Evaluation {
   private func value(_ operand: Node.Operand) -> JSONValue? {
     switch operand {
     case .none: nil
-    case .field(let slot): values[Int(slot)]
+    case .field(let slot): values[Int(slot)] ?? absent(slot)
     case .constant(let index): program.constants[Int(index)]
     case .size(let slot):
       switch values[Int(slot)] {
@@ -189,6 +205,10 @@ struct Evaluation {
       default: nil
       }
     }
+  }
+
+  private func absent(_ slot: Int32) -> JSONValue? {
+    isWithoutTool && isRestriction && program.slots[Int(slot)].isTool ? "" : nil
   }
 
   private func inSet(_ node: Node, _ left: JSONValue) -> Truth {

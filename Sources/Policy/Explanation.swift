@@ -41,6 +41,7 @@ extension PolicySet {
     let parts = conjuncts(rule.root)
     var failed: Int32?
     var holding = 0
+    _ = evaluation.truth(of: rule)
     for part in parts {
       if evaluation.truth(part) == .yes {
         holding += 1

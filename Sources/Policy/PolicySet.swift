@@ -69,7 +69,7 @@ public struct PolicySet: Sendable {
       var evaluation = Evaluation(program, request)
       message = message ?? evaluation.problem.map { "the example cannot be judged: \($0)" }
       if message == nil {
-        let truth = evaluation.truth(rule.root)
+        let truth = evaluation.truth(of: rule)
         let isMatch = truth == .yes || (truth == .unknown && rule.isRestriction)
         if isMatch == example.isMatch && truth != .error { return nil }
         let found =

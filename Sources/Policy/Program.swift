@@ -81,6 +81,8 @@ final class Slot: Sendable {
   let paths: [FieldPath]
   let type: FieldType
   let lookups: [Lookup]
+  /// Whether it is the name of the tool.
+  let isTool: Bool
 
   /// How one of the paths is found.
   struct Lookup: Sendable {
@@ -96,6 +98,7 @@ final class Slot: Sendable {
   init(_ key: Key) {
     paths = key.paths
     type = key.type
+    isTool = key.paths.contains(FieldPath(root: "tool"))
     lookups = key.paths.map { path in
       Lookup(
         path: path, index: Vocabulary.indices[path.root],

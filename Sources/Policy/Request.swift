@@ -21,12 +21,14 @@ public struct Request: Sendable {
   public let agent: String?
   /// Why nothing about this request can be allowed, or nil.
   public let problem: String?
+  /// Whether `kind` says that the request is about something else than a tool, such as a file. A rule
+  /// that restricts a tool then does not concern it, and one that allows a tool does not allow it.
+  let isWithoutTool: Bool
   /// The effective fields of the vocabulary by their position in it, texts in Normalization Form C:
   /// prepared once, however many conditions read them.
   let known: [JSONValue?]
 
-  /// - Parameter fields: See `Vocabulary`; `stage` is `pre_tool` when it is missing, and `tool` is
-  ///   empty when `kind` says that the request is about something else.
+  /// - Parameter fields: See `Vocabulary`; `stage` is `pre_tool` when it is missing.
   public init(_ fields: JSONObject) {
     var effective = fields
     var known = [JSONValue?](repeating: nil, count: Vocabulary.typeList.count)
@@ -47,11 +49,8 @@ public struct Request: Sendable {
       }
     }
     let kind = known[Self.kindIndex]?.stringValue
-    // A rule about a tool is not about opening a file: there the field is not missing, it is empty.
-    if let kind, !Self.kindsWithTool.contains(kind), known[Self.toolIndex] == nil {
-      effective["tool"] = ""
-      known[Self.toolIndex] = ""
-    }
+    isWithoutTool =
+      known[Self.toolIndex] == nil && kind.map { !Self.kindsWithTool.contains($0) } ?? false
     var stage = Stage.preTool
     if let text = known[Self.stageIndex]?.stringValue {
       if let named = Stage(rawValue: text) {

@@ -85,6 +85,8 @@ struct RuleIndex: Sendable {
       if let text = evaluation.values[field.slot]?.stringValue {
         guard let found = field.byText[text] else { continue }
         rules = found
+      } else if evaluation.isWithoutName(field.slot) {
+        rules = field.byText[""] ?? []
       } else {
         rules = field.ifNotText
       }

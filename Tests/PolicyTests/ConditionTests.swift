@@ -140,6 +140,22 @@ internal import Testing
     #expect(try holds("data.kind == 'x'", #"{"data": {"kind": "y"}, "data.kind": "x"}"#) == .error)
   }
 
+  /// The interpreter, which is used where memory cannot be made executable, has the same bounds.
+  @Test(arguments: ["", "(*NO_JIT)"])
+  func patternsAreBounded(_ prefix: String) throws {
+    let pattern = try Pattern(prefix + "^(ab|abab)+c")
+    if prefix.isEmpty { #expect(pattern.isCompiledToMachineCode) }
+    let state = MatchState()
+    #expect(pattern.isFound(in: "ababc".utf8Span.span, using: state) == true)
+    #expect(pattern.isFound(in: "abab".utf8Span.span, using: state) == false)
+    let long = String(repeating: "ab", count: 60) + "xc"
+    #expect(pattern.isFound(in: long.utf8Span.span, using: state) == nil)
+    let deep = try Pattern(prefix + "^(?:(a)|b)*$")
+    let text = String(repeating: "ab", count: 50_000)
+    // Found, or a bound was reached; never a crash.
+    _ = deep.isFound(in: text.utf8Span.span, using: state)
+  }
+
   @Test func matchThatTakesTooLongDenies() throws {
     // Harmless on the texts that are tried when a pattern is loaded.
     let set = try load(

@@ -56,7 +56,13 @@ internal import Testing
         """
           - {id: no-rm, when: "tool == 'rm'", then: deny}
           - {id: open, when: "kind == 'file.open' and path under '/w'", then: allow}
+          - {id: others, when: "tool != 'rm'", then: allow}
+          - {id: not, when: "not (tool in ['rm', 'mv'])", then: allow}
+          - {id: any, when: "exists(tool)", then: allow}
         """))
+    #expect(try set.verdict(#"{"kind": "file.open", "path": "/etc/a"}"#) == .deny)
+    #expect(try set.verdict(#"{"kind": "ring.elevate", "target_ring": 1}"#) == .deny)
+    #expect(try set.verdict(#"{"kind": "tool.call", "tool": "ls"}"#) == .allow)
     #expect(try set.verdict(#"{"kind": "file.open", "path": "/w/a"}"#) == .allow)
     #expect(try set.verdict(#"{"kind": "file.open", "path": "/w/a", "tool": "rm"}"#) == .deny)
     #expect(try set.verdict(#"{"kind": "policy.decide", "path": "/w/a"}"#) == .deny)

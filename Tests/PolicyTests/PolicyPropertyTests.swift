@@ -51,7 +51,7 @@ internal import Testing
       for _ in 0..<20 {
         let request = Request(policies.request(isComplete: false))
         var evaluation = Evaluation(set.program, request)
-        let all = set.rules.filter { evaluation.truth($0.root) != .no }.map(\.id)
+        let all = set.rules.filter { evaluation.truth(of: $0) != .no }.map(\.id)
         #expect(set.decide(request).rules.map(\.id).sorted() == all.sorted())
       }
     }
