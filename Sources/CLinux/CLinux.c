@@ -5,14 +5,18 @@
 #include <sys/mman.h>
 
 /* No libc in here: the child shares the parent's memory and its thread-local storage. */
-static int wait_to_be_killed(void *unused) {
-  (void)unused;
+static int wait_to_be_killed(void *parent) {
+  // A launcher that is killed meanwhile would leave this process behind for ever.
+  if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
+      syscall(SYS_getppid) != (long)(intptr_t)parent)
+    syscall(SYS_exit, 1);
   for (;;) syscall(SYS_pause);
 }
 
 int agt_user_namespace_holder(void) {
   static char stack[16384] __attribute__((aligned(16)));
-  return clone(wait_to_be_killed, stack + sizeof stack, CLONE_VM | CLONE_NEWUSER | SIGCHLD, NULL);
+  return clone(wait_to_be_killed, stack + sizeof stack, CLONE_VM | CLONE_NEWUSER | SIGCHLD,
+               (void *)(intptr_t)getpid());
 }
 
 extern char __executable_start, etext;

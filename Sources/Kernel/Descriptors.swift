@@ -22,6 +22,17 @@ public enum Descriptors {
     _ = try check(agt_fcntl(number, F_SETFL, wanted), "fcntl(F_SETFL)", "\(number)")
   }
 
+  /// Whether the file was opened for reading only.
+  public static func isReadOnly(_ number: Int32) throws(SyscallError) -> Bool {
+    try check(agt_fcntl(number, F_GETFL, 0), "fcntl(F_GETFL)", "\(number)") & O_ACCMODE == O_RDONLY
+  }
+
+  /// Where the one stands, the other stands afterwards (lseek(2)).
+  public static func copyOffset(from: Int32, to: Int32) throws(SyscallError) {
+    let offset = try check(lseek(from, 0, SEEK_CUR), "lseek", "\(from)")
+    _ = try check(lseek(to, offset, SEEK_SET), "lseek", "\(to)")
+  }
+
   /// Makes `copy` another number of the same open file; an older file there is closed (dup3(2)).
   public static func duplicate(_ number: Int32, onto copy: Int32) throws(SyscallError) {
     if number == copy { return try setCloseOnExec(number, false) }
@@ -120,7 +131,9 @@ public enum Descriptors {
 
   /// Whether the file can neither grow, shrink, change nor lose its seals.
   public static func isSealed(_ number: Int32) -> Bool {
-    agt_seals(number) & AGT_ALL_SEALS == AGT_ALL_SEALS
+    // A failure is -1, which has every bit.
+    let seals = agt_seals(number)
+    return seals >= 0 && seals & AGT_ALL_SEALS == AGT_ALL_SEALS
   }
 
   /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).

@@ -34,9 +34,6 @@ public enum Seccomp {
     ].map { UInt32($0.rawValue) }
   }
 
-  /// The number of ioctl(2).
-  public static var ioctl: UInt32 { UInt32(AGT_SYS_ioctl.rawValue) }
-
   /// A call that waits for an answer.
   public struct Notification: Equatable, Sendable {
     public let id: UInt64

@@ -12,11 +12,14 @@ public struct StageStart: Equatable, Sendable {
   public var loopbackUp: Bool
   public var dropCapabilities: Bool
   public var lockSecurebits: Bool
+  /// The program gets a terminal: PID 1 takes it before it forks the program, because a process inherits
+  /// its controlling terminal and cannot get one later (credentials(7), "Sessions").
+  public var hasTerminal: Bool
 
   public init(
     namespaces: UInt64, identity: LaunchPlan.Identity, owners: [LaunchPlan.Owner],
     outOfMemoryScore: Int16, hostName: [UInt8], loopbackUp: Bool, dropCapabilities: Bool,
-    lockSecurebits: Bool
+    lockSecurebits: Bool, hasTerminal: Bool
   ) {
     self.namespaces = namespaces
     self.identity = identity
@@ -26,6 +29,7 @@ public struct StageStart: Equatable, Sendable {
     self.loopbackUp = loopbackUp
     self.dropCapabilities = dropCapabilities
     self.lockSecurebits = lockSecurebits
+    self.hasTerminal = hasTerminal
   }
 
   /// A start is some tens of bytes; a message that is longer is none of ours.
@@ -42,6 +46,7 @@ public struct StageStart: Equatable, Sendable {
     out.boolean(loopbackUp)
     out.boolean(dropCapabilities)
     out.boolean(lockSecurebits)
+    out.boolean(hasTerminal)
     return out.bytes
   }
 
@@ -62,6 +67,7 @@ public struct StageStart: Equatable, Sendable {
     loopbackUp = try from.boolean()
     dropCapabilities = try from.boolean()
     lockSecurebits = try from.boolean()
+    hasTerminal = try from.boolean()
     try from.end()
   }
 }

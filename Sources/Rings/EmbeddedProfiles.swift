@@ -409,6 +409,11 @@ syscalls:
             - {argument: 0, in: [AF_UNIX]}
             - {argument: 1, mask: 0xf, in: [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]}
       fail: {errno: EAFNOSUPPORT, calls: [socket, socketpair]}
+    - name: sockets
+      why: >-
+        the processes of the ring connect to each other; what leaves ends at the broker
+      allow: [bind, listen, accept, accept4, connect, getsockname, getpeername, getsockopt,
+        setsockopt, shutdown, sendto, sendmsg, sendmmsg, recvfrom, recvmsg, recvmmsg]
     - name: urgent data and fast open
       why: >-
         telnet, ftp and old rsh use urgent data, and TCP stacks fast open; both end at the broker
@@ -496,7 +501,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "10c631ce89d19e950bb596dc0d7f5f1ae3a5c22c59933a28438ff7faf62df3a0")
+    sha256: "cb4038779cf833f79bd14a86252c32a6e3836fa93c1756183dafef11a760572b")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
@@ -710,7 +715,7 @@ syscalls:
         - call: socket
           when:
             - {argument: 0, in: [AF_UNIX]}
-            - {argument: 1, mask: 0xf, in: [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]}
+            - {argument: 1, mask: 0xf, in: [SOCK_STREAM, SOCK_SEQPACKET]}
         - call: socket
           when:
             - {argument: 0, in: [AF_INET, AF_INET6]}
@@ -719,12 +724,17 @@ syscalls:
         - call: socketpair
           when:
             - {argument: 0, in: [AF_UNIX]}
-            - {argument: 1, mask: 0xf, in: [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]}
+            - {argument: 1, mask: 0xf, in: [SOCK_STREAM, SOCK_SEQPACKET]}
       fail: {errno: EAFNOSUPPORT, calls: [socket, socketpair]}
     - name: sockets
-      why: using the sockets that could be made, and the launcher's last message
-      allow: [bind, listen, accept, accept4, connect, getsockname, getpeername, getsockopt,
-        setsockopt, shutdown, sendto, sendmsg, sendmmsg, recvfrom, recvmsg, recvmmsg]
+      why: >-
+        using the sockets that could be made, and the launcher's last message. Nothing is connected:
+        a Unix socket that another program keeps in the workspace would be a way out that neither a
+        read-only mount nor Landlock before ABI 9 closes; datagrams, which need no connect, are not
+        made either
+      allow: [bind, listen, accept, accept4, getsockname, getpeername, getsockopt, setsockopt,
+        shutdown, sendto, sendmsg, sendmmsg, recvfrom, recvmsg, recvmmsg]
+      fail: {errno: EACCES, calls: [connect]}
     - name: urgent data and fast open
       why: >-
         MSG_OOB on Unix sockets was reached from browser sandboxes (CVE-2025-38236), MSG_FASTOPEN
@@ -891,5 +901,5 @@ limits:
 requests: {perSecond: 5, burst: 10, concurrentTools: 2}
 
 """#,
-    sha256: "501b06a1fcdf41eae671ac3e5266bad347107cb9c541ad8c20b8232398c51aea")
+    sha256: "75b24a2fc07eb1ecc7a9e499b8c0c912c27cbb6fc6d2bd468f43fc644a141997")
 }

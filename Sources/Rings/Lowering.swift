@@ -17,7 +17,7 @@ public enum Lowering {
   /// - Parameter owners: on disk, of the workspace and of whatever else the program may write.
   public static func start(
     _ profile: RingProfile, starter: LaunchRequest.Starter, owners: [LaunchPlan.Owner],
-    degraded: Set<Degradation>
+    degraded: Set<Degradation>, hasTerminal: Bool
   ) -> StageStart {
     let isWhole = !degraded.contains(.namespaces)
     var distinct: [LaunchPlan.Owner] = []
@@ -33,7 +33,7 @@ public enum Lowering {
       outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore,
       hostName: Array("ring\(profile.ring)".utf8),
       loopbackUp: profile.network == .loopback && isWhole, dropCapabilities: dropsCapabilities,
-      lockSecurebits: profile.ring > 0)
+      lockSecurebits: profile.ring > 0, hasTerminal: hasTerminal)
   }
 
   /// A ring is ended before its user's other programs are.
@@ -147,7 +147,7 @@ struct LoweringState {
     Lowering.start(
       profile, starter: request.starter,
       owners: ([request.workspace.share] + request.writes).compactMap(\.owner),
-      degraded: request.degraded)
+      degraded: request.degraded, hasTerminal: request.terminal != 0)
   }
 
   private var identity: LaunchPlan.Identity { start.identity }
@@ -235,8 +235,6 @@ struct LoweringState {
   private mutating func buildPrivateRoot() throws(LoweringError) {
     let scratch = profile.filesystem.scratch
     for path in ["/dev", "/proc", "/etc", "/run", "/var", "/run/agt"] { view.directory(path) }
-    view.symbolicLink("/var/run", to: "/run")
-    view.symbolicLink("/var/tmp", to: "/tmp")
     try scratchMounts(scratch)
     try deviceNodes()
     view.mount(
@@ -250,6 +248,9 @@ struct LoweringState {
     view.file(Self.canary, mode: 0o444, contents: "")
     synthesisedFiles()
     try shownPaths()
+    // Last: the workspace may lie there.
+    view.symbolicLink("/var/run", to: "/run")
+    view.symbolicLink("/var/tmp", to: "/tmp")
   }
 
   /// What programs read of the kernel's own files, and what no one is harmed by. Everything else in

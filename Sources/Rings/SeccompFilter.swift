@@ -185,8 +185,12 @@ public enum SeccompFilter {
 
   /// The program; libseccomp 2.5.4 exports only into a descriptor.
   func export() throws(RingProfileError) -> [BPFInstruction] {
+    // Other memory files are refused with vm.memfd_noexec=2 and in rings; before Linux 6.3 these are.
     // SAFETY: the name is a literal.
-    let file = unsafe agt_memfd_create("agt-seccomp", AGT_MFD_CLOEXEC)
+    var file = unsafe agt_memfd_create("agt-seccomp", AGT_MFD_CLOEXEC | AGT_MFD_NOEXEC_SEAL)
+    if file < 0, errno == EINVAL {
+      file = unsafe agt_memfd_create("agt-seccomp", AGT_MFD_CLOEXEC)
+    }
     guard file >= 0 else { throw .filter(message: "memfd_create failed, errno \(errno)") }
     defer { close(file) }
     // SAFETY: check passes the living context.

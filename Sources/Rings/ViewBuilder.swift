@@ -20,6 +20,8 @@ struct ViewBuilder {
   let host: any HostView
   private(set) var steps: [LaunchPlan.MountStep] = []
   private(set) var nodes: [String: Node] = ["/": .own]
+  /// Directories of the host that were looked at already: most paths share their beginnings.
+  private var hostDirectories: Set<String> = []
 
   init(host: any HostView) { self.host = host }
 
@@ -66,6 +68,10 @@ struct ViewBuilder {
     var links = 0
     while !rest.isEmpty {
       let next = here + "/" + rest.removeFirst()
+      if !rest.isEmpty, hostDirectories.contains(next) {
+        here = next
+        continue
+      }
       guard let kind = host.kind(of: next) else { return nil }
       if kind == .symbolicLink {
         links += 1
@@ -77,6 +83,7 @@ struct ViewBuilder {
         continue
       }
       if rest.isEmpty { return bind(next, kind, options, judged, owner, evenInside: evenInside) }
+      if kind == .directory { hostDirectories.insert(next) }
       here = next
     }
     return nil

@@ -4,29 +4,48 @@ internal import LaunchPlan
 
 /// The program's process: takes the plan, builds the view of files, confines itself and becomes the agent.
 enum Program {
+  /// A plan whose view of files stands, with the terminal's slave where there is one.
+  struct Ready {
+    var plan: LaunchPlan
+    var terminal: Int32?
+  }
+
   /// Never returns.
-  /// - Parameter channel: to PID 1; its end of file says that the program was executed, or that this
-  ///   process ended.
-  static func run(_ start: StageStart, _ users: UserNamespaces, channel: Int32) -> Never {
+  /// - Parameters:
+  ///   - ready: when PID 1 has built the view already.
+  ///   - channel: to PID 1; its end of file says that the program was executed, or that this process
+  ///     ended.
+  static func run(
+    _ start: StageStart, _ users: UserNamespaces, _ ready: Ready?, channel: Int32
+  ) -> Never {
     do throws(StageFailure) {
-      try become(start, users, channel: channel)
+      if let ready {
+        try become(ready, users, channel: channel)
+      } else {
+        try become(try prepare(start, users), users, channel: channel)
+      }
     } catch {
       try? Messages.send(channel, StageReport.failed(error).encoded())
     }
     exit(1)
   }
 
-  private static func become(
-    _ start: StageStart, _ users: UserNamespaces, channel: Int32
-  ) throws(StageFailure) {
+  /// Takes the plan and builds the view of files and the terminal that it asks for.
+  static func prepare(_ start: StageStart, _ users: UserNamespaces) throws(StageFailure) -> Ready {
     let plan = try receivePlan()
-    guard plan.start == start else {
+    guard plan.start == start, start.hasTerminal == (plan.terminal != 0) else {
       throw StageFailure(step: "plan", call: "", object: "another start than before", errno: EPROTO)
     }
     if NamespaceSet(rawValue: start.namespaces).contains(.mount) {
       try RingMounts.build(plan, owners: users.owners)
     }
-    let terminal = try openTerminal(plan, channel)
+    return Ready(plan: plan, terminal: start.hasTerminal ? try openTerminal() : nil)
+  }
+
+  private static func become(
+    _ ready: Ready, _ users: UserNamespaces, channel: Int32
+  ) throws(StageFailure) {
+    let plan = ready.plan
     try Stage.step("working directory") { () throws(SyscallError) in
       try Files.changeDirectory(plan.workingDirectory)
     }
@@ -35,7 +54,7 @@ enum Program {
         try Limits.lower(Resource(number: limit.resource), to: limit.value)
       }
     }
-    try Credentials.drop(start, userNamespace: users.own)
+    try Credentials.drop(plan.start, userNamespace: users.own)
     try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
     if let landlock = plan.landlock { try LandlockStep.restrict(landlock) }
     try Stage.step("program") { () throws(SyscallError) in
@@ -43,7 +62,7 @@ enum Program {
       guard try Messages.receive(channel, capacity: 16, blocking: true) != nil else {
         throw SyscallError(call: "recvmsg", object: "PID 1", errno: ECONNRESET)
       }
-      try arrange(plan, terminal)
+      try arrange(plan, ready.terminal)
     }
     try execute(plan, channel)
   }
@@ -64,21 +83,14 @@ enum Program {
     return try Stage.decode("plan") { () throws(DecodingError) in try LaunchPlan(decoding: bytes) }
   }
 
-  /// A pty of the ring's own devpts: the master goes to the supervisor, the session's leader, PID 1, takes
-  /// the slave as its controlling terminal. Returns the slave.
-  private static func openTerminal(
-    _ plan: LaunchPlan, _ channel: Int32
-  ) throws(StageFailure) -> Int32? {
-    guard plan.terminal != 0 else { return nil }
-    return try Stage.step("terminal") { () throws(SyscallError) in
+  /// A pty of the ring's own devpts as controlling terminal of PID 1, which this is: the master goes to the
+  /// supervisor. Returns the slave.
+  private static func openTerminal() throws(StageFailure) -> Int32 {
+    try Stage.step("terminal") { () throws(SyscallError) in
       let pty = try Terminals.open(ptmx: ByteString("/dev/pts/ptmx"))
-      try Messages.send(channel, StageReport.terminal.encoded(), descriptors: [pty.slave.raw])
-      let report = StageReport.terminal.encoded()
-      // The first word of PID 1 may be that it is confined; the second is then the terminal's.
-      try Messages.send(Stage.socket, report, descriptors: [pty.master.raw])
-      guard try Messages.receive(channel, capacity: 16, blocking: true) != nil else {
-        throw SyscallError(call: "recvmsg", object: "PID 1", errno: ECONNRESET)
-      }
+      try Terminals.setControlling(pty.slave.raw)
+      try Messages.send(
+        Stage.socket, StageReport.terminal.encoded(), descriptors: [pty.master.raw])
       return try pty.slave.duplicate().release()
     }
   }

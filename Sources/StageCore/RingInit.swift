@@ -21,7 +21,18 @@ enum RingInit {
     let pid = try Stage.step("namespaces") { () throws(SyscallError) in
       try Processes.clone(namespaces.intersection(.pid), asSibling: true, cgroup: cgroup)
     }
-    guard pid == 0 else { return Stage.report(.started(pid: pid)) }
+    guard pid == 0 else {
+      try Stage.step("namespaces") { () throws(SyscallError) in
+        do throws(SyscallError) {
+          try Messages.send(Stage.socket, StageReport.started(pid: pid).encoded())
+        } catch {
+          // The supervisor can only end a ring of which it knows.
+          try Processes.signal(pid, SIGKILL)
+          throw error
+        }
+      }
+      return
+    }
     do throws(StageFailure) {
       try run(start, namespaces, users)
     } catch {
@@ -76,16 +87,27 @@ enum RingInit {
     try Stage.step("mount propagation") { () throws(SyscallError) in
       if namespaces.contains(.mount) { try Mounts.makePrivate(ByteString("/")) }
     }
+    // With a terminal, the view is built here and not in the program's process, which has to be forked
+    // after the terminal was taken.
+    let ready = start.hasTerminal ? try Program.prepare(start, users) : nil
     let channel = try Stage.step("program") { () throws(SyscallError) in try Messages.pair() }
     let program = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
-    if program == 0 { Program.run(start, users, channel: channel.second.raw) }
+    if program == 0 { Program.run(start, users, ready, channel: channel.second.raw) }
+    if let terminal = ready?.terminal { _ = OwnedFD(terminal) }
     try Stage.step("program") { () throws(SyscallError) in
       // Both sides set the group, so that it exists whoever comes first (setpgid(2)).
       try Processes.setProcessGroup(program, program)
     }
     let ours = channel.takeFirst()
     try confine(start, users, alone: namespaces.contains(.pid))
-    try Stage.step("program") { () throws(SyscallError) in try Messages.send(ours.raw, [1]) }
+    try Stage.step("program") { () throws(SyscallError) in
+      do throws(SyscallError) {
+        try Messages.send(ours.raw, [1])
+      } catch {
+        // It has ended because a step of its own failed: the loop reads which.
+        if error.errno != EPIPE && error.errno != ECONNRESET { throw error }
+      }
+    }
     RingLoop.run(program: program, channel: ours, signals: signals)
   }
 

@@ -30,7 +30,7 @@ enum RingLoop {
             try reap(program, &launch)
           } else if event.descriptor == Stage.socket {
             try obey(program)
-          } else if try !launch.advance() {
+          } else if try !launch.advance(), launch.isOver {
             try poller.remove(event.descriptor)
           }
         }
@@ -94,18 +94,14 @@ enum RingLoop {
   /// taken over could reap and signal its own ring, which is what it does anyway.
   static var filter: [UInt8] {
     let calls = Seccomp.callsOfRingInit
-    // struct sock_filter of seccomp(2): load the architecture (4), the number (0), an argument (24).
+    // struct sock_filter of seccomp(2): load the architecture (4), the number (0).
     var program: [(code: UInt16, yes: UInt8, no: UInt8, value: UInt32)] = [
       (0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x8000_0000), (0x20, 0, 0, 0),
     ]
     for (index, call) in calls.enumerated() {
-      program.append((0x15, UInt8(calls.count - index + 3), 0, call))
+      program.append((0x15, UInt8(calls.count - index), 0, call))
     }
-    // The controlling terminal is the session leader's to take: ioctl with TIOCSCTTY and no other.
-    program += [
-      (0x15, 0, 2, Seccomp.ioctl), (0x20, 0, 0, 24), (0x15, 1, 0, 0x540e),
-      (0x06, 0, 0, 0x0005_0000 | UInt32(EPERM)), (0x06, 0, 0, 0x7fff_0000),
-    ]
+    program += [(0x06, 0, 0, 0x0005_0000 | UInt32(EPERM)), (0x06, 0, 0, 0x7fff_0000)]
     return program.flatMap { instruction in
       let value = instruction.value
       return [
@@ -127,12 +123,12 @@ enum RingLoop {
   }
 }
 
-/// What the program's process tells PID 1 on its way: a terminal to take, a failure, and by the end of the
-/// channel that it was executed.
+/// What the program's process tells PID 1 on its way: a failure, or by the end of the channel that it was
+/// executed.
 private struct LaunchState: ~Copyable {
   private let channel: OwnedFD
   private var announced = false
-  private var isOver = false
+  private(set) var isOver = false
 
   init(channel: consuming OwnedFD) { self.channel = channel }
 
@@ -157,10 +153,6 @@ private struct LaunchState: ~Copyable {
       return false
     }
     switch try? StageReport(decoding: message.bytes) {
-    case .terminal:
-      guard let slave = message.descriptors.first else { break }
-      try Terminals.setControlling(OwnedFD(slave).raw)
-      try Messages.send(channel.raw, [2])
     case .executed: announced = true
     case .failed(let failure):
       isOver = true

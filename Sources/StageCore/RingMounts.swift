@@ -15,6 +15,7 @@ enum RingMounts {
   static func build(
     _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
   ) throws(StageFailure) {
+    if plan.privateRoot { try InputFile.makeReadOnly(plan.start.identity) }
     // All sources first: the steps below cover parts of the host's tree.
     var trees: [Int32?] = []
     for step in plan.mounts { trees.append(try openTree(step, owners: owners)) }

@@ -16,6 +16,7 @@ enum Hints {
     case ("namespaces", ENOSYS), ("namespaces", EINVAL):
       return
         "this kernel lacks a namespace: agt doctor says which; --degrade namespaces goes on without"
+    case ("standard input", _): return "give it through a pipe: cat FILE | agt-run …"
     case ("mounts", ESTALE):
       return "somebody replaced it since the start: run again"
     case ("mounts", EINVAL) where failure.call.contains("IDMAP"):

@@ -62,11 +62,12 @@ enum Preparation {
       asked: options.workspace, access: options.workspaceAccess ?? profile.filesystem.workspace,
       home: caller.home)
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
+    let terminal = profile.ring == 0 ? 0 : terminals()
     if forReal {
       try stage!.send(
         Lowering.start(
           profile, starter: starter, owners: ([workspace.share] + writes).compactMap(\.owner),
-          degraded: options.degraded))
+          degraded: options.degraded, hasTerminal: terminal != 0))
     }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
@@ -77,7 +78,7 @@ enum Preparation {
       starter: starter, userName: caller.userName, home: caller.home,
       workingDirectory: caller.workingDirectory(within: workspace.path),
       callerEnvironment: environment, environment: overrides(options, environment),
-      terminal: profile.ring == 0 ? 0 : terminals(), landlockABI: Landlock.abi,
+      terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded)
     let plan: LaunchPlan
     do throws(LoweringError) {

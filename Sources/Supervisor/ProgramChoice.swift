@@ -14,10 +14,12 @@ struct ProgramChoice {
     let expand = { (path: String) in
       path.hasPrefix("~/") ? caller.home + path.dropFirst() : path
     }
-    // A host root shows everything that is not hidden.
+    // A host root shows everything that is not hidden. Nothing that a program is made of lies in /etc.
     let shown =
       profile.root == .host
-      ? ["/"] : profile.filesystem.read.map { expand($0.path) } + options.reads
+      ? ["/"]
+      : profile.filesystem.read.map { expand($0.path) }.filter { !$0.hasPrefix("/etc/") }
+        + options.reads
     let resolver = ProgramResolver(
       files: Programs.HostFiles(), environment: caller.programEnvironment,
       workingDirectory: Path(caller.workingDirectory(within: workspace.path)),

@@ -189,7 +189,8 @@ final class RunLoop {
 
   private func handle(signal: Int32) throws(SyscallError) {
     switch signal {
-    case SIGCHLD: break
+    // The launcher has done its work; PID 1 is waited for when its socket ends.
+    case SIGCHLD: _ = try Processes.wait(stage.pid, blocking: false)
     case SIGWINCH: if terminal != nil { terminal!.copyWindowSize() }
     case SIGCONT: try resume()
     case SIGTSTP:

@@ -45,7 +45,9 @@ struct RunRecord {
       let missing = failure.step == "execute" && failure.errno == ENOENT
       status = (missing ? ExitStatus.notFound : .notConfined).rawValue
       (state, reason) = ("not_started", failure.step)
-      let object = failure.object.isEmpty ? "" : "(\"\(failure.object)\")"
+      let object =
+        failure.object.isEmpty || failure.call.isEmpty
+        ? failure.object : "(\"\(failure.object)\")"
       let why =
         failure.errno == 0 ? "" : ": \(Errno.message(failure.errno)) (\(Errno.name(failure.errno)))"
       complaint = "\(name): \(failure.step): \(failure.call)\(object)\(why)"

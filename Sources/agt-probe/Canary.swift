@@ -3,10 +3,10 @@ internal import Glibc
 
 /// The host's side of the probes: everything that a ring must not reach, in one process.
 ///
-/// `agt-probe canary DIRECTORY WORKSPACE TOKEN` makes the objects, prints one line NAME=VALUE for each
-/// fixture and then `ready`. For each line on its input it prints one line of JSON that says what
-/// has been done to the objects so far; two equal lines mean that nothing was. At the end of its
-/// input it removes everything and leaves.
+/// `agt-probe canary DIRECTORY WORKSPACE TOKEN` makes the objects, prints one line NAME=VALUE for
+/// each fixture and then `ready`. For each line on its input it prints one line of JSON that says
+/// what has been done to the objects so far; two equal lines mean that nothing was. At the end of
+/// its input it removes everything and leaves.
 struct Canary {
   private let directory: String
   private let token: String
@@ -32,6 +32,7 @@ struct Canary {
 
   static func main(_ arguments: [String]) -> Int32 {
     guard arguments.count == 3 else { return Outcome.Kind.skipped.exitStatus }
+    probe_ignore(Int(SIGPIPE), 1)
     var canary = Canary(directory: arguments[0], workspace: arguments[1], token: arguments[2])
     canary.introduce()
     canary.watch()
@@ -141,7 +142,8 @@ struct Canary {
     _ = call(SYS_mq_getsetattr, queue, 0, attributes)
     Listing.line(
       "{\"connections\":\(connections),\"datagrams\":\(datagrams),\"signals\":\(signalCount),"
-        + "\"fifoBytes\":\(fifoBytes),\"messages\":\(Memory.load(UInt64.self, at: queueState + 80)),"
+        + "\"fifoBytes\":\(fifoBytes),"
+        + "\"messages\":\(Memory.load(UInt64.self, at: queueState + 80)),"
         + "\"posixMessages\":\(Memory.load(UInt64.self, at: attributes + 24)),"
         + "\"secretBytes\":\(secret.bytes.count),\"secretMode\":\(status?.mode ?? 0),"
         + "\"secretChange\":\(status?.changeSeconds ?? 0).\(status?.changeNanoseconds ?? 0),"

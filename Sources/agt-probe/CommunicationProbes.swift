@@ -62,19 +62,6 @@ let limitProbes: [Probe] = [
     }
     return .done("\(bytes >> 20) MiB")
   },
-  Probe(
-    "limit.memory-file", ring: 2, needs: [.amount], alone: true, "use so many MiB by memory files"
-  ) {
-    // In parts, because a limit of file size is one of each file. MFD_NOEXEC_SEAL is 8.
-    let part = 32
-    for begun in stride(from: 0, to: $0.number(.amount), by: part) {
-      let fd = call(SYS_memfd_create, Memory.text("agt-probe"), 1 | 8)
-      if fd < 0 { return .judged(fd, refusals: resourceRefusals, "\(begun) MiB") }
-      let outcome = filled(fd, part)
-      if outcome.kind != .done { return outcome }
-    }
-    return .done("\($0.number(.amount)) MiB")
-  },
   Probe("limit.scratch", ring: 2, needs: [.amount], alone: true, "write so many MiB to /tmp") {
     filledFile("/tmp", $0.number(.amount))
   },

@@ -54,8 +54,8 @@ enum HiddenVerb {
   }
 
   /// `plant DIRECTORY`: the executables that probes expect in a workspace. Root makes the copies
-  /// of this program there privileged: `planted-setuid`, `planted-setgid`, `planted-capable`, and adds
-  /// a device node.
+  /// of this program there privileged (`planted-setuid`, `planted-setgid`, `planted-capable`), and
+  /// adds a device node.
   private static func plant(_ arguments: [String]) -> Int32 {
     guard arguments.count == 1 else { return Outcome.Kind.skipped.exitStatus }
     let report = TinyProgram.report(of: "foreign.i386-program")

@@ -52,6 +52,8 @@ let inheritanceProbes: [Probe] = [
     guard status(fd: 0).1?.isRegular == true, let path = linkTarget("/proc/self/fd/0") else {
       return .unavailable("descriptor 0 is no regular file")
     }
+    // A file that is its own mount's root has no directory above it.
+    if path == "/" { return .refused("the link tells no path") }
     return readable(path)
   },
   Probe(
@@ -87,6 +89,11 @@ let inheritanceProbes: [Probe] = [
   { _ in
     let mask = UInt64(processField("SigIgn") ?? "0", radix: 16) ?? 0
     return .state(mask & 1 << UInt64(SIGUSR2 - 1) != 0, "SigIgn \(String(mask, radix: 16))")
+  },
+  Probe("signals.blocked", ring: 1, needs: [.token], "inherit blocked signals: SIGURG of the test")
+  { _ in
+    let mask = UInt64(processField("SigBlk") ?? "0", radix: 16) ?? 0
+    return .state(mask & 1 << UInt64(SIGURG - 1) != 0, "SigBlk \(String(mask, radix: 16))")
   },
   Probe("limits.core", ring: 1, "be allowed to leave a core file") { _ in
     let hard = limit(4).hard

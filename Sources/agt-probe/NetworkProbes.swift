@@ -179,14 +179,14 @@ let networkProbes: [Probe] = [
       refusals: Outcome.networkRefusals.union([ENOTDIR]))
   },
   Probe(
-    "network.workspace-stream", ring: 2, rows: [17], needs: [.planted],
+    "network.workspace-stream", ring: 3, rows: [17], needs: [.planted],
     "connect to a socket of the host's that lies in the workspace"
   ) { _ in
     let path = workingDirectory() + "/planted-stream.sock"
     return connect(1, stream, 0, .unix(Array(path.utf8), abstract: false))
   },
   Probe(
-    "network.workspace-datagram", ring: 2, rows: [17], needs: [.planted],
+    "network.workspace-datagram", ring: 3, rows: [17], needs: [.planted],
     "send a datagram to a socket of the host's that lies in the workspace"
   ) { _ in
     let path = workingDirectory() + "/planted-datagram.sock"

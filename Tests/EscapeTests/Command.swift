@@ -81,7 +81,16 @@ struct Command {
         unsafe posix_spawn_file_actions_init(&actions)
         unsafe posix_spawnattr_init(&attributes)
         // In a new session, the first terminal that is opened becomes the controlling one.
-        unsafe posix_spawnattr_setflags(&attributes, spawnInNewSession)
+        // Threads of a test block signals; a command begins with none blocked and none ignored.
+        var none = sigset_t()
+        var all = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe sigfillset(&all)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &all)
+        unsafe posix_spawnattr_setflags(
+          &attributes,
+          spawnInNewSession | Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let create = O_WRONLY | O_CREAT | O_TRUNC
         if let terminal {
           for fd: Int32 in 0...2 {

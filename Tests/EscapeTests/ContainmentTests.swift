@@ -19,6 +19,7 @@ extension EscapeTests {
       let after = site.snapshot()
       var excused: [String: String] = [:]
       for entry in ProbeEntry.all where entry.judge == "kernel" && entry.concerns(ring: ring) {
+        if judgement.unlaunched.contains(entry.name) { continue }
         guard let answer = judgement.answers[entry.name] else {
           Issue.record("\(entry.name): no answer")
           continue
@@ -33,11 +34,19 @@ extension EscapeTests {
           #expect(answer.outcome == "refused", "\(entry.name) got through: \(answer)")
         }
       }
-      if ring > 1 {
+      if ring == 3 {
         #expect(before == after, "the canary has noticed something")
+      } else if ring == 2 {
+        // Sockets and pipes that lie in the workspace are within reach (SECURITY.md, "What is not promised").
+        #expect(
+          beyondWorkspace(before) == beyondWorkspace(after), "the canary has noticed something")
       }
       note("ring \(ring), \(caller)", excused)
       #expect(excused.count <= 8, "more skips than this suite knows of")
+    }
+
+    private func beyondWorkspace(_ snapshot: String) -> Substring {
+      snapshot.firstRange(of: "\"messages\"").map { snapshot[$0.lowerBound...] } ?? snapshot[...]
     }
 
     @Test("The root half runs", .enabled(if: Caller.isRoot, "started without root"))
@@ -67,6 +76,10 @@ extension EscapeTests {
       #expect(onTerminal.status == 0, "on a terminal: \(onTerminal.status) \(onTerminal.output)")
       #expect(!onTerminal.output.contains("#"), "a character reached the terminal's input")
       judgement.add(Answer.parse(onTerminal.output))
+      if onTerminal.status != 0 {
+        judgement.unlaunched.formUnion(
+          ProbeEntry.all.filter { $0.needs.contains("terminal") }.map(\.name))
+      }
 
       // In a ring of one process, what ends the process gets one of its own.
       let rest = judgement.untried(ProbeEntry.all.filter { $0.alone && $0.group != "limit" })

@@ -59,7 +59,7 @@ enum HostProcesses {
 /// What a filter answers cannot be told from what a missing capability answers by calling; here
 /// the loaded program itself is asked (and not the list that it was made from: libseccomp drops
 /// names that it does not know).
-struct LoadedFilters {
+struct LoadedFilters: CustomStringConvertible {
   struct Instruction {
     var code: UInt16
     var whenTrue: UInt8
@@ -68,6 +68,8 @@ struct LoadedFilters {
   }
 
   let programs: [[Instruction]]
+
+  var description: String { "programs of \(programs.map(\.count)) instructions" }
 
   /// - Precondition: root; the process is stopped and continued within the call.
   init(of pid: Int32) {

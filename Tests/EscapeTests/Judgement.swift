@@ -4,7 +4,7 @@ import Testing
 /// The amounts that the probes of limits go for, and the options that keep the ring below them.
 /// Harmless to the host, where the twins get all of it.
 let limitAmounts: [String: Int] = [
-  "limit.memory": 384, "limit.memory-file": 384, "limit.scratch": 48, "limit.shared-memory": 384,
+  "limit.memory": 384, "limit.scratch": 48, "limit.shared-memory": 384,
   "limit.home": 48, "limit.scratch-files": 3000, "limit.descriptors": 15_000,
   "limit.processes": 200, "limit.threads": 200, "limit.locked-memory": 64, "limit.file-size": 0,
 ]
@@ -13,6 +13,8 @@ let limitOptions = "--memory 128MiB --pids 48 --tmp 16MiB"
 /// What all launches of one table say together.
 struct Judgement {
   var answers: [String: Answer] = [:]
+  /// Verbs whose launch failed, which has been recorded as one issue.
+  var unlaunched: Set<String> = []
 
   /// Later answers replace what was skipped before.
   mutating func add(_ more: [String: Answer]) {

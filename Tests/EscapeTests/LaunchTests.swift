@@ -87,7 +87,7 @@ extension EscapeTests {
         }
       let prepare = """
         set -e; mkdir -p \(site.base)/real; [ -e \(site.base)/link ] || ln -s real \(site.base)/link
-        mkdir -p \(directory)/deep; cp \(site.probe) \(directory)/; echo x >\(directory)/planted-file
+        mkdir -p \(directory); cp \(site.probe) \(directory)/; echo x >\(directory)/planted-file
         [ "$(id -u)" != 0 ] || chown -R \(caller.uid):\(caller.uid) \(directory)
         """
       let prepared = Command(arguments: ["/bin/sh", "-c", prepare]).run()

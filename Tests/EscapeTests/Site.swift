@@ -234,7 +234,8 @@ final class Site: @unchecked Sendable {
       trap '' USR2
       exec 7<\(outside) 8<\(outside)/secret 9>>\(outside)/secret
       cd \(work)
-      exec \(isolation) \(identity) \(bin)/agt-probe with-key \(keyName) \(token) \(words)
+      exec \(isolation) \(identity) env --block-signal=URG \
+        \(bin)/agt-probe with-key \(keyName) \(token) \(words)
       """
     let script =
       Caller.isRoot ? "exec unshare --mount --propagation private sh -c '\(quoted(inner))'" : inner
@@ -261,7 +262,10 @@ final class Site: @unchecked Sendable {
   /// `agt-probe` with these words and nothing around it. The shell in between is the caller's, and
   /// stands where the launcher would.
   func bare(_ words: String, terminal: Terminal? = nil, isolation: String = "") -> Command {
-    command("/bin/sh -c '\(probe) \(words); exit $?'", terminal: terminal, isolation: isolation)
+    // The shell unblocks all signals when it starts.
+    command(
+      "/bin/sh -c 'env --block-signal=URG \(probe) \(words); exit $?'", terminal: terminal,
+      isolation: isolation)
   }
 
   /// The fixtures as arguments; `$$` is the shell that leads the caller's session and group.

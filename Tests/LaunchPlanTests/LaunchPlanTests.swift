@@ -9,7 +9,8 @@ import Testing
     namespaces: 0x7e02_0000,
     identity: .mapped(uid: 1000, gid: 1001, hostUID: 1_900_000_007, hostGID: 1_900_000_008),
     owners: [LaunchPlan.Owner(uid: 0, gid: 5)], outOfMemoryScore: -1000, hostName: bytes("ring3"),
-    loopbackUp: true, dropCapabilities: true, lockSecurebits: false)
+    loopbackUp: true, dropCapabilities: true, lockSecurebits: false,
+    hasTerminal: true)
 
   /// A plan in which every field and every kind of step has a value of its own.
   static let full = LaunchPlan(

@@ -17,14 +17,19 @@ public enum Binaries {
 
   /// Where they were built.
   public static let source: String = {
-    // SAFETY: the string is copied at once; nothing in the tests changes the environment.
-    if let named = unsafe getenv("AGT_BIN") { return unsafe String(cString: named) }
+    if let named = environment("AGT_BIN") { return named }
     let package = File.parent(File.parent(File.parent(#filePath)))
     for build in ["release", "debug"] where File.exists("\(package)/.build/\(build)/agt-run") {
       return "\(package)/.build/\(build)"
     }
     fatalError("no agt-run in .build: swift build -c release")
   }()
+
+  /// A variable of the test process.
+  public static func environment(_ name: String) -> String? {
+    // SAFETY: the string is copied at once; nothing in the tests changes the environment.
+    unsafe getenv(name).map { unsafe String(cString: $0) }
+  }
 
   private static let copied: String = {
     let place = Scratch.makeDirectory()

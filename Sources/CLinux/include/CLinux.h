@@ -311,7 +311,6 @@ enum agt_system_call {
   AGT_SYS_futex = SYS_futex,
   AGT_SYS_getrandom = SYS_getrandom,
   AGT_SYS_restart_syscall = SYS_restart_syscall,
-  AGT_SYS_ioctl = SYS_ioctl,
 #ifdef SYS_epoll_wait
   AGT_SYS_epoll_wait = SYS_epoll_wait,
 #else
