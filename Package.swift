@@ -58,7 +58,7 @@ let package = Package(
     module("LaunchPlan"),
     module("Programs", ["JSON"]),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
-    module("Policy", ["CPCRE2", "YAML", "JSON"]),
+    module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(
       "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
