@@ -58,7 +58,7 @@ let package = Package(
     module("LaunchPlan"),
     module("Programs", ["JSON"]),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
-    module("Policy", ["CPCRE2", "YAML", "JSON"]),
+    module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(
       "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
@@ -86,9 +86,10 @@ let package = Package(
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "YAML", "JSON"],
       exclude: ["cedar_decisions.py"], swiftSettings: strict),
-    tests("SupervisorTests", ["Supervisor"]),
+    tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
+    tests("PeopleTests", ["TestSupport"]),
     tests("TidyTests", []),
   ]
 )

@@ -112,11 +112,16 @@ public enum Descriptors {
 
   public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 
-  /// An empty file in memory, close-on-exec, that can be sealed (memfd_create(2)).
+  /// An empty file in memory, close-on-exec, that can be sealed (memfd_create(2)) and, since Linux 6.3,
+  /// never be executed: with vm.memfd_noexec=2, and inside a ring, others are refused.
   public static func memory(name: String) throws(SyscallError) -> OwnedFD {
+    let flags = AGT_MFD_CLOEXEC | AGT_MFD_ALLOW_SEALING
     let number = ByteString(name).withCString { path in
       // SAFETY: the name is NUL-terminated.
-      unsafe agt_memfd_create(path, AGT_MFD_CLOEXEC | AGT_MFD_ALLOW_SEALING)
+      let sealed = unsafe agt_memfd_create(path, flags | AGT_MFD_NOEXEC_SEAL)
+      if sealed >= 0 || Glibc.errno != EINVAL { return sealed }
+      // SAFETY: as above.
+      return unsafe agt_memfd_create(path, flags)
     }
     return OwnedFD(try check(number, "memfd_create", name))
   }

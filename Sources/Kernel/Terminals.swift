@@ -38,6 +38,14 @@ public enum Terminals {
     _ = try retrying("tcsetattr") { unsafe tcsetattr(terminal, TCSADRAIN, &raw) }
   }
 
+  /// What is written comes out as it is (OPOST off), because another terminal behind it makes the lines.
+  public static func disableOutputProcessing(_ terminal: Int32) throws(SyscallError) {
+    var raw = try settings(terminal).raw
+    raw.c_oflag &= ~UInt32(OPOST)
+    // SAFETY: the structure is ours.
+    _ = try retrying("tcsetattr") { unsafe tcsetattr(terminal, TCSANOW, &raw) }
+  }
+
   public static func windowSize(_ terminal: Int32) -> WindowSize? {
     var rows: UInt16 = 0
     var columns: UInt16 = 0

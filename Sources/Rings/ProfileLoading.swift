@@ -47,6 +47,11 @@ extension RingProfile {
     return nil
   }
 
+  /// How people call it: a shipped ring by its meaning (`sandbox`), another profile by its name.
+  public var title: String {
+    name == "ring\(ring)" ? Self.ringNames[Int(ring)][2] : name
+  }
+
   /// What each ring may be called, its number first.
   static let ringNames = [
     ["0", "ring0", "system"], ["1", "ring1", "privileged"], ["2", "ring2", "standard"],

@@ -29,9 +29,10 @@ enum RingLoop {
             _ = try Signals.pending(children.raw)
             try reap(program, &launch)
           } else if event.descriptor == Stage.socket {
-            try obey(program)
+            try obey(program, &launch)
           } else if try !launch.advance(), launch.isOver {
             try poller.remove(event.descriptor)
+            for number in launch.takeSignals() { try Processes.signal(-program, number) }
           }
         }
       }
@@ -62,13 +63,14 @@ enum RingLoop {
     }
   }
 
-  private static func obey(_ program: Int32) throws(SyscallError) {
+  private static func obey(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) {
     guard let message = try Messages.receive(Stage.socket, capacity: 64, blocking: true) else {
       end(program)
     }
     for number in message.descriptors { _ = OwnedFD(number) }
     switch try? StageCommand(decoding: message.bytes) {
-    case .signal(let number): try Processes.signal(-program, number)
+    case .signal(let number):
+      if !launch.keep(number) { try Processes.signal(-program, number) }
     case .kill, nil: end(program)
     }
   }
@@ -129,10 +131,26 @@ private struct LaunchState: ~Copyable {
   private let channel: OwnedFD
   private var announced = false
   private(set) var isOver = false
+  /// Signals for the program that came while it was being launched. Its process may have another user
+  /// until then, and would have died of them with nothing said.
+  private var signals: [Int32] = []
 
   init(channel: consuming OwnedFD) { self.channel = channel }
 
   var raw: Int32 { channel.raw }
+
+  /// False when the program runs already.
+  mutating func keep(_ signal: Int32) -> Bool {
+    guard !isOver else { return false }
+    if !signals.contains(signal) { signals.append(signal) }
+    return true
+  }
+
+  mutating func takeSignals() -> [Int32] {
+    guard isOver else { return [] }
+    defer { signals = [] }
+    return signals
+  }
 
   /// Takes one message if there is one; false when nothing more will come or waits now.
   mutating func advance() throws(SyscallError) -> Bool {

@@ -16,7 +16,7 @@ enum Explanation {
     if let bytes = limits.memoryBytes { parts.append(Amounts.size(bytes)) }
     if let count = limits.processes { parts.append("\(count) processes") }
     if let time = limits.wallMilliseconds { parts.append(Amounts.duration(time)) }
-    return "ring \(profile.ring) (\(profile.name)): " + parts.joined(separator: ", ")
+    return "ring \(profile.ring) (\(profile.title)): " + parts.joined(separator: ", ")
   }
 
   private static func accessText(_ access: RingProfile.Access) -> String {

@@ -7,7 +7,8 @@ public final class PseudoTerminal {
   /// /dev/pts/N of the command's terminal.
   public let path: String
   private let master: Int32
-  private var open = true
+  private let command: Command
+  private var isOpen = true
   private var waitStatus: Int32?
   /// Everything that came out so far.
   public private(set) var output: [UInt8] = []
@@ -15,6 +16,7 @@ public final class PseudoTerminal {
   private var position = 0
 
   public init(_ command: Command, rows: UInt16 = 24, columns: UInt16 = 80) {
+    self.command = command
     master = unsafe Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
     var unlock: Int32 = 0
     var number: Int32 = -1
@@ -30,7 +32,7 @@ public final class PseudoTerminal {
   }
 
   deinit {
-    close(master)
+    hangUp()
     if waitStatus == nil {
       kill(-pid, SIGKILL)
       kill(pid, SIGKILL)
@@ -39,6 +41,14 @@ public final class PseudoTerminal {
       unsafe waitpid(pid, &status, 0)
     }
   }
+
+  /// The other side is gone, as when a window is closed.
+  public func hangUp() {
+    if isOpen { close(master) }
+    isOpen = false
+  }
+
+  public func signal(_ number: Int32) { kill(pid, number) }
 
   public func resize(rows: UInt16, columns: UInt16) {
     Self.setSize(master, rows: rows, columns: columns)
@@ -74,7 +84,12 @@ public final class PseudoTerminal {
       if unsafe waitpid(self.pid, &status, WNOHANG) == self.pid { self.waitStatus = status }
       return self.waitStatus != nil
     }
-    pump(milliseconds: 50)
+    // What is in the terminal's buffer comes in pieces.
+    var before = -1
+    while output.count > before {
+      before = output.count
+      pump(milliseconds: 50)
+    }
     guard let waitStatus else { return nil }
     return waitStatus & 0x7f == 0 ? waitStatus >> 8 & 0xff : 128 + waitStatus & 0x7f
   }
@@ -114,7 +129,7 @@ public final class PseudoTerminal {
   }
 
   private func pump(milliseconds: Int32) {
-    guard open else { return Clock.sleep(Double(milliseconds) / 1000) }
+    guard isOpen else { return Clock.sleep(Double(milliseconds) / 1000) }
     var polls = [pollfd(fd: master, events: Int16(POLLIN), revents: 0)]
     // SAFETY: one element.
     if unsafe poll(&polls, 1, milliseconds) <= 0 { return }
