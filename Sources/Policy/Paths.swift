@@ -179,8 +179,9 @@ struct Glob: Sendable {
     var positions = [Bool](repeating: false, count: tokens.count + 1)
     positions[0] = true
     close(&positions)
+    var next = positions
     for byte in text.utf8 {
-      var next = [Bool](repeating: false, count: tokens.count + 1)
+      for index in next.indices { next[index] = false }
       var isAlive = false
       for (index, token) in tokens.enumerated() where positions[index] {
         switch token {
@@ -215,7 +216,7 @@ struct Glob: Sendable {
       close(&next)
       for position in next where position { isAlive = true }
       if !isAlive { return false }
-      positions = next
+      swap(&positions, &next)
     }
     return positions[tokens.count]
   }
