@@ -13,6 +13,7 @@ import Testing
       path.hasPrefix("/dev/") ? .device : path == "/work" ? .directory : nil
     }
     func linkTarget(of path: String) -> String? { nil }
+    func names(in path: String) -> [String] { [] }
   }
 
   private func record(
@@ -31,7 +32,7 @@ import Testing
       callerEnvironment: [], environment: [], terminal: 0, landlockABI: 6, degraded: [])
     let run = PreparedRun(
       id: "ID", profile: profile, plan: try Lowering.lower(request, host: EmptyMachine()),
-      request: request, trail: [], losses: losses, stage: nil, ids: nil)
+      request: request, trail: [], losses: losses, stage: nil, ids: .none)
     var violations = ViolationRecorder()
     violations.record(
       Violation(pid: 1, executable: "/bin/m", call: "mount", arguments: [], count: 1))

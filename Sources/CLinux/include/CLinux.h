@@ -136,6 +136,14 @@ static inline int agt_clone3(uint64_t flags, int cgroup, int exit_signal) {
   struct agt_clone_args args = {.flags = flags, .exit_signal = (uint64_t)exit_signal, .cgroup = (uint64_t)cgroup};
   return (int)syscall(SYS_clone3, &args, sizeof args);
 }
+/* clone(2) without a stack, as fork(2): for outer containers that know no clone3(2). */
+static inline int agt_clone(uint64_t flags, int exit_signal) {
+#ifdef __s390x__
+  return (int)syscall(SYS_clone, 0, flags | (uint64_t)exit_signal, 0, 0, 0);
+#else
+  return (int)syscall(SYS_clone, flags | (uint64_t)exit_signal, 0, 0, 0, 0);
+#endif
+}
 static inline int agt_unshare(uint64_t flags) { return (int)syscall(SYS_unshare, flags); }
 static inline int agt_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
 static inline int agt_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
