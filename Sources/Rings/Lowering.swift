@@ -497,7 +497,8 @@ struct LoweringState {
     let write = LandlockAccess.read | LandlockAccess.execute | LandlockAccess.change
     for share in request.writes { allow(share.path, write) }
     if hasMounts, profile.filesystem.scratch != nil { allow("/tmp", write) }
-    for name in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"]
+    // Without mounts the others are the host's: its terminals and what its programs share.
+    for name in Self.deviceNames + (hasMounts ? ["ptmx", "pts", "shm"] : [])
     where host.kind(of: "/dev/" + name) != nil {
       allow(
         "/dev/" + name,

@@ -11,6 +11,8 @@ enum Hints {
     case ("namespaces", EPERM), ("namespaces", EACCES), ("uid and gid maps", EPERM),
       ("uid and gid maps", EACCES):
       return namespaceHint()
+    case ("out-of-memory score", _):
+      return "another sandbox around agt-run forbids it: start agt-run outside of that one"
     case ("namespaces", EAGAIN), ("program", EAGAIN):
       return "the limit of processes is reached: ulimit -u, --pids, or end some"
     case ("namespaces", ENOSYS), ("namespaces", EINVAL):
