@@ -48,6 +48,7 @@ let package = Package(
     .systemLibrary(name: "CCapability", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .target(name: "CLinux"),
     .target(name: "CProbe"),
 
@@ -57,6 +58,7 @@ let package = Package(
     module("LaunchPlan"),
     module("Programs", ["JSON"]),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
+    module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module(
       "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
@@ -64,11 +66,11 @@ let package = Package(
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
     command("agt-probe", ["CProbe"]),
-    command("agt-bench", ["Kernel", "JSON", "Rings"]),
+    command("agt-bench", ["Kernel", "JSON", "Rings", "Policy"]),
     .executableTarget(
       name: "agt",
       dependencies: [
-        "Supervisor", "Rings", "JSON", "YAML", "Kernel",
+        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
@@ -81,9 +83,13 @@ let package = Package(
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
     tests("RingsTests", ["Rings", "JSON"]),
+    .testTarget(
+      name: "PolicyTests", dependencies: ["Policy", "YAML", "JSON"],
+      exclude: ["cedar_decisions.py"], swiftSettings: strict),
     tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
+    tests("PeopleTests", ["TestSupport"]),
     tests("TidyTests", []),
   ]
 )

@@ -135,10 +135,15 @@ public enum Descriptors {
   }
 
   /// Whether the file can neither grow, shrink, change nor lose its seals.
-  public static func isSealed(_ number: Int32) -> Bool {
-    // A failure is -1, which has every bit.
-    let seals = agt_seals(number)
-    return seals >= 0 && seals & AGT_ALL_SEALS == AGT_ALL_SEALS
+  public static func isSealed(_ number: Int32) throws(SyscallError) -> Bool {
+    try check(agt_seals(number), "fcntl(F_GET_SEALS)", "\(number)") & AGT_ALL_SEALS == AGT_ALL_SEALS
+  }
+
+  /// Whether a write of at most 4096 bytes (PIPE_BUF) would not wait (poll(2)).
+  public static func isWritable(_ number: Int32) -> Bool {
+    var one = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+    // SAFETY: one structure of ours.
+    return unsafe poll(&one, 1, 0) == 1 && one.revents & Int16(POLLOUT) != 0
   }
 
   /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).

@@ -46,8 +46,9 @@ public enum Identity {
     try Processes.prctl(PR_SET_SECUREBITS, 0xef, "PR_SET_SECUREBITS")
   }
 
-  /// Empties the ambient, effective, permitted and inheritable sets through libcap and reads all five back.
-  public static func dropCapabilities() throws(SyscallError) {
+  /// Empties the ambient, effective, permitted and inheritable sets through libcap and reads them back.
+  /// - Parameter withoutBoundingSet: fails as well unless the bounding set is empty.
+  public static func dropCapabilities(withoutBoundingSet: Bool) throws(SyscallError) {
     _ = try check(
       agt_prctl(prCapAmbient, prCapAmbientClearAll, 0, 0, 0), "prctl",
       "PR_CAP_AMBIENT_CLEAR_ALL")
@@ -55,11 +56,11 @@ public enum Identity {
     guard let empty = unsafe cap_init() else { throw SyscallError(call: "cap_init", errno: errno) }
     defer { unsafe cap_free(UnsafeMutableRawPointer(empty)) }
     _ = try check(unsafe cap_set_proc(empty), "capset")
-    try verifyNoCapabilities()
+    try verifyNoCapabilities(withoutBoundingSet: withoutBoundingSet)
   }
 
-  /// Fails unless all five sets of this process are empty.
-  static func verifyNoCapabilities() throws(SyscallError) {
+  /// Fails unless these sets of this process are empty.
+  static func verifyNoCapabilities(withoutBoundingSet: Bool) throws(SyscallError) {
     // SAFETY: both sets are freed below.
     guard let current = unsafe cap_get_proc(), let empty = unsafe cap_init() else {
       throw SyscallError(call: "capget", errno: errno)
@@ -72,7 +73,7 @@ public enum Identity {
       throw SyscallError(call: "capget", errno: EPROTO)
     }
     for capability in 0..<UInt(cap_max_bits()) {
-      guard agt_prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 0,
+      guard !withoutBoundingSet || agt_prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 0,
         agt_prctl(prCapAmbient, prCapAmbientIsSet, capability, 0, 0) == 0
       else {
         throw SyscallError(call: "prctl", object: "PR_CAPBSET_READ \(capability)", errno: EPROTO)

@@ -31,18 +31,20 @@ public enum Processes {
   public static func clone(
     _ namespaces: NamespaceSet, asSibling: Bool, cgroup: Int32?
   ) throws(SyscallError) -> Int32 {
-    var flags = namespaces.rawValue
-    if asSibling { flags |= AGT_CLONE_PARENT }
-    if cgroup != nil { flags |= AGT_CLONE_INTO_CGROUP }
+    let flags = namespaces.rawValue | (asSibling ? AGT_CLONE_PARENT : 0)
+    let exitSignal = asSibling ? 0 : SIGCHLD
     // No stack is given, so the child goes on with a copy of everything, as after fork(2).
+    guard let cgroup else {
+      return try check(agt_clone(flags, exitSignal), "clone", namespaces.names)
+    }
     return try check(
-      agt_clone3(flags, cgroup ?? 0, asSibling ? 0 : SIGCHLD), "clone3", namespaces.names)
+      agt_clone3(flags | AGT_CLONE_INTO_CGROUP, cgroup, exitSignal), "clone3", namespaces.names)
   }
 
-  /// fork(2) by clone3 without namespaces.
+  /// fork(2) by clone(2), which the C library's own state does not hear of.
   /// - Precondition: the process has one thread.
   public static func fork() throws(SyscallError) -> Int32 {
-    try check(agt_clone3(0, 0, SIGCHLD), "clone3")
+    try check(agt_clone(0, SIGCHLD), "clone")
   }
 
   /// Starts a program without copying our memory (posix_spawn(3)).

@@ -26,14 +26,19 @@ public enum Lowering {
     }
     var dropsCapabilities = profile.capabilities == .none
     // An ordinary user has none to begin with; those of its user namespace go in every ring.
-    if case .ordinary = starter { dropsCapabilities = true }
+    var locksSecurebits = profile.ring > 0
+    if case .ordinary = starter {
+      dropsCapabilities = true
+      // Locking takes CAP_SETPCAP, which such a user has in a user namespace of its own.
+      if !isWhole { locksSecurebits = false }
+    }
     return StageStart(
       namespaces: isWhole ? namespaces(of: profile, starter: starter) : 0,
       identity: identity(profile, starter, isWhole: isWhole), owners: distinct,
       outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore,
       hostName: Array("ring\(profile.ring)".utf8),
       loopbackUp: profile.network == .loopback && isWhole, dropCapabilities: dropsCapabilities,
-      lockSecurebits: profile.ring > 0, hasTerminal: hasTerminal)
+      lockSecurebits: locksSecurebits, hasTerminal: hasTerminal)
   }
 
   /// A ring is ended before its user's other programs are.

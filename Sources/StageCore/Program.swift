@@ -73,11 +73,15 @@ enum Program {
     }
     // End of file: the supervisor gave up before it had a plan, and has said why.
     guard let message else { exit(0) }
-    guard let file = message.descriptors.first, Descriptors.isSealed(file) else {
-      throw StageFailure(step: "plan", call: "", object: "not a sealed file", errno: EPROTO)
+    guard let file = message.descriptors.first else {
+      throw StageFailure(step: "plan", call: "", object: "no file", errno: EPROTO)
     }
     let bytes = try Stage.step("plan") { () throws(SyscallError) in
       let owned = OwnedFD(file)
+      guard try Descriptors.isSealed(owned.raw) else {
+        throw SyscallError(
+          call: "fcntl(F_GET_SEALS)", object: "a file that is not sealed", errno: EPROTO)
+      }
       return try Files.readFromStart(owned.raw, limit: LaunchPlan.maximumBytes)
     }
     return try Stage.decode("plan") { () throws(DecodingError) in try LaunchPlan(decoding: bytes) }

@@ -48,10 +48,6 @@ public enum Stage {
     let start = try decode("start") { () throws(DecodingError) in
       try StageStart(decoding: message.bytes)
     }
-    try step("out-of-memory score") { () throws(SyscallError) in
-      guard start.outOfMemoryScore != 0 else { return }
-      try Files.overwrite(ByteString("/proc/self/oom_score_adj"), "\(start.outOfMemoryScore)")
-    }
     let namespaces = NamespaceSet(rawValue: start.namespaces)
     // The pid namespace begins with the next child, the cgroup namespace where that child is put.
     try step("namespaces") { () throws(SyscallError) in
@@ -62,7 +58,13 @@ public enum Stage {
       } else if !early.isEmpty {
         try Namespaces.unshare(early)
       }
-      // Only now: the maps of a process that is not dumpable belong to root.
+    }
+    // Only then: these files of a process that is not dumpable belong to root.
+    try step("out-of-memory score") { () throws(SyscallError) in
+      if start.outOfMemoryScore != 0 {
+        try Files.overwrite(
+          ByteString("/proc/self/oom_score_adj"), "\(start.outOfMemoryScore)")
+      }
       try Processes.setNotDumpable()
     }
     try RingInit.start(start, cgroup: message.descriptors.first)

@@ -122,7 +122,10 @@ enum Explanation {
     steps.append(
       Step(
         name: "capabilities",
-        summary: plan.start.dropCapabilities ? "all five sets empty, verified" : "as started"))
+        summary: !plan.start.dropCapabilities
+          ? "as started"
+          : plan.start.identity == .unchanged
+            ? "all sets but the bounding set empty, verified" : "all five sets empty, verified"))
     steps.append(
       Step(name: "securebits", summary: plan.start.lockSecurebits ? "locked" : "as started"))
     steps.append(Step(name: "no_new_privs", summary: "set"))

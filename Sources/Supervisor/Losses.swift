@@ -9,6 +9,13 @@ enum Losses {
     var losses = request.degraded.sorted { $0.rawValue < $1.rawValue }.map {
       Loss(name: $0.rawValue, explanation: $0.loss)
     }
+    if request.degraded.contains(.namespaces), case .ordinary = request.starter {
+      losses.append(
+        Loss(
+          name: "securebits",
+          explanation: "an ordinary user can neither lock them, nor empty the bounding set, nor "
+            + "leave its groups: no_new_privs alone keeps programs from gaining capabilities"))
+    }
     let landlock = request.profile.landlock
     if landlock.files != .none, !request.degraded.contains(.landlock) {
       guard request.landlockABI > 0 else {

@@ -191,6 +191,8 @@ final class RunLoop {
     switch signal {
     // The launcher has done its work; PID 1 is waited for when its socket ends.
     case SIGCHLD: _ = try Processes.wait(stage.pid, blocking: false)
+    // Of a write of ours to somebody who is gone; the write has failed already.
+    case SIGPIPE: break
     case SIGWINCH: if terminal != nil { terminal!.copyWindowSize() }
     case SIGCONT: try resume()
     case SIGTSTP:

@@ -14,11 +14,13 @@ struct AgtBench {
       case "calls-inside": CallBenchmark.inside()
       case "work": try WorkBenchmark.run()
       case "memory": try MemoryBenchmark.run()
+      case "policy": PolicyBenchmark.run(Array(arguments.dropFirst()))
       case nil, "all":
         try SpawnBenchmark.run([])
         try CallBenchmark.run()
         try WorkBenchmark.run()
         try MemoryBenchmark.run()
+        PolicyBenchmark.run([])
       default: fail(usage)
       }
     } catch {
@@ -27,12 +29,13 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|policy]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
       work    python -m compileall and git status inside a ring beside bare ones
       memory  resident memory of the supervisor and of PID 1
+      policy  decisions with 100 and 1,000 rules and with 1,500 patterns; loading
     """
 
   static func fail(_ text: String) -> Never {

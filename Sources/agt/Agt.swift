@@ -7,5 +7,8 @@ struct Agt: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "agt", abstract: "Looks after privilege rings for AI agents.",
     version: "agt \(Version.text)",
-    subcommands: [DoctorCommand.self, VerifyCommand.self, ProfileCommand.self])
+    subcommands: [
+      DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
+      LintPolicyCommand.self,
+    ])
 }

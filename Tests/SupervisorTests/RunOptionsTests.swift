@@ -38,7 +38,7 @@ import Testing
     let options = try parse(
       "--ring 2 --workspace /w:ro --read /a --read /b --write /c --env A=1 --env B --timeout 90s "
         + "--memory 512MiB --pids 9 --tmp 1k --on-violation kill --result-json r --status-fd 3 "
-        + "--degrade landlock --degrade seccomp --explain --json -q -- p x")
+        + "--degrade landlock --degrade violations --explain --json -q -- p x")
     #expect(options.ring == "2")
     #expect(options.workspace == "/w" && options.workspaceAccess == .readOnly)
     #expect(options.reads == ["/a", "/b"] && options.writes == ["/c"])
@@ -48,7 +48,7 @@ import Testing
     #expect(options.memoryBytes == 512 << 20 && options.processes == 9)
     #expect(options.scratchBytes == 1000)
     #expect(options.onViolation == .kill && options.resultFile == "r")
-    #expect(options.statusDescriptor == 3 && options.degraded == [.landlock, .seccomp])
+    #expect(options.statusDescriptor == 3 && options.degraded == [.landlock, .violations])
     #expect(options.explain && options.json && options.quiet && !options.verbose)
     #expect(options.command == ["p", "x"].map { Array($0.utf8) })
   }

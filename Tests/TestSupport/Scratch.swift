@@ -58,6 +58,7 @@ public final class Scratch: Sendable {
 /// Small looks at files.
 public enum File {
   public static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+  public static func isExecutable(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
 
   public static func parent(_ path: String) -> String {
     String(path[..<path.lastIndex(of: "/")!])

@@ -17,7 +17,7 @@ import Testing
   /// Which module may import which of ours: arrows point down only (README, "Three processes").
   static let arrows: [String: Set<String>] = [
     "Kernel": ["CLinux", "CCapability"], "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [],
-    "Programs": ["JSON"], "Policy": ["CPCRE2", "JSON", "YAML"],
+    "Programs": ["JSON"], "Policy": ["CPCRE2", "CSodium", "JSON", "YAML"],
     "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
     "StageCore": ["Kernel", "LaunchPlan"],
     "Supervisor": ["CSodium", "JSON", "Kernel", "LaunchPlan", "Programs", "Rings", "YAML"],

@@ -134,10 +134,15 @@ struct agt_clone_args {
 #define AGT_CLONE_INTO_CGROUP 0x200000000ull
 static inline int agt_clone3(uint64_t flags, int cgroup, int exit_signal) {
   struct agt_clone_args args = {.flags = flags, .exit_signal = (uint64_t)exit_signal, .cgroup = (uint64_t)cgroup};
-  int pid = (int)syscall(SYS_clone3, &args, sizeof args);
-  /* Docker's filter answers ENOSYS, because no filter sees the flags; all of ours fit clone(2) too. */
-  if (pid >= 0 || errno != ENOSYS || flags >> 32) return pid;
-  return (int)syscall(SYS_clone, flags | (uint64_t)exit_signal, NULL, NULL, NULL, NULL);
+  return (int)syscall(SYS_clone3, &args, sizeof args);
+}
+/* clone(2) without a stack, as fork(2): for outer containers that know no clone3(2). */
+static inline int agt_clone(uint64_t flags, int exit_signal) {
+#ifdef __s390x__
+  return (int)syscall(SYS_clone, 0, flags | (uint64_t)exit_signal, 0, 0, 0);
+#else
+  return (int)syscall(SYS_clone, flags | (uint64_t)exit_signal, 0, 0, 0, 0);
+#endif
 }
 static inline int agt_unshare(uint64_t flags) { return (int)syscall(SYS_unshare, flags); }
 static inline int agt_setns(int fd, int type) { return (int)syscall(SYS_setns, fd, type); }
