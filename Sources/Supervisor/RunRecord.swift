@@ -43,8 +43,11 @@ struct RunRecord {
       hint = nil
     case .notStarted(let failure):
       let missing = failure.step == "execute" && failure.errno == ENOENT
-      status = (missing ? ExitStatus.notFound : .notConfined).rawValue
-      (state, reason) = ("not_started", failure.step)
+      // PID 1 can also fail while the program runs; that ends the ring, and something did run.
+      let kind: ExitStatus =
+        outcome.executed ? .internalFailure : missing ? .notFound : .notConfined
+      status = kind.rawValue
+      (state, reason) = (outcome.executed ? "lost" : "not_started", failure.step)
       let object =
         failure.object.isEmpty || failure.call.isEmpty
         ? failure.object : "(\"\(failure.object)\")"

@@ -52,7 +52,7 @@ struct FaultTests {
 
   /// What our messages call some of them.
   static let names: [String: [String]] = [
-    "fcntl": ["not a sealed file"],
+    "fcntl": ["not a sealed file", "not sealed"], "ioctl": ["tcsetpgrp", "tcsetattr", "tcgetattr"],
     "rt_sigprocmask": ["sigprocmask"], "signalfd4": ["signalfd"], "newfstatat": ["stat"],
     "getuid": ["getresuid"], "geteuid": ["getresuid"], "getgid": ["getresuid"],
     "getegid": ["getresuid"], "prlimit64": ["rlimit"], "statx": ["stat"],
@@ -67,35 +67,44 @@ struct FaultTests {
     for (index, call) in selected(site.calls).enumerated() where index % Self.parts == launch.part {
       if Self.untouched[call.name] != nil { continue }
       let error = Self.errors[index % Self.errors.count]
-      let run = site.run(process: call.process, ordinal: call.ordinal, errno: error.number)
-      check(run, of: call, error.name, in: site)
+      inject(error, into: call, in: site)
       count += 1
     }
     #expect(site.leftBehind == [])
     #expect(count > 50)
   }
 
-  private func check(
+  /// PID 1 and the program's process run side by side, so a number may meet another call than it did in
+  /// the recorded launch. A call whose failure is ignored shows every time; a call that was missed does not.
+  private func inject(
+    _ error: (name: String, number: Int32), into call: FaultSite.Call, in site: FaultSite
+  ) {
+    var problem: String?
+    for _ in 0..<4 {
+      let run = site.run(process: call.process, ordinal: call.ordinal, errno: error.number)
+      problem = complaint(run, of: call, error.name, in: site)
+      if problem == nil { return }
+    }
+    Issue.record(Comment(rawValue: problem ?? ""))
+  }
+
+  private func complaint(
     _ run: (status: Int32, text: String), of call: FaultSite.Call, _ error: String,
     in site: FaultSite
-  ) {
-    let what = "process \(call.process), call \(call.ordinal): \(call.name) fails with \(error): "
-    let told = Comment(rawValue: what + "status \(run.status), \(run.text.debugDescription)")
-    if mayPass(call, site), run.status == 0 {
-      #expect(run.text == "RAN\n", told)
-      return
-    }
-    #expect(!run.text.contains("RAN"), told)
-    if isRuntime(call, site) {
-      #expect(run.status == 125 || run.status == 126, told)
-      return
-    }
-    #expect(run.status == 126, told)
-    #expect(run.text.contains("agt-run: ring \(site.ring): "), told)
-    if Self.harmless[call.name] != nil { return }
+  ) -> String? {
+    let told =
+      "process \(call.process), call \(call.ordinal): \(call.name) fails with \(error): "
+      + "status \(run.status), \(run.text.debugDescription)"
+    if mayPass(call, site), run.status == 0 { return run.text == "RAN\n" ? nil : told }
+    // PID 1 at its work: whatever happens to it ends the program as well.
+    if mayPass(call, site), run.status == 125 { return nil }
+    if run.text.contains("RAN") { return "it ran: " + told }
+    if isRuntime(call, site) { return run.status == 125 || run.status == 126 ? nil : told }
+    if run.status != 126 || !run.text.contains("agt-run: ring \(site.ring): ") { return told }
+    if Self.harmless[call.name] != nil { return nil }
     let names = (Self.names[call.name] ?? []) + [call.name]
-    #expect(names.contains { run.text.contains($0) }, told)
-    #expect(run.text.contains("(\(error))") || run.text.contains("(EPROTO)"), told)
+    if !names.contains(where: { run.text.contains($0) }) { return "it is not named: " + told }
+    return run.text.contains("(\(error))") || run.text.contains("(EPROTO)") ? nil : told
   }
 
   /// The start of the Swift runtime, before the first statement of ours: it goes on without what it asked
@@ -156,8 +165,7 @@ struct FaultTests {
     #expect(calls.count { $0.name == "ioctl" } >= 5)
     for (index, call) in calls.enumerated() {
       let error = Self.errors[index % Self.errors.count]
-      let run = site.run(process: call.process, ordinal: call.ordinal, errno: error.number)
-      check(run, of: call, error.name, in: site)
+      inject(error, into: call, in: site)
     }
     #expect(site.leftBehind == [])
   }
