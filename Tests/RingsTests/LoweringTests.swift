@@ -1,3 +1,4 @@
+import Foundation
 import LaunchPlan
 import Testing
 
@@ -130,19 +131,23 @@ private enum PlanText {
     _ request: LaunchRequest
   ) throws -> [String] { PlanText.lines(try Lowering.lower(request, host: Machine())) }
 
-  private func expect(_ request: LaunchRequest, _ golden: String) throws {
-    let lines = try Self.lines(request)
-    let expected = golden.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-    #expect(lines == expected, "the plan is now:\n\(lines.joined(separator: "\n"))")
+  /// Plans as text. After a wanted change: AGT_UPDATE_GOLDEN=1 swift test --filter LoweringTests.
+  private func expect(_ request: LaunchRequest, _ name: String) throws {
+    let text = try Self.lines(request).joined(separator: "\n") + "\n"
+    let file = ProfileTextTests.golden.appending(path: "plan-\(name).txt")
+    if ProcessInfo.processInfo.environment["AGT_UPDATE_GOLDEN"] != nil {
+      try text.write(to: file, atomically: true, encoding: .utf8)
+    }
+    #expect(text == (try String(contentsOf: file, encoding: .utf8)))
   }
 
-  @Test func ring3OfRoot() throws { try expect(Self.request(3, Self.root), "") }
+  @Test func ring3OfRoot() throws { try expect(Self.request(3, Self.root), "ring3-root") }
   @Test func ring2OfAUser() throws {
-    try expect(Self.request(2, Self.user, terminal: 7), "")
+    try expect(Self.request(2, Self.user, terminal: 7), "ring2-user-terminal")
   }
-  @Test func ring1OfRoot() throws { try expect(Self.request(1, Self.root), "") }
-  @Test func ring0OfRoot() throws { try expect(Self.request(0, Self.root), "") }
+  @Test func ring1OfRoot() throws { try expect(Self.request(1, Self.root), "ring1-root") }
+  @Test func ring0OfRoot() throws { try expect(Self.request(0, Self.root), "ring0-root") }
   @Test func ring3OfAUserWithoutNamespaces() throws {
-    try expect(Self.request(3, Self.user, degraded: [.namespaces]), "")
+    try expect(Self.request(3, Self.user, degraded: [.namespaces]), "ring3-user-no-namespaces")
   }
 }
