@@ -329,7 +329,7 @@ struct LoweringState {
     let own =
       uid == 0 ? "" : "\(request.userName):x:\(uid):\(gid)::\(request.home):/bin/sh\n"
     let group = gid == 0 ? "" : "\(request.userName):x:\(gid):\n"
-    // "Not found" ends a program; "try again", the answer of a silent resolver, makes npm wait a minute.
+    // Nobody will ever answer: "temporary failure in name resolution" would only make programs try again.
     let names = profile.network == .none ? "files" : "files dns"
     let files = [
       ("passwd", "root:x:0:0:root:/root:/bin/sh\n\(own)nobody:x:65534:65534:nobody:/:/bin/false\n"),

@@ -30,11 +30,12 @@ import Testing
   }
 
   @Test(arguments: Place.all) func fetchOfAClosedNetwork(_ place: Place) {
-    for (address, codes) in [
-      ("http://192.0.2.1/", ["ENETUNREACH"]), ("http://example.com/", ["ENOTFOUND", "EAI_AGAIN"]),
+    for (address, code) in [
+      ("http://192.0.2.1/", place.ring == 3 ? "EACCES" : "ENETUNREACH"),
+      ("http://example.com/", place.ring == 3 ? "ENOTFOUND" : "EAI_AGAIN"),
     ] {
       let run = node("fetch('\(address)').catch(e => console.log(e.cause.code))", at: place)
-      #expect(codes.contains { run.prints($0 + "\n") }, "\(address): \(run.summary)")
+      #expect(run.prints(code + "\n"), "\(address): \(run.summary)")
       #expect(run.seconds < 5)
     }
   }

@@ -52,7 +52,7 @@ enum Installed {
 extension Trait where Self == ConditionTrait {
   /// Skips, and says what is missing. Scripts/bootstrap --tests installs what every machine can have.
   static func needs(_ programs: String...) -> Self {
-    .enabled("\(programs.joined(separator: ", ")) installed") {
+    .enabled("needs \(programs.joined(separator: ", "))") {
       programs.allSatisfy { Installed.find($0) != nil }
     }
   }

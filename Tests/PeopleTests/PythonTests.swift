@@ -137,7 +137,8 @@ import Testing
   }
 
   @Test(
-    .enabled(if: File.exists("/usr/lib/python3/dist-packages/pip"), "apt install python3-pip"),
+    .enabled(
+      if: File.exists("/usr/lib/python3/dist-packages/pip"), "needs pip: apt install python3-pip"),
     arguments: Place.all)
   func pip(_ place: Place) {
     let run = place.run("python3", "-m", "pip", "--version")
@@ -167,16 +168,16 @@ import Testing
 /// Python from pyenv, whose `python3` is a shell script that starts other programs.
 @Suite("pyenv") struct PyenvTests {
   @Test(
-    .enabled("pyenv with a version under PYENV_ROOT or ~/.pyenv") { Pyenv.own != nil },
+    .enabled("needs pyenv and a version of it in PYENV_ROOT or ~/.pyenv") { Pyenv.own != nil },
     arguments: Place.all)
   func shim(_ place: Place) {
     guard let pyenv = Pyenv.visible(to: place.starter) else {
       Issue.record("pyenv could not be shown to \(place.starter)")
       return
     }
-    var command = place.command([
-      "python3", "-c", "import sys, ssl, sqlite3; print(sys.version.split()[0], sys.prefix)",
-    ])
+    var command = place.command(
+      ["python3", "-c", "import sys, ssl, sqlite3; print(sys.version.split()[0], sys.prefix)"],
+      options: pyenv.options)
     command.environment[0] = "PATH=\(pyenv.root)/shims:/usr/bin:/bin"
     command.environment += ["PYENV_ROOT=\(pyenv.root)", "PYENV_VERSION=\(pyenv.version)"]
     let run = command.run()
@@ -189,6 +190,7 @@ import Testing
 struct Pyenv {
   let root: String
   let version: String
+  var options: [String] = []
 
   /// The one of the user who runs the tests.
   static let own: Pyenv? = {
@@ -198,10 +200,15 @@ struct Pyenv {
       let versions = (File.names(root + "/versions") ?? []).filter {
         $0.hasPrefix("3.") && File.isExecutable("\(root)/versions/\($0)/bin/python3")
       }
-      if let version = versions.last { return Pyenv(root: root, version: version) }
+      let newest = versions.max { number($0).lexicographicallyPrecedes(number($1)) }
+      if let version = newest { return Pyenv(root: root, version: version) }
     }
     return nil
   }()
+
+  private static func number(_ version: String) -> [Int] {
+    version.split(separator: ".").map { Int($0) ?? 0 }
+  }
 
   /// An ordinary user may not enter root's home directory: it gets one of hard links.
   static func visible(to starter: Starter) -> Pyenv? {
@@ -217,6 +224,9 @@ struct Pyenv {
       { cp -al "versions/$3" "$2/versions/" 2>/dev/null || cp -a "versions/$3" "$2/versions/"; }
       """, [own.root, root, own.version]
     ).run()
-    return copy.status == 0 ? Pyenv(root: root, version: own.version) : nil
+    guard copy.status == 0 else { return nil }
+    // A build with a shared library names the place that it was installed in.
+    let libraries = "LD_LIBRARY_PATH=\(root)/versions/\(own.version)/lib"
+    return Pyenv(root: root, version: own.version, options: ["--env", libraries])
   }
 }

@@ -55,7 +55,8 @@ import Testing
   }
 
   @Test(
-    .enabled(if: File.exists("/usr/share/zoneinfo/Asia/Tokyo"), "apt install tzdata"),
+    .enabled(
+      if: File.exists("/usr/share/zoneinfo/Asia/Tokyo"), "needs time zones: apt install tzdata"),
     arguments: Place.all)
   func timeZones(_ place: Place) {
     var command = place.command(["date", "-d", "@0", "+%H:%M %Z"])
@@ -142,7 +143,7 @@ import Testing
     let run = place.shell(
       "cd && echo ~ && echo * .[!.]* && echo x > x && read y < x && echo $y $TMPDIR", in: scratch)
     #expect(run.prints("\(scratch.home)\n* .[!.]*\nx /tmp\n"), "\(run.summary)")
-    #expect(File.names(scratch.home) == [".netrc"])
+    #expect(File.names(scratch.home)?.contains("x") == false)
     #expect(File.read(secret) == "secret\n")
   }
 }

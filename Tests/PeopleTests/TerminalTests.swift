@@ -5,7 +5,7 @@ import Testing
 @Suite("On a terminal") struct OnATerminalTests {
   @Test(.needs("bash"), arguments: Place.ring2) func jobControl(_ place: Place) {
     let person = place.terminal("bash", "--norc", "-i")
-    person.type("echo $((6*7)); exec 3>&2; sleep 300\r")
+    person.type("echo $((6*7)); sleep 300\r")
     #expect(person.expect("42\r\n"), "\(person.screen)")
     // Nothing tells when the shell has given the terminal away.
     Clock.sleep(0.3)
@@ -30,7 +30,7 @@ import Testing
     let person = place.terminal(
       "tmux", "-f", "/dev/null", "new-session", "PS1=ready exec sh", in: scratch)
     #expect(person.expect("ready"), "\(person.screen)")
-    person.type("tmux split-window 'exec sleep 300'; tmux list-panes | wc -l > panes\r")
+    person.type("tmux split-window -d 'exec sleep 300'; tmux list-panes | wc -l > panes\r")
     #expect(Clock.eventually { scratch.read("panes") == "2\n" }, "\(person.screen)")
     person.type("tmux kill-server\r")
     #expect(person.waitForEnd() != nil, "\(person.screen)")

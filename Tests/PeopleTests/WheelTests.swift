@@ -86,10 +86,10 @@ import Testing
 
 extension Trait where Self == ConditionTrait {
   static var venv: Self {
-    .enabled("python3 -m venv works: apt install python3-venv") { Outside.environment != nil }
+    .enabled("needs python3 -m venv: apt install python3-venv") { Outside.environment != nil }
   }
 
-  static var numpy: Self { .enabled("numpy can be had from PyPI") { Outside.hasNumpy } }
+  static var numpy: Self { .enabled("needs numpy from PyPI") { Outside.hasNumpy } }
 }
 
 /// A virtual environment that is made once, outside of every workspace and without a ring.
