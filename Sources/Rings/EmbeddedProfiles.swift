@@ -374,16 +374,14 @@ syscalls:
     - name: credentials
       why: >-
         posix_spawn, which make uses, sets the effective ids to the real ones; other changes stay
-        refused, and without capabilities the kernel knows no other id to change to. ip and others
-        end when they cannot give up the capabilities that they do not have
+        refused, and without capabilities the kernel knows no other id to change to
       allow:
         - call: setresuid
           when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
         - call: setresgid
           when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
-        - capset
       deny: [setuid, setgid, setreuid, setregid, setresuid, setresgid, setfsuid, setfsgid,
-        setgroups]
+        setgroups, capset]
     - name: socket families
       why: >-
         local sockets, TCP and UDP, which end at the broker, and the routing table, which
@@ -503,7 +501,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "c12b4a99a4bb0f9dd3304806f92c301bcfb067fc91bd6f1fb51670f106bc9a65")
+    sha256: "cb4038779cf833f79bd14a86252c32a6e3836fa93c1756183dafef11a760572b")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",

@@ -159,10 +159,9 @@ private let deniedCalls: [(group: String, ring: Int, numbers: [Int32])] = [
     "credentials", 2,
     [
       SYS_setuid, SYS_setgid, SYS_setreuid, SYS_setregid, SYS_setfsuid, SYS_setfsgid,
-      SYS_setgroups,
+      SYS_setgroups, SYS_capset,
     ]
   ),
-  ("giving up capabilities", 3, [SYS_capset]),
   ("zero copy", 3, [SYS_splice, SYS_tee, SYS_vmsplice]),
   (
     "new calls", 3,

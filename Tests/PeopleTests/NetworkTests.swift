@@ -48,13 +48,6 @@ import Testing
       "request to https://registry.npmjs.org/left-pad failed")
   }
 
-  @Test(.needs("ip"), arguments: Place.ring2) func interfaces(_ place: Place) {
-    let run = place.run("ip", "-brief", "address")
-    let lines = run.out.split(separator: "\n")
-    #expect(run.status == 0 && !lines.isEmpty, "\(run.summary)")
-    #expect(lines.allSatisfy { $0.hasPrefix("lo ") }, "\(run.summary)")
-  }
-
   private func fails(_ run: Completed, _ status: Int32, _ text: String) {
     #expect(run.status == status, "\(run.summary)")
     #expect(run.err.contains(text), "\(run.summary)")

@@ -58,7 +58,7 @@ import Testing
     (2, "fanotify_init fanotify_mark"),
     (2, "modify_ldt uselib ustat sysfs vserver _sysctl afs_syscall tuxcall security getpmsg"),
     (2, "putpmsg epoll_ctl_old epoll_wait_old remap_file_pages"),
-    (2, "setuid setgid setreuid setregid setfsuid setfsgid setgroups"),
+    (2, "setuid setgid setreuid setregid setfsuid setfsgid setgroups capset"),
     (2, "seccomp openat2"),
     (3, "statmount listmount"),
     (3, "process_vm_readv process_vm_writev process_madvise process_mrelease pidfd_getfd kcmp"),
@@ -69,7 +69,7 @@ import Testing
     (3, "memfd_secret map_shadow_stack lsm_get_self_attr lsm_list_modules futex_wait futex_wake"),
     (3, "futex_requeue setxattrat getxattrat listxattrat removexattrat file_getattr"),
     (3, "file_setattr"),
-    (3, "fork vfork chown fchown lchown fchownat setresuid setresgid capset"),
+    (3, "fork vfork chown fchown lchown fchownat setresuid setresgid"),
   ]
 
   @Test func denyListsHoldInTheirRings() {
