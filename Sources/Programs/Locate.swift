@@ -67,7 +67,9 @@ extension Resolution {
   }
 
   private func nearestName(_ command: [UInt8], in directories: [Path]) -> [UInt8]? {
-    let farthest = command.count <= 3 ? 1 : 2
+    // Short names are near to any other: an absent cargo is no misspelt xargs.
+    let farthest = command.count <= 2 ? 0 : command.count <= 5 ? 1 : 2
+    guard farthest > 0 else { return nil }
     var best: (name: [UInt8], distance: Int)?
     var budget = Resolution.suggestionNamesMax
     for directory in directories where directory.isAbsolute && budget > 0 {

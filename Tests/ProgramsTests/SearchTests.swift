@@ -61,6 +61,8 @@ import Testing
         == ProgramError(
           .notFound, "bsah: not found in PATH (/usr/local/bin:/usr/bin:/bin)",
           hint: "did you mean bash?"))
+    #expect(failure("mesh")?.hint == nil)
+    #expect(failure("sb")?.hint == nil)
     #expect(failure("run")?.hint == "the current directory is not searched; write ./run")
     #expect(failure("./nothing")?.reason == .notFound)
     #expect(failure("./dir")?.reason == .isDirectory)
