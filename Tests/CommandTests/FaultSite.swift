@@ -80,7 +80,7 @@ final class FaultSite {
       return (run.timedOut ? -1 : run.status, run.out + run.err)
     }
     let terminal = PseudoTerminal(command)
-    let settings = terminal.settings
+    let settings = terminal.settingsAtFirst
     let status = terminal.waitForEnd() ?? -1
     #expect(terminal.settings == settings, "the settings of the terminal after \(status)")
     return (status, terminal.screen.replacing("\r\n", with: "\n"))
