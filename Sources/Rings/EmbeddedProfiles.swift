@@ -374,14 +374,16 @@ syscalls:
     - name: credentials
       why: >-
         posix_spawn, which make uses, sets the effective ids to the real ones; other changes stay
-        refused, and without capabilities the kernel knows no other id to change to
+        refused, and without capabilities the kernel knows no other id to change to. ip and others
+        end when they cannot give up the capabilities that they do not have
       allow:
         - call: setresuid
           when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
         - call: setresgid
           when: [{argument: 0, in: [0xffffffff]}, {argument: 2, in: [0xffffffff]}]
+        - capset
       deny: [setuid, setgid, setreuid, setregid, setresuid, setresgid, setfsuid, setfsgid,
-        setgroups, capset]
+        setgroups]
     - name: socket families
       why: >-
         local sockets, TCP and UDP, which end at the broker, and the routing table, which
@@ -501,7 +503,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "cb4038779cf833f79bd14a86252c32a6e3836fa93c1756183dafef11a760572b")
+    sha256: "c12b4a99a4bb0f9dd3304806f92c301bcfb067fc91bd6f1fb51670f106bc9a65")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",
@@ -658,7 +660,8 @@ syscalls:
         getcpu, arch_prctl, set_thread_area, get_thread_area, restart_syscall]
     - name: processes
       why: >-
-        one process: clone makes threads only, and fork fails as it does at a process limit.
+        one process: clone makes threads only. fork is refused for good (EPERM): at EAGAIN, the
+        answer of a process limit, shells try again for a minute.
         The flags of clone3 are behind a pointer; the C library falls back to clone at ENOSYS
       allow:
         - call: clone
@@ -901,5 +904,5 @@ limits:
 requests: {perSecond: 5, burst: 10, concurrentTools: 2}
 
 """#,
-    sha256: "75b24a2fc07eb1ecc7a9e499b8c0c912c27cbb6fc6d2bd468f43fc644a141997")
+    sha256: "dcc51837228e83e439d271217b6a9e3ce4de7a458e487887a732493615647ccf")
 }

@@ -329,6 +329,8 @@ struct LoweringState {
     let own =
       uid == 0 ? "" : "\(request.userName):x:\(uid):\(gid)::\(request.home):/bin/sh\n"
     let group = gid == 0 ? "" : "\(request.userName):x:\(gid):\n"
+    // "Not found" ends a program; "try again", the answer of a silent resolver, makes npm wait a minute.
+    let names = profile.network == .none ? "files" : "files dns"
     let files = [
       ("passwd", "root:x:0:0:root:/root:/bin/sh\n\(own)nobody:x:65534:65534:nobody:/:/bin/false\n"),
       ("group", "root:x:0:\n\(group)nogroup:x:65534:\n"),
@@ -336,7 +338,7 @@ struct LoweringState {
       ("hostname", "ring\(profile.ring)\n"),
       (
         "nsswitch.conf",
-        "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
+        "passwd: files\ngroup: files\nhosts: \(names)\nservices: files\nprotocols: files\n"
       ),
       ("resolv.conf", "nameserver 127.0.0.53\noptions attempts:1 timeout:2\n"),
     ]
