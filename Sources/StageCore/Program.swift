@@ -39,7 +39,7 @@ enum Program {
     if NamespaceSet(rawValue: start.namespaces).contains(.mount) {
       try RingMounts.build(plan, owners: users.owners)
     }
-    return Ready(plan: plan, terminal: start.hasTerminal ? try openTerminal() : nil)
+    return Ready(plan: plan, terminal: start.hasTerminal ? try openTerminal(plan) : nil)
   }
 
   private static func become(
@@ -89,12 +89,14 @@ enum Program {
 
   /// A pty of the ring's own devpts as controlling terminal of PID 1, which this is: the master goes to the
   /// supervisor. Returns the slave.
-  private static func openTerminal() throws(StageFailure) -> Int32 {
+  private static func openTerminal(_ plan: LaunchPlan) throws(StageFailure) -> Int32 {
     try Stage.step("terminal") { () throws(SyscallError) in
       let pty = try Terminals.open(ptmx: ByteString("/dev/pts/ptmx"))
       try Terminals.setControlling(pty.slave.raw)
       try Messages.send(
         Stage.socket, StageReport.terminal.encoded(), descriptors: [pty.master.raw])
+      // When the person's terminal is not the input as well, it stays as it is and ends the lines itself.
+      if plan.terminal & 1 == 0 { try Terminals.disableOutputProcessing(pty.slave.raw) }
       return try pty.slave.duplicate().release()
     }
   }

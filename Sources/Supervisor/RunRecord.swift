@@ -43,11 +43,12 @@ struct RunRecord {
       hint = nil
     case .notStarted(let failure):
       let missing = failure.step == "execute" && failure.errno == ENOENT
-      // PID 1 can also fail while the program runs; that ends the ring, and something did run.
-      let kind: ExitStatus =
-        outcome.executed ? .internalFailure : missing ? .notFound : .notConfined
+      // PID 1 can also fail at its work, when the program runs or is about to: that ends the ring, but
+      // something may have run.
+      let mayHaveRun = outcome.executed || failure.step == "supervision"
+      let kind: ExitStatus = mayHaveRun ? .internalFailure : missing ? .notFound : .notConfined
       status = kind.rawValue
-      (state, reason) = (outcome.executed ? "lost" : "not_started", failure.step)
+      (state, reason) = (mayHaveRun ? "lost" : "not_started", failure.step)
       let object =
         failure.object.isEmpty || failure.call.isEmpty
         ? failure.object : "(\"\(failure.object)\")"

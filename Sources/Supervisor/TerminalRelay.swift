@@ -24,8 +24,6 @@ final class TerminalRelay {
     self.output = output
     self.saved = saved
     input = descriptors & 1 != 0 ? 0 : nil
-    // The person's terminal stays as it is and ends the lines itself.
-    if descriptors & 1 == 0 { try Terminals.disableOutputProcessing(self.master.raw) }
     copyWindowSize()
   }
 

@@ -20,6 +20,7 @@ final class FaultSite {
   private let hasTerminal: Bool
   private let place = Scratch()
   private let work = Scratch()
+  private var runs = 0
   private var installed: String { place.path }
 
   /// How many processes there are: the last is the program, the one before it PID 1.
@@ -43,7 +44,9 @@ final class FaultSite {
   /// Records the calls; what a start that nothing disturbs prints.
   func record() -> (status: Int32, text: String) {
     let result = run(process: -1, ordinal: 0, errno: 0)
-    calls = (place.read("log") ?? "").split(separator: "\n").compactMap { line in
+    // Its tracer may end a little later than the run.
+    _ = Clock.eventually { log.hasSuffix("end\n") }
+    calls = log.split(separator: "\n").compactMap { line in
       let numbers = line.split(separator: " ").compactMap { Int($0) }
       guard numbers.count == 3 else { return nil }
       return Call(process: numbers[0], ordinal: numbers[1], number: UInt32(numbers[2]))
@@ -51,11 +54,21 @@ final class FaultSite {
     return result
   }
 
+  /// The number of the call that failed in the last run; nil when the run never came so far.
+  var injected: UInt32? {
+    log.split(separator: "\n").first { $0.hasPrefix("injected ") }.flatMap {
+      UInt32($0.dropFirst(9))
+    }
+  }
+
+  private var log: String { place.read("log\(runs)") ?? "" }
+
   /// Starts the program while one call fails.
-  /// - Returns: nil for the status when the run had to be ended after 10 s.
+  /// - Returns: -1 for the status when the run had to be ended after 10 s.
   func run(process: Int, ordinal: Int, errno: Int32) -> (status: Int32, text: String) {
+    runs += 1
     place.write(
-      "fault", "\(installed)/real-stage \(installed)/log \(process) \(ordinal) \(errno)\n")
+      "fault", "\(installed)/real-stage \(installed)/log\(runs) \(process) \(ordinal) \(errno)\n")
     var command = Command.agtRun(
       ["--quiet", "--ring", ring, "--", "/bin/echo", "RAN"], as: starter, in: work)
     command.words = command.words.map {
@@ -67,7 +80,7 @@ final class FaultSite {
       return (run.timedOut ? -1 : run.status, run.out + run.err)
     }
     let terminal = PseudoTerminal(command)
-    let settings = terminal.settings
+    let settings = terminal.settingsAtFirst
     let status = terminal.waitForEnd() ?? -1
     #expect(terminal.settings == settings, "the settings of the terminal after \(status)")
     return (status, terminal.screen.replacing("\r\n", with: "\n"))

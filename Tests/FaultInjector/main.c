@@ -5,7 +5,8 @@
 // It finds `fault` beside itself: the path of the real stage, the path of a log, and
 // `PROCESS ORDINAL ERRNO`, one a line. PROCESS numbers the launcher, and whatever it and its children
 // create, in the order of creation; ORDINAL the calls of that process from 0 on. PROCESS -1 injects
-// nothing and writes every call up to the start of the program to the log, `PROCESS ORDINAL NUMBER`.
+// nothing and writes every call up to the start of the program to the log, `PROCESS ORDINAL NUMBER`, and
+// then `end`. An injection writes `injected NUMBER`.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -101,6 +102,7 @@ static void system_call(struct process *process) {
       process->inject = 1;
       set_registers(process, 1);
       fprintf(log_file, "injected %lld\n", (long long)info.entry.nr);
+      fflush(log_file);
     }
   } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && process->inject) {
     process->inject = 0;
@@ -124,7 +126,11 @@ static void trace(void) {
       find(message);
     } else if (event == PTRACE_EVENT_EXEC) {
       // The launcher's own is the beginning; any other is the program's, after which nothing counts.
-      if (process != processes) done = 1;
+      if (process != processes) {
+        done = 1;
+        fputs("end\n", log_file);
+        fflush(log_file);
+      }
       process->executed = 1;
     } else if (event == PTRACE_EVENT_STOP) {
       if (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) {

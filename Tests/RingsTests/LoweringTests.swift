@@ -150,4 +150,84 @@ private enum PlanText {
   @Test func ring3OfAUserWithoutNamespaces() throws {
     try expect(Self.request(3, Self.user, degraded: [.namespaces]), "ring3-user-no-namespaces")
   }
+
+  // MARK: what differs from a golden plan
+
+  /// Lines that only the first has, and lines that only the second has.
+  private func difference(
+    _ first: LaunchRequest, _ second: LaunchRequest
+  ) throws -> (gone: [String], new: [String]) {
+    let before = try Self.lines(first)
+    let after = try Self.lines(second)
+    return (before.filter { !after.contains($0) }, after.filter { !before.contains($0) })
+  }
+
+  @Test func aUsersRing3IsTheUsersOwn() throws {
+    let change = try difference(Self.request(3, Self.root), Self.request(3, Self.user))
+    #expect(change.new.contains("ring 3, namespaces 0x7e020000, own(uid: 1001, gid: 1002)"))
+    // Its owner is on disk already what the program is.
+    #expect(change.new.contains("bind /home/u/work ro,nosuid,nodev,rec judged 8:42"))
+    #expect(
+      change.gone.contains("bind /home/u/work ro,nosuid,nodev,rec judged 8:42 owner 1001:1002"))
+    #expect(change.new.contains("owners []"))
+    #expect(
+      !change.gone.contains { $0.hasPrefix("allow") }
+        && !change.new.contains { $0.hasPrefix("allow") })
+  }
+
+  @Test func aWritableWorkspaceChangesItsMountAndItsRule() throws {
+    let change = try difference(
+      Self.request(3, Self.user), Self.request(3, Self.user, access: .readWrite))
+    #expect(
+      change.gone == [
+        "bind /home/u/work ro,nosuid,nodev,rec judged 8:42", "allow /home/u/work 0xd",
+      ])
+    #expect(
+      change.new == ["bind /home/u/work nosuid,nodev,rec judged 8:42", "allow /home/u/work 0x77bf"])
+  }
+
+  @Test func aTerminalInRing3BringsItsDevices() throws {
+    let change = try difference(
+      Self.request(3, Self.user), Self.request(3, Self.user, terminal: 7))
+    #expect(change.gone.count == 1 && change.gone[0].hasSuffix("terminal 0 false"))
+    #expect(change.new[0].hasSuffix("terminal 7 true"))
+    #expect(
+      change.new.dropFirst() == [
+        "directory /dev/pts 755", "devpts /dev/pts 1001:1002", "link /dev/ptmx -> pts/ptmx",
+        "allow /dev/pts 0x800e",
+      ])
+  }
+
+  @Test func givenUpByName() throws {
+    for starter in [Self.root, Self.user] {
+      let whole = Self.request(2, starter)
+      #expect(
+        try difference(whole, Self.request(2, starter, degraded: [.seccomp])).new == ["no seccomp"])
+      #expect(
+        try difference(whole, Self.request(2, starter, degraded: [.violations])).new
+          == ["seccomp 8 bytes, reports false"])
+      let without = try difference(whole, Self.request(2, starter, degraded: [.landlock]))
+      #expect(without.new == ["no landlock"])
+      #expect(without.gone.allSatisfy { $0.hasPrefix("landlock ") || $0.hasPrefix("allow ") })
+    }
+  }
+
+  /// Every bit that a kernel of this age does not know is cut, and no rule has more than is handled.
+  @Test(arguments: 1...6) func olderLandlock(_ abi: Int) throws {
+    let plan = try Lowering.lower(
+      Self.request(3, Self.user, landlockABI: abi), host: Machine())
+    let landlock = try #require(plan.landlock)
+    #expect(landlock.handledFiles == LandlockAccess.known(abi: abi))
+    #expect(landlock.handledNetwork == (abi >= 4 ? 3 : 0))
+    #expect(landlock.scopes == (abi >= 6 ? 3 : 0))
+    for rule in landlock.rules { #expect(rule.access & ~landlock.handledFiles == 0) }
+  }
+
+  /// The caller's environment does not reach a ring; what `--env` names does.
+  @Test func environmentIsBuilt() throws {
+    for ring in 1...3 as ClosedRange<UInt8> {
+      let lines = try Self.lines(Self.request(ring, Self.user))
+      #expect(!lines.contains("set SECRET=x") && lines.contains("set NAME=value"))
+    }
+  }
 }

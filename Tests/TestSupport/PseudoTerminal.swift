@@ -25,6 +25,7 @@ public final class PseudoTerminal {
     precondition(unsafe ioctl(master, 0x8004_5430, &number) == 0, "TIOCGPTN: errno \(errno)")
     path = "/dev/pts/\(number)"
     Self.setSize(master, rows: rows, columns: columns)
+    settingsAtFirst = Self.settings(master)
     pid = Spawn.start(
       command.words, environment: command.environment, directory: command.directory,
       descriptors: [], terminal: path)
@@ -100,7 +101,12 @@ public final class PseudoTerminal {
 
   /// The settings of the terminal as `stty -g` shows them: input, output, control and local modes and
   /// the control characters.
-  public var settings: String {
+  public var settings: String { Self.settings(master) }
+
+  /// Before the command began.
+  public let settingsAtFirst: String
+
+  private static func settings(_ master: Int32) -> String {
     var raw = termios()
     // SAFETY: the structure is ours.
     precondition(unsafe tcgetattr(master, &raw) == 0)
