@@ -27,6 +27,17 @@ enum KillReason: String {
   case sessionTimeout = "session_timeout"
 }
 
+/// A part of the supervisor with descriptors of its own in the loop. It must not block: what can, belongs to a
+/// worker whose descriptor it watches.
+protocol RunService: AnyObject {
+  /// Once, before the program is executed. It adds its descriptors with `RunLoop.watch`.
+  func start(in loop: RunLoop) throws(SyscallError)
+  /// One of its descriptors is ready.
+  func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError)
+  /// Once, when every process of the ring is gone.
+  func finish()
+}
+
 /// The one loop of the supervisor: the stage's reports, the program's terminal, signals, the clock and the
 /// kernel's reports of forbidden calls. It never blocks on anything else, and it ends only when PID 1 of
 /// the ring is gone, which the kernel lets happen only after every process of the ring is.
@@ -47,6 +58,9 @@ final class RunLoop {
   private var end: RunOutcome.End?
   private var executed = false
   private var socketOpen = true
+  private var services: [any RunService] = []
+  /// Whose a descriptor in the loop is, when it is a service's.
+  private var watchers: [Int32: any RunService] = [:]
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 1000
@@ -81,8 +95,36 @@ final class RunLoop {
       for event in ready { try handle(event) }
     }
     try confirmEmpty()
+    for service in services { service.finish() }
     return RunOutcome(end: end ?? .lost, executed: executed)
   }
+
+  // MARK: services
+
+  func add(_ service: any RunService) throws(SyscallError) {
+    services.append(service)
+    try service.start(in: self)
+  }
+
+  /// Events of `descriptor` go to `service`, until `unwatch`.
+  func watch(
+    _ descriptor: Int32, _ interest: Poller.Interest, for service: any RunService
+  ) throws(SyscallError) {
+    try poller.add(descriptor, interest)
+    watchers[descriptor] = service
+  }
+
+  func change(_ descriptor: Int32, _ interest: Poller.Interest) throws(SyscallError) {
+    try poller.change(descriptor, interest)
+  }
+
+  /// Before the descriptor is closed.
+  func unwatch(_ descriptor: Int32) throws(SyscallError) {
+    watchers[descriptor] = nil
+    try poller.remove(descriptor)
+  }
+
+  // MARK: events
 
   /// For every way out, also a failing one.
   func restoreTerminal() {
@@ -106,6 +148,8 @@ final class RunLoop {
       } else {
         try readViolation(number)
       }
+    } else if let service = watchers[number] {
+      try service.handle(event, in: self)
     } else {
       try relay(event)
     }
@@ -174,7 +218,7 @@ final class RunLoop {
   }
 
   /// Ends everything in the ring: PID 1 takes its namespace with it.
-  private func kill(_ reason: KillReason) throws(SyscallError) {
+  func kill(_ reason: KillReason) throws(SyscallError) {
     if end == nil { end = .killed(reason) }
     events.emit("kill", ["reason": .string(reason.rawValue)])
     if options.degraded.contains(.namespaces) { return try tell(.kill) }
