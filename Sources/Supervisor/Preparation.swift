@@ -13,12 +13,14 @@ struct PreparedRun: ~Copyable {
   let trail: [String]
   /// What this run does not enforce although the ring promises it.
   let losses: [Loss]
+  /// What it may reach; nil when nothing.
+  let network: NetworkPlan?
   private var stage: StageProcess?
   private let ids: HostIDs
 
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
-    losses: [Loss], stage: consuming StageProcess?, ids: consuming HostIDs
+    losses: [Loss], network: NetworkPlan?, stage: consuming StageProcess?, ids: consuming HostIDs
   ) {
     self.id = id
     self.profile = profile
@@ -26,6 +28,7 @@ struct PreparedRun: ~Copyable {
     self.request = request
     self.trail = trail
     self.losses = losses
+    self.network = network
     self.stage = stage
     self.ids = ids
   }
@@ -53,6 +56,8 @@ enum Preparation {
     let loaded = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
+    let network = try NetworkPlan.choose(
+      options.network, profile: profile, degraded: options.degraded)
     let caller = Caller(environment)
     let ids = try claimIDs(profile, caller, forReal: forReal)
     let starter: LaunchRequest.Starter =
@@ -67,7 +72,7 @@ enum Preparation {
       try stage!.send(
         Lowering.start(
           profile, starter: starter, owners: ([workspace.share] + writes).compactMap(\.owner),
-          degraded: options.degraded, hasTerminal: terminal != 0))
+          degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []))
     }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
@@ -79,7 +84,7 @@ enum Preparation {
       workingDirectory: caller.workingDirectory(within: workspace.path),
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
-      degraded: options.degraded)
+      degraded: options.degraded, sockets: network?.sockets ?? [])
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())
@@ -93,7 +98,7 @@ enum Preparation {
       id: RunIdentifier.make(
         wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator),
       profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
-      stage: stage, ids: ids)
+      network: network, stage: stage, ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

@@ -15,6 +15,8 @@ struct RunRecord {
   let complaint: String?
   let hint: String?
   let violations: ViolationRecorder
+  /// Nil when the run had no network of its own.
+  let network: NetworkCounters?
   let losses: [Loss]
   let executed: Bool
   let beganNanoseconds: UInt64
@@ -22,13 +24,14 @@ struct RunRecord {
 
   init(
     _ run: borrowing PreparedRun, outcome: RunOutcome, violations: ViolationRecorder,
-    beganNanoseconds: UInt64
+    network: NetworkCounters? = nil, beganNanoseconds: UInt64
   ) {
     id = run.id
     ring = run.profile.ring
     losses = run.losses
     executed = outcome.executed
     self.violations = violations
+    self.network = network
     self.beganNanoseconds = beganNanoseconds
     endedNanoseconds = Clock.wallNanoseconds()
     let name = "ring \(run.profile.ring)"
@@ -90,7 +93,7 @@ struct RunRecord {
   }
 
   var json: JSONValue {
-    .object([
+    var object: JSONObject = [
       "run": .string(id), "ring": JSONValue(ring), "state": .string(state),
       "status": JSONValue(status), "reason": JSONValue(reason), "message": JSONValue(complaint),
       "executed": .bool(executed),
@@ -102,6 +105,8 @@ struct RunRecord {
       "wallMilliseconds": JSONValue((endedNanoseconds - beganNanoseconds) / 1_000_000),
       "violationCount": JSONValue(violations.total),
       "violations": .array(violations.kinds.map(\.json)),
-    ])
+    ]
+    if let network { object["network"] = network.json }
+    return .object(object)
   }
 }

@@ -19,8 +19,10 @@ import Testing
     "Kernel": ["CLinux", "CCapability"], "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [],
     "Programs": ["JSON"], "Policy": ["CPCRE2", "CSodium", "JSON", "YAML"],
     "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
-    "StageCore": ["Kernel", "LaunchPlan"],
-    "Supervisor": ["CSodium", "JSON", "Kernel", "LaunchPlan", "Programs", "Rings", "YAML"],
+    "Network": ["Policy"], "StageCore": ["Kernel", "LaunchPlan"],
+    "Supervisor": [
+      "CSodium", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings", "YAML",
+    ],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]
 
