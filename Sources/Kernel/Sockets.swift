@@ -92,6 +92,18 @@ public enum Sockets {
     try set(socket, tcpLevel, 1, 1)
   }
 
+  /// Ends the kernel's own tuning of both buffers; it takes twice the number (socket(7), SO_RCVBUF).
+  public static func setBuffers(_ socket: Int32, bytes: Int32) throws(SyscallError) {
+    try set(socket, SOL_SOCKET, SO_RCVBUF, bytes)
+    try set(socket, SOL_SOCKET, SO_SNDBUF, bytes)
+  }
+
+  /// The round trip of a connection, smoothed; nil when it is not known.
+  public static func roundTripMicroseconds(_ socket: Int32) -> Int? {
+    let value = agt_round_trip(socket)
+    return value >= 0 ? Int(value) : nil
+  }
+
   /// close(2) then sends a reset, which says that something is wrong.
   public static func resetOnClose(_ socket: Int32) { _ = agt_linger_none(socket) }
 

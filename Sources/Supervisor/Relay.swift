@@ -42,6 +42,13 @@ final class Relay: NetworkHandler {
   private var lastMilliseconds: UInt64
   private let endMilliseconds: UInt64
 
+  /// The ring is as near as can be. What waits in larger buffers has left the processor's caches before it
+  /// is moved on: with the kernel's own tuning (megabytes) a relay carried half as much.
+  private static let insideBufferBytes: Int32 = 131_072
+  /// The same for servers on this machine or beside it: 10 Gbit/s over 0.3 ms need 375 kB.
+  private static let nearBufferBytes: Int32 = 262_144
+  private static let nearMicroseconds = 300
+
   /// Of one address; the next one is tried after it.
   private static let connectMilliseconds: UInt64 = 5000
   /// From the first byte of a TLS hello to its last.
@@ -66,6 +73,7 @@ final class Relay: NetworkHandler {
   func start() {
     do throws(SyscallError) {
       try Sockets.setNoDelay(inside.raw)
+      try Sockets.setBuffers(inside.raw, bytes: Self.insideBufferBytes)
       insideInterest = isInspecting ? .input : []
       try service.watches.watch(inside.raw, insideInterest, self)
     } catch { return close() }
@@ -136,6 +144,11 @@ final class Relay: NetworkHandler {
 
   private func opened() {
     state = .open
+    if let outside = outside.raw, let time = Sockets.roundTripMicroseconds(outside),
+      time <= Self.nearMicroseconds
+    {
+      try? Sockets.setBuffers(outside, bytes: Self.nearBufferBytes)
+    }
     lastMilliseconds = NetworkService.nowMilliseconds
     setDeadline(lastMilliseconds + Self.idleMilliseconds)
     pump()
@@ -162,7 +175,9 @@ final class Relay: NetworkHandler {
         if Sockets.pendingError(descriptor) != 0 { return close() }
       }
       if isInside, isInspecting, event.readable { inspect() }
-      pump()
+      pump(
+        outward: isInside ? event.readable : event.writable,
+        inward: isInside ? event.writable : event.readable)
     }
   }
 
@@ -235,13 +250,14 @@ final class Relay: NetworkHandler {
 
   // MARK: bytes
 
-  private func pump() {
+  /// Only the direction in which something can have changed: each is a call or two.
+  private func pump(outward: Bool = true, inward: Bool = true) {
     guard state == .open, let outside = outside.raw else { return }
     do throws(SyscallError) {
-      if !isInspecting {
+      if outward, !isInspecting {
         try toOutside.pump(from: inside.raw, to: outside, service.pipes)
       }
-      try toInside.pump(from: outside, to: inside.raw, service.pipes)
+      if inward { try toInside.pump(from: outside, to: inside.raw, service.pipes) }
     } catch { return close() }
     if toOutside.isOver, toInside.isOver { return close(cleanly: true) }
     setInterests()

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -327,6 +328,12 @@ static inline ssize_t agt_send_to(int fd, const void *bytes, size_t count, const
 }
 static inline ssize_t agt_receive_from(int fd, void *bytes, size_t count, void *address, unsigned *length) {
   return recvfrom(fd, bytes, count, MSG_DONTWAIT, (struct sockaddr *)address, length);
+}
+/* The smoothed round trip of a connection in microseconds (tcp(7), TCP_INFO); -1 when it is not known. */
+static inline int agt_round_trip(int fd) {
+  struct tcp_info info;
+  socklen_t length = sizeof info;
+  return getsockopt(fd, 6, TCP_INFO, &info, &length) == 0 ? (int)info.tcpi_rtt : -1;
 }
 /* SPLICE_F_MOVE | SPLICE_F_NONBLOCK */
 static inline ssize_t agt_splice(int from, int to, size_t count) {
