@@ -150,7 +150,9 @@ final class Relay: NetworkHandler {
       try? Sockets.setBuffers(outside, bytes: Self.nearBufferBytes)
     }
     lastMilliseconds = NetworkService.nowMilliseconds
-    setDeadline(lastMilliseconds + Self.idleMilliseconds)
+    let isWaitingForHello = isInspecting && !toOutside.head.isEmpty
+    setDeadline(
+      lastMilliseconds + (isWaitingForHello ? Self.helloMilliseconds : Self.idleMilliseconds))
     pump()
   }
 
