@@ -319,6 +319,33 @@ import Testing
         """), "\(record)")
   }
 
+  @Test func eventsAndSummary() {
+    let world = World(.native)
+    let words = ["--ring", "2", "--verbose", "--status-fd", "3", "--net", "example.org:7000"]
+    let script =
+      World.prelude
+      + "reach('example.org', 7000), reach('evil.example', 7000), reach('evil.example', 7000)"
+    let run = Command.agtRun(words + ["--", "/usr/bin/python3", "-c", script], in: world.work)
+    let outer = run.with {
+      $0.words = ["/bin/sh", "-c", "exec \"$@\" 3>events", "sh"].map { Array($0.utf8) } + $0.words
+    }
+    let ended = world.inside(outer).run()
+    #expect(ended.status == 0, "\(ended.summary)")
+    #expect(
+      ended.err.hasSuffix(
+        "agt-run: ring 2 did not reach evil.example: no network rule names it\n"
+          + "  hint: --net HOST:PORT names what may be reached\n"), "\(ended.summary)")
+    let events = (world.work.read("events") ?? "").split(separator: "\n").filter {
+      $0.contains("net.")
+    }
+    #expect(
+      Set(events) == [
+        #"{"event":"net.open","destination":"example.org:7000"}"#,
+        #"{"event":"net.close","destination":"example.org:7000","sentBytes":4,"receivedBytes":4}"#,
+        #"{"event":"net.refused","destination":"evil.example","refusal":"no network rule names it"}"#,
+      ])
+  }
+
   @Test func refusedOptions() {
     for (words, text) in [
       (["--ring", "3", "--net", "a.org:1"], "--net: ring 3 has no network"),
