@@ -105,6 +105,18 @@ import Testing
           + "ping ConnectionRefusedError\n"), "\(run.summary)")
   }
 
+  /// Services of the host at its public address, which a name or a range leads to.
+  @Test func ownAddress() {
+    let world = World(.native)
+    let script = """
+      print(reach('own.example.org', 7000), reach('93.184.217.2', 7000), reach('other.example.org', 7000))
+      """
+    let wide = world.python(script, net: "*.example.org:7000", "0.0.0.0/0:7000")
+    #expect(wide.prints("ConnectionResetError ConnectionResetError ping\n"), "\(wide.summary)")
+    let named = world.python(script, net: "*.example.org:7000", "93.184.217.2:7000")
+    #expect(named.prints("ping ping ping\n"), "\(named.summary)")
+  }
+
   @Test func rebinding() {
     let world = World(.native)
     let run = world.python(
