@@ -294,6 +294,50 @@ import Testing
     #expect(run.prints("1000\nand one more\n"), "\(run.summary)")
   }
 
+  /// Clients that come and go in every way at once, so that numbers of descriptors are used again and again:
+  /// nobody may get another's bytes.
+  @Test func storm() {
+    let world = World(.native)
+    let run = world.python(
+      """
+      import random, threading
+      end, done, bad = time.time() + 2, [0], []
+      def send(s, data):
+          try:
+              s.sendall(data)
+              s.shutdown(socket.SHUT_WR)
+          except OSError as error: bad.append(error)
+      def client(seed):
+          r = random.Random(seed)
+          while time.time() < end:
+              way = r.randrange(6)
+              host = r.choice(['example.org', 'other.example.org'] + ['closed.example.org'] * (way < 4))
+              try:
+                  s = socket.create_connection((host, 7000), timeout=20)
+                  data = bytes([r.randrange(32, 256)]) * r.choice([1, 1000, 70000, 400000])
+                  if way in (1, 2): s.send(data[:100])
+                  if way in (0, 1): s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+                  if way < 4:
+                      s.close()
+                      continue
+                  sender = threading.Thread(target=send, args=(s, data))
+                  sender.start()
+                  got = b''
+                  while part := s.recv(65536): got += part
+                  sender.join()
+                  s.close()
+                  if got != data: bad.append((len(got), len(data)))
+                  done[0] += 1
+              except OSError as error:
+                  if way >= 4: bad.append(error)
+      clients = [threading.Thread(target=client, args=(n,)) for n in range(30)]
+      for c in clients: c.start()
+      for c in clients: c.join()
+      print(done[0] > 50, bad[:5])
+      """, net: "example.org:7000", "*.example.org:7000")
+    #expect(run.prints("True []\n"), "\(run.summary)")
+  }
+
   @Test func recordOfTheRun() throws {
     let world = World(.native)
     let file = world.work.path + "/result.json"
