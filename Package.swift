@@ -60,8 +60,10 @@ let package = Package(
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
+    module("Transactions", ["Kernel", "JSON", "CSodium"]),
     module(
-      "Supervisor", ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "CSodium"]),
+      "Supervisor",
+      ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Transactions", "CSodium"]),
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
@@ -70,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "agt",
       dependencies: [
-        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel",
+        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel", "Transactions",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 

@@ -20,7 +20,10 @@ import Testing
     "Programs": ["JSON"], "Policy": ["CPCRE2", "CSodium", "JSON", "YAML"],
     "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
     "StageCore": ["Kernel", "LaunchPlan"],
-    "Supervisor": ["CSodium", "JSON", "Kernel", "LaunchPlan", "Programs", "Rings", "YAML"],
+    "Supervisor": [
+      "CSodium", "JSON", "Kernel", "LaunchPlan", "Programs", "Rings", "Transactions", "YAML",
+    ],
+    "Transactions": ["CSodium", "JSON", "Kernel"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]
 
