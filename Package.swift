@@ -59,11 +59,15 @@ let package = Package(
     module("Programs", ["JSON"]),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
+    module("Network", ["Policy"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module("Transactions", ["Kernel", "JSON", "CSodium"]),
     module(
       "Supervisor",
-      ["Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Transactions", "CSodium"]),
+      [
+        "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
+        "Transactions", "CSodium",
+      ]),
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
@@ -84,14 +88,20 @@ let package = Package(
     tests("YAMLTests", ["YAML"]),
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
+    tests("NetworkTests", ["Network", "Policy"]),
     tests("RingsTests", ["Rings", "JSON"]),
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "YAML", "JSON"],
       exclude: ["cedar_decisions.py"], swiftSettings: strict),
     tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
+    .testTarget(
+      name: "TransactionsTests", dependencies: ["Transactions", "TestSupport"],
+      exclude: ["trees.py"], swiftSettings: strict),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
-    tests("PeopleTests", ["TestSupport"]),
+    .testTarget(
+      name: "PeopleTests", dependencies: ["TestSupport"], exclude: ["world.py"],
+      swiftSettings: strict),
     tests("TidyTests", []),
   ]
 )

@@ -29,6 +29,12 @@ public enum Limits {
       "\(resource.number)")
   }
 
+  /// Sets the soft limit alone, to at most the hard one.
+  public static func setSoft(_ resource: Resource, to value: UInt64) throws(SyscallError) {
+    _ = try check(
+      agt_set_soft_limit(resource.number, value), "setrlimit", "\(resource.number)")
+  }
+
   public static func current(_ resource: Resource) -> (soft: UInt64, hard: UInt64)? {
     var value = rlimit()
     // SAFETY: the structure is ours.

@@ -98,6 +98,19 @@ public struct LaunchPlan: Equatable, Sendable {
     }
   }
 
+  /// One socket that the stage opens in the ring's network and hands to the supervisor.
+  public struct RingSocket: Equatable, Sendable {
+    public var isDatagram: Bool
+    /// 4 or 16 bytes in network order; zeros mean every address.
+    public var address: [UInt8]
+    public var port: UInt16
+    public init(isDatagram: Bool, address: [UInt8], port: UInt16) {
+      self.isDatagram = isDatagram
+      self.address = address
+      self.port = port
+    }
+  }
+
   public struct LandlockRule: Equatable, Sendable {
     /// Seen from inside.
     public var path: [UInt8]

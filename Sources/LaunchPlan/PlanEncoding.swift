@@ -148,6 +148,12 @@ extension WireWriter {
     integer(value.gid)
   }
 
+  mutating func socket(_ value: LaunchPlan.RingSocket) {
+    boolean(value.isDatagram)
+    string(value.address)
+    integer(value.port)
+  }
+
   fileprivate mutating func landlock(_ plan: LaunchPlan.LandlockPlan) {
     integer(plan.abi)
     integer(plan.handledFiles)
@@ -227,6 +233,15 @@ extension WireReader {
     let value: UInt8 = try integer()
     guard value < 32 else { throw failure("mount options \(value)") }
     return LaunchPlan.MountOptions(rawValue: value)
+  }
+
+  mutating func socket() throws(DecodingError) -> LaunchPlan.RingSocket {
+    let isDatagram = try boolean()
+    let address = try string(nulAllowed: true)
+    guard address.count == 4 || address.count == 16 else {
+      throw failure("an address of \(address.count) bytes")
+    }
+    return LaunchPlan.RingSocket(isDatagram: isDatagram, address: address, port: try integer())
   }
 
   fileprivate mutating func landlock() throws(DecodingError) -> LaunchPlan.LandlockPlan {

@@ -6,6 +6,8 @@ public enum StageReport: Equatable, Sendable {
   case terminal
   /// The listener for seccomp notifications rides along.
   case listener
+  /// Sockets of the ring's network ride along, eight at most: those that the start numbers so.
+  case sockets(numbers: [UInt16])
   /// The program was executed.
   case executed
   /// A step failed; the program was never executed.
@@ -37,6 +39,9 @@ public enum StageReport: Equatable, Sendable {
       out.integer(UInt8(6))
       out.integer(code)
       out.integer(signal)
+    case .sockets(let numbers):
+      out.integer(UInt8(7))
+      out.list(numbers) { $0.integer($1) }
     }
     return out.bytes
   }
@@ -56,6 +61,9 @@ public enum StageReport: Equatable, Sendable {
           object: String(decoding: try from.string(), as: UTF8.self), errno: try from.integer()))
     case 5: self = .stopped(signal: try from.integer())
     case 6: self = .exited(code: try from.integer(), signal: try from.integer())
+    case 7:
+      self = .sockets(
+        numbers: try from.list(limit: 8) { r throws(DecodingError) in try r.integer() })
     case let tag: throw from.failure("report \(tag)")
     }
     try from.end()

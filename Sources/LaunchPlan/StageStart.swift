@@ -15,11 +15,13 @@ public struct StageStart: Equatable, Sendable {
   /// The program gets a terminal: PID 1 takes it before it forks the program, because a process inherits
   /// its controlling terminal and cannot get one later (credentials(7), "Sessions").
   public var hasTerminal: Bool
+  /// What the ring's network is listened to with; when there is any, every address is local in it.
+  public var sockets: [LaunchPlan.RingSocket]
 
   public init(
     namespaces: UInt64, identity: LaunchPlan.Identity, owners: [LaunchPlan.Owner],
     outOfMemoryScore: Int16, hostName: [UInt8], loopbackUp: Bool, dropCapabilities: Bool,
-    lockSecurebits: Bool, hasTerminal: Bool
+    lockSecurebits: Bool, hasTerminal: Bool, sockets: [LaunchPlan.RingSocket] = []
   ) {
     self.namespaces = namespaces
     self.identity = identity
@@ -30,10 +32,13 @@ public struct StageStart: Equatable, Sendable {
     self.dropCapabilities = dropCapabilities
     self.lockSecurebits = lockSecurebits
     self.hasTerminal = hasTerminal
+    self.sockets = sockets
   }
 
-  /// A start is some tens of bytes; a message that is longer is none of ours.
-  public static let maximumBytes = 4096
+  /// A start is some tens of bytes, and as many for each socket; a message that is longer is none of ours.
+  public static let maximumBytes = 65_536
+  /// Two for each port that a policy may name, with some for single addresses.
+  public static let maximumSockets = 1024
 
   public func encoded() -> [UInt8] {
     var out = WireWriter()
@@ -47,6 +52,7 @@ public struct StageStart: Equatable, Sendable {
     out.boolean(dropCapabilities)
     out.boolean(lockSecurebits)
     out.boolean(hasTerminal)
+    out.list(sockets) { $0.socket($1) }
     return out.bytes
   }
 
@@ -68,6 +74,9 @@ public struct StageStart: Equatable, Sendable {
     dropCapabilities = try from.boolean()
     lockSecurebits = try from.boolean()
     hasTerminal = try from.boolean()
+    sockets = try from.list(limit: Self.maximumSockets) { r throws(DecodingError) in
+      try r.socket()
+    }
     try from.end()
   }
 }

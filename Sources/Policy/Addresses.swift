@@ -6,13 +6,13 @@ public struct IPAddress: Equatable, Hashable, Sendable {
   let low: UInt64
   public let isIPv4: Bool
 
-  private init(high: UInt64, low: UInt64) {
+  init(high: UInt64, low: UInt64) {
     isIPv4 = high == 0 && low >> 32 == 0xFFFF
     self.high = high
     self.low = isIPv4 ? low & 0xFFFF_FFFF : low
   }
 
-  private init(ipv4 value: UInt32) {
+  init(ipv4 value: UInt32) {
     high = 0
     low = UInt64(value)
     isIPv4 = true

@@ -169,7 +169,7 @@ struct FieldDocument {
       header.network.append(
         NetworkRule(
           destination: try NetworkRule.host(item, file), ports: [80, 443],
-          why: "network_allowlist",
+          why: "network_allowlist", allowsEncryptedHello: false,
           place: Place(file: file, line: item.line, column: item.column)))
     }
   }

@@ -14,15 +14,19 @@ public struct NetworkRule: Equatable, Sendable {
   /// Never empty.
   public let ports: [Int]
   public let why: String
+  /// Whether a TLS client may hide the name it asks for (Encrypted Client Hello, RFC 9849).
+  public let allowsEncryptedHello: Bool
   public let place: Place
 
-  /// `{host: NAME, ports: [443], why: TEXT}` or `{cidr: NETWORK, …}`.
+  /// `{host: NAME, ports: [443], why: TEXT}` or `{cidr: NETWORK, …}`; `encryptedHello: true` besides
+  /// where a client may hide the name it asks for.
   static func read(_ node: YAMLNode, _ file: String) throws(YAMLError) -> NetworkRule {
     var reader = try YAMLMappingReader(node, file: file)
     let host = reader.optional("host")
     let cidr = reader.optional("cidr")
     let portsNode = try reader.require("ports")
     let why = try reader.optional("why")?.string(file) ?? ""
+    let encryptedHello = try reader.optional("encryptedHello")?.boolean(file) ?? false
     try reader.finish()
     var ports: [Int] = []
     for port in try portsNode.sequence(file) {
@@ -45,7 +49,7 @@ public struct NetworkRule: Equatable, Sendable {
       throw node.error(file, "a network rule names either \"host\" or \"cidr\"; keep one")
     }
     return NetworkRule(
-      destination: destination, ports: ports, why: why,
+      destination: destination, ports: ports, why: why, allowsEncryptedHello: encryptedHello,
       place: Place(file: file, line: node.line, column: node.column))
   }
 
@@ -65,7 +69,8 @@ public struct NetworkRule: Equatable, Sendable {
     }
   }
 
-  func isMatch(host: String, port: Int) -> Bool {
+  /// Whether the rule names this host, in canonical spelling, at this port.
+  public func isMatch(host: String, port: Int) -> Bool {
     guard ports.contains(port) else { return false }
     switch destination {
     case .host(let name): return name == host

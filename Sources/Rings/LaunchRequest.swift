@@ -138,13 +138,15 @@ public struct LaunchRequest: Sendable {
   public var terminal: UInt8
   public var landlockABI: Int
   public var degraded: Set<Degradation>
+  /// Of the ring's network, in its own order; empty when nothing may be reached.
+  public var sockets: [LaunchPlan.RingSocket]
 
   public init(
     profile: RingProfile, seccomp: [UInt8], program: Program, workspace: Workspace,
     reads: [Share], writes: [Share], starter: Starter, userName: String, home: String,
     workingDirectory: String, callerEnvironment: [[UInt8]],
     environment: [(name: String, value: [UInt8])], terminal: UInt8, landlockABI: Int,
-    degraded: Set<Degradation>
+    degraded: Set<Degradation>, sockets: [LaunchPlan.RingSocket] = []
   ) {
     self.profile = profile
     self.seccomp = seccomp
@@ -161,6 +163,7 @@ public struct LaunchRequest: Sendable {
     self.terminal = terminal
     self.landlockABI = landlockABI
     self.degraded = degraded
+    self.sockets = sockets
   }
 }
 

@@ -17,7 +17,7 @@ public enum Lowering {
   /// - Parameter owners: on disk, of the workspace and of whatever else the program may write.
   public static func start(
     _ profile: RingProfile, starter: LaunchRequest.Starter, owners: [LaunchPlan.Owner],
-    degraded: Set<Degradation>, hasTerminal: Bool
+    degraded: Set<Degradation>, hasTerminal: Bool, sockets: [LaunchPlan.RingSocket] = []
   ) -> StageStart {
     let isWhole = !degraded.contains(.namespaces)
     var distinct: [LaunchPlan.Owner] = []
@@ -38,7 +38,7 @@ public enum Lowering {
       outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore,
       hostName: Array("ring\(profile.ring)".utf8),
       loopbackUp: profile.network == .loopback && isWhole, dropCapabilities: dropsCapabilities,
-      lockSecurebits: locksSecurebits, hasTerminal: hasTerminal)
+      lockSecurebits: locksSecurebits, hasTerminal: hasTerminal, sockets: sockets)
   }
 
   /// A ring is ended before its user's other programs are.
@@ -152,7 +152,8 @@ struct LoweringState {
     Lowering.start(
       profile, starter: request.starter,
       owners: ([request.workspace.share] + request.writes).compactMap(\.owner),
-      degraded: request.degraded, hasTerminal: request.terminal != 0)
+      degraded: request.degraded, hasTerminal: request.terminal != 0,
+      sockets: request.sockets)
   }
 
   private var identity: LaunchPlan.Identity { start.identity }
@@ -330,7 +331,7 @@ struct LoweringState {
       uid == 0 ? "" : "\(request.userName):x:\(uid):\(gid)::\(request.home):/bin/sh\n"
     let group = gid == 0 ? "" : "\(request.userName):x:\(gid):\n"
     // Nobody will ever answer: "temporary failure in name resolution" would only make programs try again.
-    let names = profile.network == .none ? "files" : "files dns"
+    let names = request.sockets.isEmpty ? "files" : "files dns"
     let files = [
       ("passwd", "root:x:0:0:root:/root:/bin/sh\n\(own)nobody:x:65534:65534:nobody:/:/bin/false\n"),
       ("group", "root:x:0:\n\(group)nogroup:x:65534:\n"),
@@ -340,7 +341,8 @@ struct LoweringState {
         "nsswitch.conf",
         "passwd: files\ngroup: files\nhosts: \(names)\nservices: files\nprotocols: files\n"
       ),
-      ("resolv.conf", "nameserver 127.0.0.53\noptions attempts:1 timeout:2\n"),
+      // The supervisor answers within 8 s, whatever the servers outside do.
+      ("resolv.conf", "nameserver 127.0.0.53\noptions attempts:1 timeout:10\n"),
     ]
     for (name, contents) in files {
       view.file("/etc/" + name, contents: contents)

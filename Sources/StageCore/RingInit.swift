@@ -81,6 +81,7 @@ enum RingInit {
     try Stage.step("loopback") { () throws(SyscallError) in
       if start.loopbackUp { try Namespaces.bringLoopbackUp() }
     }
+    if !start.sockets.isEmpty { try RingNetwork.open(start.sockets) }
     try Stage.step("session keyring") { () throws(SyscallError) in
       do throws(SyscallError) {
         try Processes.joinNewSessionKeyring()

@@ -1,6 +1,7 @@
 internal import JSON
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 
 /// A plan as a person reads it, in the order in which the stage executes it.
@@ -11,7 +12,7 @@ enum Explanation {
     var parts = [
       "workspace \(run.request.workspace.path) \(accessText(run.request.workspace))"
     ]
-    parts.append(networkText(profile.network))
+    parts.append(run.network.map { "network: \($0.summary)" } ?? networkText(profile.network))
     let limits = profile.limits
     if let bytes = limits.memoryBytes { parts.append(Amounts.size(bytes)) }
     if let count = limits.processes { parts.append("\(count) processes") }
@@ -104,8 +105,14 @@ enum Explanation {
       steps.append(
         Step(
           name: "network",
-          summary: plan.start.loopbackUp ? "loopback of its own" : "none, loopback down")
-      )
+          summary: plan.start.loopbackUp ? "loopback of its own" : "none, loopback down",
+          details: plan.start.sockets.isEmpty
+            ? []
+            : [
+              "every address leads to the supervisor, which relays what a rule names",
+              "listened to: "
+                + plan.start.sockets.map { "\(socketText($0))" }.joined(separator: ", "),
+            ]))
     }
     if namespaces.contains(.mount) {
       steps.append(
@@ -149,6 +156,13 @@ enum Explanation {
         name: "execute", summary: plan.arguments.map(\.text).joined(separator: " "),
         details: ["in \(plan.workingDirectory.text)"] + plan.environment.map(\.text)))
     return steps
+  }
+
+  private static func socketText(_ socket: LaunchPlan.RingSocket) -> String {
+    let isAny = socket.address.allSatisfy { $0 == 0 }
+    let address = IPAddress(bytes: socket.address)?.description ?? ""
+    let place = isAny ? "*" : socket.address.count == 4 ? address : "[\(address)]"
+    return "\(socket.isDatagram ? "udp" : "tcp") \(place):\(socket.port)"
   }
 
   private static func identityText(_ identity: LaunchPlan.Identity) -> String {

@@ -53,10 +53,12 @@ public enum Launch {
         terminalDescriptors: prepared.plan.terminal, events: events)
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
+    let network = try attachNetwork(prepared.network, to: loop)
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
     var record = RunRecord(
-      prepared, outcome: outcome, violations: loop.violations, beganNanoseconds: began)
+      prepared, outcome: outcome, violations: loop.violations, network: network?.counters,
+      beganNanoseconds: began)
     if let transaction = prepared.transaction {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
     }
@@ -64,6 +66,18 @@ public enum Launch {
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)
     return record.status
+  }
+
+  /// Nothing is made for a run that may reach nothing.
+  private static func attachNetwork(
+    _ plan: NetworkPlan?, to loop: RunLoop
+  ) throws(RunError) -> NetworkService? {
+    guard let plan else { return nil }
+    do throws(SyscallError) {
+      let service = try NetworkService(plan)
+      try loop.add(network: service)
+      return service
+    } catch { throw failure(error) }
   }
 
   private static func failure(_ error: SyscallError) -> RunError {

@@ -15,13 +15,15 @@ struct PreparedRun: ~Copyable {
   let losses: [Loss]
   /// Of the workspace; nil when it is none, and in an explanation.
   let transaction: TransactionRun?
+  /// What it may reach; nil when nothing.
+  let network: NetworkPlan?
   private var stage: StageProcess?
   private let ids: HostIDs
 
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
-    losses: [Loss], transaction: TransactionRun?, stage: consuming StageProcess?,
-    ids: consuming HostIDs
+    losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?,
+    stage: consuming StageProcess?, ids: consuming HostIDs
   ) {
     self.id = id
     self.profile = profile
@@ -30,6 +32,7 @@ struct PreparedRun: ~Copyable {
     self.trail = trail
     self.losses = losses
     self.transaction = transaction
+    self.network = network
     self.stage = stage
     self.ids = ids
   }
@@ -57,6 +60,8 @@ enum Preparation {
     let loaded = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
+    let network = try NetworkPlan.choose(
+      options.network, profile: profile, degraded: options.degraded)
     let caller = Caller(environment)
     let ids = try claimIDs(profile, caller, forReal: forReal)
     let starter: LaunchRequest.Starter =
@@ -83,7 +88,7 @@ enum Preparation {
       try stage!.send(
         Lowering.start(
           profile, starter: starter, owners: ([workspace.share] + writes).compactMap(\.owner),
-          degraded: options.degraded, hasTerminal: terminal != 0))
+          degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []))
     }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
@@ -95,7 +100,7 @@ enum Preparation {
       workingDirectory: caller.workingDirectory(within: workspace.path),
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
-      degraded: options.degraded)
+      degraded: options.degraded, sockets: network?.sockets ?? [])
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())
@@ -106,7 +111,7 @@ enum Preparation {
     if forReal { try stage!.send(plan) }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
-      transaction: transaction, stage: stage, ids: ids)
+      transaction: transaction, network: network, stage: stage, ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

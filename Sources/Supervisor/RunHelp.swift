@@ -2,9 +2,9 @@
 /// suggestions say the same.
 public enum RunHelp {
   static let flags = [
-    "--ring", "--profile", "--workspace", "--read", "--write", "--env", "--timeout", "--memory",
-    "--pids", "--tmp", "--txn", "--allow-executable", "--on-violation", "--result-json",
-    "--status-fd", "--degrade", "--explain",
+    "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--env", "--timeout",
+    "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--on-violation",
+    "--result-json", "--status-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
 
@@ -18,6 +18,8 @@ public enum RunHelp {
       --workspace DIR[:ro|rw|txn]  the directory that the program works in (default: the current one)
       --read PATH            show one more file or directory, read-only; repeatable
       --write PATH           show one more file or directory, read-write; repeatable
+      --net HOST:PORT        in ring 2: let one more host be reached; repeatable. HOST is a name,
+                             *.NAME, an address, a range (10.0.0.0/8) or host-loopback
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
 
       --timeout TIME         end the run after this long: 90s, 5m, 1h

@@ -61,6 +61,7 @@ final class RunLoop {
   private var services: [any RunService] = []
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
+  private var network: NetworkService?
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 1000
@@ -104,6 +105,12 @@ final class RunLoop {
   func add(_ service: any RunService) throws(SyscallError) {
     services.append(service)
     try service.start(in: self)
+  }
+
+  /// The service that gets the sockets of the ring's network.
+  func add(network service: NetworkService) throws(SyscallError) {
+    network = service
+    try add(service)
   }
 
   /// Events of `descriptor` go to `service`, until `unwatch`.
@@ -193,6 +200,12 @@ final class RunLoop {
       guard let number = descriptors.first else { return }
       listener = OwnedFD(number)
       try poller.add(number, .input)
+    case .sockets(let numbers):
+      if let network {
+        try network.adopt(numbers, descriptors)
+      } else {
+        for number in descriptors { _ = OwnedFD(number) }
+      }
     case .executed:
       executed = true
       events.emit("executed", [:])
@@ -291,6 +304,9 @@ final class RunLoop {
         try poller.remove(master)
         return
       }
+    } else if event.descriptor != terminal!.inputDescriptor {
+      // A service closed it while the event was on its way.
+      return
     } else if event.readable, !(try terminal!.readInput()) {
       try poller.remove(event.descriptor)
       listensToInput = false

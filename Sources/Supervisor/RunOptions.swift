@@ -1,4 +1,5 @@
 internal import Kernel
+public import Policy
 public import Rings
 internal import YAML
 
@@ -20,6 +21,8 @@ public struct RunOptions: Sendable {
   public var workspaceAccess: RingProfile.Access?
   public var reads: [String] = []
   public var writes: [String] = []
+  /// Of `--net`.
+  public var network: [NetworkRule] = []
   /// The value is nil when the caller's own is taken over.
   public var environment: [(name: String, value: [UInt8]?)] = []
   public var timeoutMilliseconds: UInt64?
@@ -105,6 +108,7 @@ private struct Parser {
     case "--workspace": try workspace(flag, inline)
     case "--read": options.reads.append(try path(flag, inline))
     case "--write": options.writes.append(try path(flag, inline))
+    case "--net": try network(flag, inline)
     case "--env": try environment(flag, inline)
     case "--timeout": options.timeoutMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)
@@ -284,6 +288,15 @@ private struct Parser {
       return
     }
     options.transaction = try choice(flag, inline, TransactionMode.self)
+  }
+
+  private mutating func network(_ flag: String, _ inline: String?) throws(RunError) {
+    let text = try value(flag, inline)
+    do throws(NetworkRule.ArgumentError) {
+      options.network.append(try NetworkRule(argument: text))
+    } catch {
+      throw RunError(.usage, "\(flag) \(text): \(error.message)", hint: error.hint)
+    }
   }
 
   private mutating func environment(_ flag: String, _ inline: String?) throws(RunError) {

@@ -17,6 +17,8 @@ struct RunRecord {
   private(set) var hint: String?
   private(set) var transaction: TransactionOutcome?
   let violations: ViolationRecorder
+  /// Nil when the run had no network of its own.
+  let network: NetworkCounters?
   let losses: [Loss]
   let executed: Bool
   let beganNanoseconds: UInt64
@@ -24,13 +26,14 @@ struct RunRecord {
 
   init(
     _ run: borrowing PreparedRun, outcome: RunOutcome, violations: ViolationRecorder,
-    beganNanoseconds: UInt64
+    network: NetworkCounters? = nil, beganNanoseconds: UInt64
   ) {
     id = run.id
     ring = run.profile.ring
     losses = run.losses
     executed = outcome.executed
     self.violations = violations
+    self.network = network
     self.beganNanoseconds = beganNanoseconds
     endedNanoseconds = Clock.wallNanoseconds()
     let name = "ring \(run.profile.ring)"
@@ -101,7 +104,7 @@ struct RunRecord {
   }
 
   var json: JSONValue {
-    .object([
+    var object: JSONObject = [
       "run": .string(id), "ring": JSONValue(ring), "state": .string(state),
       "status": JSONValue(status), "reason": JSONValue(reason), "message": JSONValue(complaint),
       "executed": .bool(executed),
@@ -114,6 +117,8 @@ struct RunRecord {
       "wallMilliseconds": JSONValue((endedNanoseconds - beganNanoseconds) / 1_000_000),
       "violationCount": JSONValue(violations.total),
       "violations": .array(violations.kinds.map(\.json)),
-    ])
+    ]
+    if let network { object["network"] = network.json }
+    return .object(object)
   }
 }

@@ -15,12 +15,16 @@ struct AgtBench {
       case "work": try WorkBenchmark.run()
       case "memory": try MemoryBenchmark.run()
       case "policy": PolicyBenchmark.run(Array(arguments.dropFirst()))
+      case "net": try NetworkBenchmark.run()
+      case "net-client": try NetworkBenchmark.client(Array(arguments.dropFirst()))
+      case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))
       case nil, "all":
         try SpawnBenchmark.run([])
         try CallBenchmark.run()
         try WorkBenchmark.run()
         try MemoryBenchmark.run()
         PolicyBenchmark.run([])
+        try NetworkBenchmark.run()
       default: fail(usage)
       }
     } catch {
@@ -29,13 +33,14 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|policy]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|policy|net]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
       work    python -m compileall and git status inside a ring beside bare ones
       memory  resident memory of the supervisor and of PID 1
       policy  decisions with 100 and 1,000 rules and with 1,500 patterns; loading
+      net     1 GiB, round trips and 1,000 connections through ring 2's relay beside direct TCP
     """
 
   static func fail(_ text: String) -> Never {
@@ -89,6 +94,21 @@ enum Bench {
         errno: ECHILD)
     }
     return took
+  }
+
+  /// Runs a command that prints `name value` lines.
+  static func measure(_ words: [String]) throws(SyscallError) -> [String: Double] {
+    let output = try Descriptors.memory(name: "timings")
+    let pid = try Processes.spawn(
+      ByteString(words[0]), arguments: words.map { ByteString($0) },
+      environment: Bench.environment, descriptors: [(output.raw, 1)])
+    _ = try Processes.wait(pid, blocking: true)
+    var found: [String: Double] = [:]
+    for line in try Files.readFromStart(output.raw, limit: 1 << 16).text.split(separator: "\n") {
+      let parts = line.split(separator: " ")
+      if parts.count == 2, let value = Double(String(parts[1])) { found[String(parts[0])] = value }
+    }
+    return found
   }
 
   struct Command {

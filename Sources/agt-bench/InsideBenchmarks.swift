@@ -12,10 +12,10 @@ enum CallBenchmark {
     var inside: [String: [Double]] = [:]
     // In turn, so that both see the same machine.
     for _ in 0..<5 {
-      for (name, value) in try measure([own, "calls-inside"]) {
+      for (name, value) in try Bench.measure([own, "calls-inside"]) {
         bare[name, default: []].append(value)
       }
-      for (name, value) in try measure(ring + [own, "calls-inside"]) {
+      for (name, value) in try Bench.measure(ring + [own, "calls-inside"]) {
         inside[name, default: []].append(value)
       }
     }
@@ -46,20 +46,6 @@ enum CallBenchmark {
     let began = Clock.monotonicNanoseconds()
     for _ in 0..<rounds { body() }
     return Double(Clock.monotonicNanoseconds() - began) / Double(rounds)
-  }
-
-  private static func measure(_ words: [String]) throws(SyscallError) -> [String: Double] {
-    let output = try Descriptors.memory(name: "timings")
-    let pid = try Processes.spawn(
-      ByteString(words[0]), arguments: words.map { ByteString($0) },
-      environment: Bench.environment, descriptors: [(output.raw, 1)])
-    _ = try Processes.wait(pid, blocking: true)
-    var found: [String: Double] = [:]
-    for line in try Files.readFromStart(output.raw, limit: 1 << 16).text.split(separator: "\n") {
-      let parts = line.split(separator: " ")
-      if parts.count == 2, let value = Double(String(parts[1])) { found[String(parts[0])] = value }
-    }
-    return found
   }
 }
 
@@ -127,7 +113,7 @@ enum MemoryBenchmark {
     _ = try Processes.wait(pid, blocking: true)
   }
 
-  private static func resident(_ pid: Int32) -> Int {
+  static func resident(_ pid: Int32) -> Int {
     guard let text = try? Files.read(ByteString("/proc/\(pid)/status"), limit: 1 << 16).text,
       let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmRSS:") })
     else { return 0 }

@@ -138,6 +138,16 @@ let networkProbes: [Probe] = [
     return .judged(call(SYS_ioctl, fd, 0x8914, request), refusals: [EPERM, ENOSYS, ENOTTY])
   },
   Probe(
+    "network.route", ring: 1, twin: .root,
+    "add a route, in a table that nobody uses, and remove it"
+  ) { _ in
+    let fd = call(SYS_socket, 16, Int(SOCK_RAW.rawValue), 0)
+    if fd < 0 { return .judged(fd, refusals: Outcome.networkRefusals, "socket") }
+    let added = changeRoute(fd, type: 24, flags: 0x605)
+    if added >= 0 { _ = changeRoute(fd, type: 25, flags: 5) }
+    return .judged(added, refusals: Outcome.networkRefusals)
+  },
+  Probe(
     "network.privileged-port", ring: 1, twin: .root,
     "listen on a port below ip_unprivileged_port_start"
   ) { _ in
@@ -199,6 +209,20 @@ let networkProbes: [Probe] = [
     connect(1, stream, 0, .unix(Array(fixtures.text(.engineSocket).utf8), abstract: false))
   },
 ]
+
+/// One request of rtnetlink(7) for `unreachable 198.51.100.77 table 4711`, and what the kernel answers.
+private func changeRoute(_ fd: Int, type: UInt8, flags: UInt16) -> Int {
+  // struct nlmsghdr, struct rtmsg, RTA_DST, RTA_TABLE.
+  let message: [UInt8] =
+    [44, 0, 0, 0, type, 0, UInt8(flags & 255), UInt8(flags >> 8), 1, 0, 0, 0, 0, 0, 0, 0]
+    + [2, 32, 0, 0, 0, 4, 0, 7, 0, 0, 0, 0]
+    + [8, 0, 1, 0, 198, 51, 100, 77] + [8, 0, 15, 0, 0x67, 0x12, 0, 0]
+  let sent = call(SYS_sendto, fd, Memory.bytes(message), message.count, 0, 0, 0)
+  if sent < 0 { return sent }
+  let answer = Memory.zeroed(256)
+  let got = call(SYS_recvfrom, fd, answer, 256, 0, 0, 0)
+  return got < 20 ? -Int(EPROTO) : Int(Memory.load(Int32.self, at: answer + 16))
+}
 
 /// A protocol that the kernel lacks or that the filter hides.
 private let otherProtocolRefusals = Outcome.networkRefusals.union([EPROTONOSUPPORT])

@@ -45,6 +45,32 @@ extension EscapeTests {
       #expect(excused.count <= 8, "more skips than this suite knows of")
     }
 
+    /// A rule for somebody else at the very port on which the host listens opens nothing of the host.
+    @Test(arguments: Caller.available)
+    func aRuleOpensOnlyWhatItNames(_ caller: Caller) throws {
+      let site = Site.of(caller)
+      let port = try #require(site.fixtures["tcp-port"])
+      let words = "run-all --group network \(site.fixtureWords())"
+      let before = site.snapshot()
+      let exact = site.contained(ring: 2, options: "--net example.org:\(port)", words).run()
+      #expect(exact.status == 0, "\(exact.status) \(exact.errors)")
+      let answers = Answer.parse(exact.output)
+      #expect(answers.count >= 10)
+      for entry in ProbeEntry.all where entry.group == "network" && entry.concerns(ring: 2) {
+        guard let answer = answers[entry.name], entry.worksInRings == nil else { continue }
+        #expect(
+          answer.outcome == "refused" || answer.outcome == "unavailable" && entry.feature != nil
+            || answer.outcome == "skipped" && !missingFixtures(entry, site).isEmpty,
+          "\(entry.name) got through: \(answer)")
+      }
+      // Where every address has a listener, connecting succeeds, to nobody: the canary is the judge.
+      let wide = site.contained(
+        ring: 2, options: "--net *.example.org:\(port) --net 0.0.0.0/0:\(port)", words
+      ).run()
+      #expect(wide.status == 0, "\(wide.status) \(wide.errors)")
+      #expect(beyondWorkspace(before) == beyondWorkspace(site.snapshot()), "the canary noticed")
+    }
+
     private func beyondWorkspace(_ snapshot: String) -> Substring {
       snapshot.firstRange(of: "\"messages\"").map { snapshot[$0.lowerBound...] } ?? snapshot[...]
     }

@@ -10,7 +10,12 @@ import Testing
     identity: .mapped(uid: 1000, gid: 1001, hostUID: 1_900_000_007, hostGID: 1_900_000_008),
     owners: [LaunchPlan.Owner(uid: 0, gid: 5)], outOfMemoryScore: -1000, hostName: bytes("ring3"),
     loopbackUp: true, dropCapabilities: true, lockSecurebits: false,
-    hasTerminal: true)
+    hasTerminal: true,
+    sockets: [
+      LaunchPlan.RingSocket(isDatagram: true, address: [127, 0, 0, 53], port: 53),
+      LaunchPlan.RingSocket(
+        isDatagram: false, address: [UInt8](repeating: 0, count: 16), port: 65535),
+    ])
 
   /// A plan in which every field and every kind of step has a value of its own.
   static let full = LaunchPlan(
@@ -92,7 +97,8 @@ import Testing
   @Test(
     "reports come back as they were",
     arguments: [
-      StageReport.started(pid: 4711), .terminal, .listener, .executed, .stopped(signal: 20),
+      StageReport.started(pid: 4711), .terminal, .listener, .executed, .sockets(numbers: [0, 700]),
+      .stopped(signal: 20),
       .exited(code: 3, signal: 0), .exited(code: 0, signal: 9),
       .failed(StageFailure(step: "mounts", call: "move_mount", object: "/usr", errno: 22)),
     ])

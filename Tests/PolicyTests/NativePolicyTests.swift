@@ -50,6 +50,20 @@ internal import Testing
     #expect(try load(Self.codingAgent).verdict(json) == verdict)
   }
 
+  @Test func hiddenNamesAreAllowedByName() throws {
+    let set = try load(
+      """
+      apiVersion: agt-run/v1
+      kind: Policy
+      metadata: {name: web}
+      network:
+        - {host: a.example.org, ports: [443], encryptedHello: true}
+        - {host: b.example.org, ports: [443]}
+      """)
+    #expect(set.networkRule(host: "a.example.org", port: 443)?.allowsEncryptedHello == true)
+    #expect(set.networkRule(host: "b.example.org", port: 443)?.allowsEncryptedHello == false)
+  }
+
   @Test func rulesAboutToolsConcernNothingElse() throws {
     let set = try load(
       native(

@@ -19,9 +19,10 @@ import Testing
     "Kernel": ["CLinux", "CCapability"], "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [],
     "Programs": ["JSON"], "Policy": ["CPCRE2", "CSodium", "JSON", "YAML"],
     "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
-    "StageCore": ["Kernel", "LaunchPlan"],
+    "Network": ["Policy"], "StageCore": ["Kernel", "LaunchPlan"],
     "Supervisor": [
-      "CSodium", "JSON", "Kernel", "LaunchPlan", "Programs", "Rings", "Transactions", "YAML",
+      "CSodium", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings",
+      "Transactions", "YAML",
     ],
     "Transactions": ["CSodium", "JSON", "Kernel"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -330,6 +331,62 @@ static inline int agt_interface_up(int socket, const char *name) {
   if (ioctl(socket, SIOCGIFFLAGS, &request) != 0) return -1;
   request.ifr_flags |= IFF_UP;
   return ioctl(socket, SIOCSIFFLAGS, &request);
+}
+
+/* ---- TCP and UDP: ip(7), ipv6(7), splice(2); addresses as the bytes of a sockaddr ---- */
+static inline int agt_socket(int family, int type, int protocol) {
+  return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+}
+static inline int agt_bind(int fd, const void *address, unsigned length) {
+  return bind(fd, (const struct sockaddr *)address, length);
+}
+static inline int agt_connect(int fd, const void *address, unsigned length) {
+  return connect(fd, (const struct sockaddr *)address, length);
+}
+static inline int agt_accept(int fd) { return (int)syscall(SYS_accept4, fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+static inline int agt_local_address(int fd, void *address, unsigned *length) {
+  return getsockname(fd, (struct sockaddr *)address, length);
+}
+static inline int agt_set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof value);
+}
+static inline int agt_get_option(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, level, name, &value, &length) == 0 ? value : -1;
+}
+/* close(2) then sends a reset instead of an end (socket(7), SO_LINGER). */
+static inline int agt_linger_none(int fd) {
+  struct linger now = {1, 0};
+  return setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+static inline int agt_linger_default(int fd) {
+  struct linger none = {0, 0};
+  return setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+static inline ssize_t agt_send_to(int fd, const void *bytes, size_t count, const void *address, unsigned length) {
+  return sendto(fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)address, length);
+}
+static inline ssize_t agt_receive_from(int fd, void *bytes, size_t count, void *address, unsigned *length) {
+  return recvfrom(fd, bytes, count, MSG_DONTWAIT, (struct sockaddr *)address, length);
+}
+/* The smoothed round trip of a connection in microseconds (tcp(7), TCP_INFO); -1 when it is not known. */
+static inline int agt_round_trip(int fd) {
+  struct tcp_info info;
+  socklen_t length = sizeof info;
+  return getsockopt(fd, 6, TCP_INFO, &info, &length) == 0 ? (int)info.tcpi_rtt : -1;
+}
+/* SPLICE_F_MOVE | SPLICE_F_NONBLOCK */
+static inline ssize_t agt_splice(int from, int to, size_t count) {
+  return (ssize_t)syscall(SYS_splice, from, NULL, to, NULL, count, 3);
+}
+static inline int agt_pipe_size(int fd, int bytes) { return fcntl(fd, 1031 /* F_SETPIPE_SZ */, bytes); }
+/* getrlimit(2): only the soft limit changes. */
+static inline int agt_set_soft_limit(unsigned resource, uint64_t value) {
+  struct rlimit limit;
+  if (syscall(SYS_prlimit64, 0, resource, NULL, &limit) != 0) return -1;
+  limit.rlim_cur = value < limit.rlim_max ? value : limit.rlim_max;
+  return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
 
 /* Gives back the pages of our own code and of the heap that a launch has touched and waiting does not

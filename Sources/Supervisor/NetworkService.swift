@@ -1,0 +1,278 @@
+internal import Glibc
+internal import Kernel
+internal import LaunchPlan
+internal import Network
+internal import Policy
+
+/// Ring 2's way out: its DNS server, and a relay for each connection that a rule lets through.
+///
+/// The program sees an ordinary network in which few names exist. What can go wrong with one connection
+/// ends that connection with a reset and nothing else. It must never connect to an address that was not
+/// judged a moment before, look up a name that no rule names, or wait for anybody.
+final class NetworkService: RunService {
+  let rules: NetworkRules
+  private let plan: NetworkPlan
+  private var names: NameService
+  private(set) var counters = NetworkCounters()
+  private(set) var watches: NetworkWatches
+  let resolver: Resolver
+  let pipes = PipePool()
+  private let timer: OwnedFD
+  private var armedMilliseconds = UInt64.max
+  private var listeners: [Int32: RingListener] = [:]
+  private var datagrams: DatagramServer?
+  private var streams: [ObjectIdentifier: StreamClient] = [:]
+  private var relays: [ObjectIdentifier: Relay] = [:]
+  private var maximumRelays: Int
+
+  /// Each is two sockets, and two pipes while data waits on both sides.
+  private static let descriptorsPerRelay = 6
+  private static let maximumRelays = 1024
+  /// For everything else in the supervisor.
+  private static let reservedDescriptors = 256
+  /// Clients of the DNS over TCP.
+  private static let maximumStreams = 64
+
+  init(_ plan: NetworkPlan) throws(SyscallError) {
+    self.plan = plan
+    rules = plan.rules
+    names = NameService(rules: plan.rules, pool: plan.pool)
+    timer = try Timers.descriptor(afterMilliseconds: UInt64(Int32.max))
+    watches = NetworkWatches()
+    resolver = Resolver(watches)
+    let hard = Limits.current(.openFiles)?.hard ?? 1024
+    let wanted = Self.maximumRelays * Self.descriptorsPerRelay + Self.reservedDescriptors
+    try Limits.setSoft(.openFiles, to: min(hard, UInt64(wanted)))
+    maximumRelays = max(
+      16, (Int(min(hard, UInt64(wanted))) - Self.reservedDescriptors) / Self.descriptorsPerRelay)
+  }
+
+  func start(in loop: RunLoop) throws(SyscallError) {
+    watches.begin(loop, self)
+    try loop.watch(timer.raw, .input, for: self)
+  }
+
+  /// The sockets that the stage has opened in the ring.
+  func adopt(_ numbers: [UInt16], _ descriptors: [Int32]) throws(SyscallError) {
+    for (number, descriptor) in zip(numbers, descriptors) {
+      let owned = OwnedFD(descriptor)
+      guard Int(number) < plan.sockets.count else { continue }
+      let socket = plan.sockets[Int(number)]
+      if socket.isDatagram {
+        datagrams = DatagramServer(owned, self)
+        try watches.watch(descriptor, .input, datagrams!)
+      } else {
+        let isNameServer = socket.address == NetworkPlan.nameServer && socket.port == 53
+        let listener = RingListener(owned, isNameServer: isNameServer, self)
+        listeners[descriptor] = listener
+        try watches.watch(descriptor, .input, listener)
+      }
+    }
+  }
+
+  func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
+    if event.descriptor == timer.raw {
+      armedMilliseconds = .max
+      // Reading takes the timer back to silence.
+      _ = try? Descriptors.read(timer.raw, upTo: 8)
+      expire()
+    } else {
+      watches.handler(of: event.descriptor)?.handle(event)
+    }
+    try arm()
+  }
+
+  func finish() {
+    for relay in relays.values { counters.close(relay) }
+    relays = [:]
+  }
+
+  // MARK: time
+
+  static var nowMilliseconds: UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
+
+  /// One timer for everything, set to the earliest deadline; without one, nothing wakes up.
+  private func arm() throws(SyscallError) {
+    let next = min(watches.deadlineMilliseconds, resolver.deadlineMilliseconds)
+    guard next < armedMilliseconds else { return }
+    armedMilliseconds = next
+    let now = Self.nowMilliseconds
+    try Timers.set(timer.raw, afterMilliseconds: next > now ? next - now : 0)
+  }
+
+  private func expire() {
+    let now = Self.nowMilliseconds
+    watches.deadlineMilliseconds = .max
+    resolver.expire(now)
+    for relay in Array(relays.values) { relay.expire(now) }
+    for client in Array(streams.values) { client.expire(now) }
+    for relay in relays.values { watches.due(relay.deadlineMilliseconds) }
+    for client in streams.values { watches.due(client.deadlineMilliseconds) }
+    for listener in listeners.values { listener.resume() }
+  }
+
+  // MARK: names
+
+  /// - Parameter send: Gets the answer, now or later.
+  func answer(_ query: [UInt8], _ send: @escaping ([UInt8]) -> Void) {
+    switch names.handle(query) {
+    case .ignore: return
+    case .reply(let bytes): send(bytes)
+    case .resolve(let pending):
+      resolver.resolve(pending.name) { [self] resolution in
+        send(names.reply(to: pending, resolution))
+      }
+    }
+  }
+
+  // MARK: connections
+
+  func accepted(_ socket: consuming OwnedFD, isNameServer: Bool) {
+    if isNameServer {
+      guard streams.count < Self.maximumStreams else { return Sockets.resetOnClose(socket.raw) }
+      let client = StreamClient(socket, self)
+      streams[ObjectIdentifier(client)] = client
+      client.start()
+      return
+    }
+    do throws(Refused) {
+      guard relays.count < maximumRelays else { throw Refused("too many connections") }
+      let relay = try judged(socket.raw)
+      let connection = Relay(inside: socket, to: relay, self)
+      relays[ObjectIdentifier(connection)] = connection
+      counters.open(connection)
+      connection.start()
+    } catch {
+      counters.refuse(error)
+    }
+  }
+
+  /// Why a connection is not relayed; the socket is closed with a reset.
+  struct Refused: Error {
+    var destination: String?
+    var why: String
+    init(_ why: String, _ destination: String? = nil) {
+      self.why = why
+      self.destination = destination
+    }
+  }
+
+  /// Where an accepted connection wanted to go, when a rule lets it.
+  private func judged(_ socket: Int32) throws(Refused) -> Relay.Destination {
+    // Until it is judged, closing it tells the program at once.
+    Sockets.resetOnClose(socket)
+    guard let local = try? Sockets.localAddress(socket),
+      let address = IPAddress(bytes: local.address)
+    else { throw Refused("no address") }
+    let port = Int(local.port)
+    if SyntheticPool.contains(address) {
+      guard let name = names.pool.name(of: address) else {
+        throw Refused("no name has this address", "\(address):\(port)")
+      }
+      guard let rule = rules.rule(host: name, port: port) else {
+        throw Refused("no network rule names it", "\(name):\(port)")
+      }
+      return Relay.Destination(
+        name: name, address: nil, port: local.port,
+        allowsEncryptedHello: rule.allowsEncryptedHello)
+    }
+    do throws(NetworkRules.Refusal) {
+      _ = try rules.rule(address: address, port: port)
+    } catch {
+      throw Refused(error.text, "\(address):\(port)")
+    }
+    return Relay.Destination(
+      name: nil, address: address, port: local.port, allowsEncryptedHello: true)
+  }
+
+  func closed(_ relay: Relay) {
+    guard relays.removeValue(forKey: ObjectIdentifier(relay)) != nil else { return }
+    counters.close(relay)
+    for listener in listeners.values { listener.resume() }
+  }
+
+  func refused(_ relay: Relay, _ why: String) {
+    counters.refuse(Refused(why, relay.destination.text))
+  }
+
+  func closed(_ client: StreamClient) { streams[ObjectIdentifier(client)] = nil }
+}
+
+/// What one of the service's descriptors belongs to.
+protocol NetworkHandler: AnyObject {
+  func handle(_ event: Poller.Event)
+}
+
+/// The service's descriptors in the loop, and the earliest time that something has to happen.
+final class NetworkWatches {
+  private var loop: RunLoop?
+  private var service: (any RunService)?
+  private var handlers: [Int32: any NetworkHandler] = [:]
+  var deadlineMilliseconds = UInt64.max
+
+  func begin(_ loop: RunLoop, _ service: any RunService) {
+    self.loop = loop
+    self.service = service
+  }
+
+  func handler(of descriptor: Int32) -> (any NetworkHandler)? { handlers[descriptor] }
+
+  func watch(
+    _ descriptor: Int32, _ interest: Poller.Interest, _ handler: any NetworkHandler
+  ) throws(SyscallError) {
+    try loop!.watch(descriptor, interest, for: service!)
+    handlers[descriptor] = handler
+  }
+
+  func change(_ descriptor: Int32, _ interest: Poller.Interest) throws(SyscallError) {
+    try loop!.change(descriptor, interest)
+  }
+
+  /// Before the descriptor is closed; nothing happens when it is not watched.
+  func unwatch(_ descriptor: Int32) {
+    if handlers.removeValue(forKey: descriptor) != nil { try? loop!.unwatch(descriptor) }
+  }
+
+  func due(_ milliseconds: UInt64) {
+    deadlineMilliseconds = min(deadlineMilliseconds, milliseconds)
+  }
+}
+
+/// A listener in the ring.
+final class RingListener: NetworkHandler {
+  private let socket: OwnedFD
+  private let isNameServer: Bool
+  private unowned let service: NetworkService
+  private var isPaused = false
+
+  /// In one turn of the loop, so that others have theirs.
+  private static let maximumAtOnce = 64
+  /// After the machine had no descriptor left.
+  private static let pauseMilliseconds: UInt64 = 100
+
+  init(_ socket: consuming OwnedFD, isNameServer: Bool, _ service: NetworkService) {
+    self.socket = socket
+    self.isNameServer = isNameServer
+    self.service = service
+  }
+
+  func handle(_ event: Poller.Event) {
+    do throws(SyscallError) {
+      for _ in 0..<Self.maximumAtOnce {
+        guard let client = try Sockets.accept(socket.raw) else { return }
+        service.accepted(client, isNameServer: isNameServer)
+      }
+    } catch {
+      // No descriptors or no memory: those that wait, wait a little longer.
+      isPaused = true
+      try? service.watches.change(socket.raw, [])
+      service.watches.due(NetworkService.nowMilliseconds + Self.pauseMilliseconds)
+    }
+  }
+
+  func resume() {
+    guard isPaused else { return }
+    isPaused = false
+    try? service.watches.change(socket.raw, .input)
+  }
+}
