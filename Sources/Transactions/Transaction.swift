@@ -143,7 +143,14 @@ public final class Transaction {
       throw TransactionError(
         .refused, "\(id): its commit has begun and is finished first", hint: "agt txn recover")
     }
+    removeStage()
     try vanish()
+  }
+
+  /// What a commit that was killed before its point of no return left in the workspace.
+  func removeStage() {
+    guard let workspace = try? workspace() else { return }
+    try? Tree.remove(ByteString(Self.stagePrefix + id), at: workspace.root.raw)
   }
 
   /// From one moment to the next there is no such transaction; its files go afterwards.

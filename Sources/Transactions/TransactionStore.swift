@@ -252,9 +252,12 @@ public struct TransactionStore: Sendable {
     guard lock.raw != nil else { return nil }
     let record = try Transaction.readRecord(directory.raw)
     let hasManifest = Transaction.hasManifest(directory.raw)
-    if !hasManifest, record.state == .kept { return nil }
     let transaction = Transaction(
       record: record, store: self, directory: directory, lock: lock!, hasManifest: hasManifest)
+    if !hasManifest, record.state == .kept {
+      transaction.removeStage()
+      return nil
+    }
     if hasManifest {
       try transaction.finishCommit(again: true)
       return .committed

@@ -19,7 +19,7 @@ enum UnifiedDiff {
   static func hunks(_ old: ByteString, _ new: ByteString) -> [String] {
     let a = lines(old)
     let b = lines(new)
-    let edits = script(a.lines, b.lines)
+    let edits = script(a, b)
     var out: [String] = []
     var index = 0
     while let change = edits[index...].firstIndex(where: { !isKept($0) }) {
@@ -41,24 +41,31 @@ enum UnifiedDiff {
     if case .keep = edit { true } else { false }
   }
 
-  private static func lines(_ text: ByteString) -> (lines: [ArraySlice<UInt8>], endsInNewline: Bool)
-  {
-    var parts = text.split(separator: 10, omittingEmptySubsequences: false)
-    let ends = parts.last?.isEmpty ?? true
-    if ends { _ = parts.popLast() }
-    return (parts, ends)
+  /// With their newlines, so that a last line without one differs from one with.
+  private static func lines(_ text: ByteString) -> [ArraySlice<UInt8>] {
+    var all: [ArraySlice<UInt8>] = []
+    var rest = text[...]
+    while let end = rest.firstIndex(of: 10) {
+      all.append(rest[...end])
+      rest = rest[(end + 1)...]
+    }
+    if !rest.isEmpty { all.append(rest) }
+    return all
   }
 
   private static func hunk(
-    _ edits: ArraySlice<Edit>, _ a: (lines: [ArraySlice<UInt8>], endsInNewline: Bool),
-    _ b: (lines: [ArraySlice<UInt8>], endsInNewline: Bool)
+    _ edits: ArraySlice<Edit>, _ a: [ArraySlice<UInt8>], _ b: [ArraySlice<UInt8>]
   ) -> [String] {
     var body: [String] = []
     var oldStart: Int?
     var newStart: Int?
     var oldCount = 0
     var newCount = 0
-    let text = { (line: ArraySlice<UInt8>) in Display.escaped(Array(line), keepingTabs: true) }
+    let show = { (sign: String, line: ArraySlice<UInt8>) in
+      let ends = line.last == 10
+      body.append(sign + Display.escaped(Array(ends ? line.dropLast() : line), keepingTabs: true))
+      if !ends { body.append("\\ No newline at end of file") }
+    }
     for edit in edits {
       switch edit {
       case .keep(let i, let j):
@@ -66,17 +73,15 @@ enum UnifiedDiff {
         newStart = newStart ?? j
         oldCount += 1
         newCount += 1
-        body.append(" " + text(a.lines[i]))
+        show(" ", a[i])
       case .remove(let i):
         oldStart = oldStart ?? i
         oldCount += 1
-        body.append("-" + text(a.lines[i]))
-        if i == a.lines.count - 1, !a.endsInNewline { body.append("\\ No newline at end of file") }
+        show("-", a[i])
       case .add(let j):
         newStart = newStart ?? j
         newCount += 1
-        body.append("+" + text(b.lines[j]))
-        if j == b.lines.count - 1, !b.endsInNewline { body.append("\\ No newline at end of file") }
+        show("+", b[j])
       }
     }
     let old = oldCount == 0 ? "0,0" : "\(oldStart! + 1),\(oldCount)"

@@ -23,9 +23,16 @@ struct Site {
   func native(_ words: [String]) -> Completed { run(starter.prefix + words) }
 
   func agtRun(_ options: [String], _ program: [String]) -> Completed {
-    _ = run(["/bin/chown", "-R", "\(owner):\(owner)", scratch.path, scratch.home])
+    own()
     return native(
       [Binaries.agtRun, "--ring", "2", "--workspace", scratch.path] + options + ["--"] + program)
+  }
+
+  var result: String { scratch.home + "/result" }
+
+  /// Everything is the starter's.
+  func own() {
+    _ = run(["/bin/chown", "-R", "\(owner):\(owner)", scratch.path, scratch.home])
   }
 
   func agt(_ words: [String]) -> Completed { native([Self.agtPath, "txn"] + words) }
