@@ -53,7 +53,7 @@ struct Scan {
   /// One directory of the upper layer.
   /// - Parameters:
   ///   - lower: what the workspace has there; nil when nothing of it shows through.
-  ///   - isNew: whether what the workspace has there is gone in the transaction.
+  ///   - isNew: whether what the workspace has there is gone in the transaction, below a mark or by none.
   private mutating func directory(
     _ path: ByteString, lower below: FileStatus?, isNew: Bool
   ) throws(SyscallError) {
@@ -99,11 +99,14 @@ struct Scan {
     }
     if isOpaque, mergesBelow { try removeUnshown(path, names) }
     for (inner, there) in subdirectories {
-      try enter(inner, there)
+      try enter(inner, there, isHidden: isOpaque)
     }
   }
 
-  private mutating func enter(_ path: ByteString, _ there: FileStatus?) throws(SyscallError) {
+  /// - Parameter isHidden: below an opaque directory, which alone bears the mark.
+  private mutating func enter(
+    _ path: ByteString, _ there: FileStatus?, isHidden: Bool
+  ) throws(SyscallError) {
     guard let status = try upper.status(of: path) else { return }
     let after = Entry(status)
     if let there, there.kind == .directory {
@@ -114,7 +117,7 @@ struct Scan {
         }
         changes.additions.append(Change(path, before: Entry(there), after: after))
       }
-      return try directory(path, lower: there, isNew: false)
+      return try directory(path, lower: there, isNew: isHidden)
     }
     if let there { try remove(path, there) }
     changes.additions.append(Change(path, before: nil, after: after))

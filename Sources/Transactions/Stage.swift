@@ -77,8 +77,11 @@ struct Stage {
     if mayShare {
       do throws(SyscallError) {
         try Files.link(place.name, at: place.directory, to: target, at: stage)
+        // Its owner may have taken the right to write from himself, which attributes need.
+        let isLocked = entry.kind == .regular && entry.mode & 0o600 != 0o600
+        if isLocked { try Files.setMode(entry.mode | 0o600, of: target, at: stage) }
         try Attributes.clean(target, at: stage, marks: record.marks)
-        if mode != entry.mode { try Files.setMode(mode, of: target, at: stage) }
+        if isLocked || mode != entry.mode { try Files.setMode(mode, of: target, at: stage) }
         return
       } catch {
         guard [EXDEV, EPERM, EMLINK, EOPNOTSUPP].contains(error.errno) else { throw error }

@@ -142,6 +142,14 @@ public struct TransactionStore: Sendable {
     return lock
   }
 
+  /// Whether the directory still has its name: it may have ended before we got its lock.
+  private static func isThere(_ name: ByteString, _ store: Int32, _ directory: Int32) -> Bool {
+    guard let named = try? Files.status(of: name, at: store, followLink: false),
+      let opened = try? Files.status(directory)
+    else { return false }
+    return named.identity == opened.identity
+  }
+
   // MARK: those that are there
 
   /// Identifiers of what is there, oldest first.
@@ -197,6 +205,10 @@ public struct TransactionStore: Sendable {
         .refused, "\(name) is at work: its run, a commit or a discard has not ended",
         hint: "wait for it, or end the run")
     }
+    guard Self.isThere(ByteString(name), store.raw, directory.raw) else {
+      throw TransactionError(
+        .notFound, "\(name): there is no such transaction any more", hint: "agt txn list")
+    }
     let record = try Transaction.readRecord(directory.raw)
     let hasManifest = Transaction.hasManifest(directory.raw)
     return Transaction(
@@ -245,11 +257,14 @@ public struct TransactionStore: Sendable {
   private func recover(
     _ name: ByteString, _ store: Int32
   ) throws(TransactionError) -> Recovery? {
-    let directory = try doing(name.text) { () throws(SyscallError) in
-      try Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store)
+    // Whoever works on it may end it at any moment.
+    guard let directory = try? Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store)
+    else {
+      return nil
     }
-    let lock = try doing(name.text) { () throws(SyscallError) in try Self.lock(directory.raw) }
-    guard lock.raw != nil else { return nil }
+    let lock: OwnedFD?
+    do throws(SyscallError) { lock = try Self.lock(directory.raw) } catch { return nil }
+    guard lock.raw != nil, Self.isThere(name, store, directory.raw) else { return nil }
     let record = try Transaction.readRecord(directory.raw)
     let hasManifest = Transaction.hasManifest(directory.raw)
     let transaction = Transaction(

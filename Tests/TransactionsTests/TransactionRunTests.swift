@@ -19,9 +19,9 @@ import Testing
     #expect(run.status == 0, "\(run.summary)")
     let id = site.identifier(run)
     #expect(
-      run.err
-        == "agt-run: transaction \(id) kept, 2 changes; see: agt txn diff \(id); "
-        + "then: agt txn commit \(id) or agt txn discard \(id)\n")
+      run.err.hasSuffix(
+        "agt-run: transaction \(id) kept, 2 changes; see: agt txn diff \(id); "
+          + "then: agt txn commit \(id) or agt txn discard \(id)\n"))
     #expect(site.scratch.read("a") == "old\n")
     #expect(site.agt(["list"]).out.contains(id))
     #expect(
