@@ -137,6 +137,17 @@ public enum Sockets {
     }
   }
 
+  /// Whether an address is one of this machine's own: what is sent there comes from there. Nothing is sent.
+  public static func isOwn(_ address: [UInt8]) -> Bool {
+    // Any port will do: connecting a datagram socket only chooses a route (connect(2)).
+    let place = SocketAddress(address, port: 9)
+    guard let socket = try? open(.datagram, isIPv4: place.isIPv4),
+      (try? connect(socket.raw, to: place)) != nil,
+      let local = try? localAddress(socket.raw)
+    else { return false }
+    return local.address == address
+  }
+
   /// Where the socket itself stands: for an accepted connection, where its client wanted to go.
   public static func localAddress(_ socket: Int32) throws(SyscallError) -> SocketAddress? {
     var bytes = [UInt8](repeating: 0, count: longest)

@@ -11,6 +11,20 @@ public struct NameService: Sendable {
   /// What we take ourselves, and send at most over UDP (RFC 9715: 1,232 fits every path).
   static let payload: UInt16 = 1232
 
+  /// A host name that policy keeps from the program, and why.
+  public struct Refusal: Equatable, Sendable {
+    public let name: String
+    public let why: String
+  }
+
+  private var refusal: Refusal?
+
+  /// What the last answer refused, once.
+  public mutating func takeRefusal() -> Refusal? {
+    defer { refusal = nil }
+    return refusal
+  }
+
   public init(rules: NetworkRules, pool: SyntheticPool) {
     self.rules = rules
     self.pool = pool
@@ -87,6 +101,7 @@ public struct NameService: Sendable {
       }
       return synthetic(asked)
     }
+    self.refusal = Refusal(name: asked.name, why: refusal.text)
     return reply(asked, code: DNSCode.noSuchName, .filtered("\(asked.name): \(refusal.text)"))
   }
 
@@ -119,6 +134,7 @@ public struct NameService: Sendable {
       return .reply(localhost(asked))
     }
     guard rules.isResolvable(asked.name) else {
+      refusal = Refusal(name: asked.name, why: "no network rule names it")
       return .reply(
         reply(
           asked, code: DNSCode.noSuchName,

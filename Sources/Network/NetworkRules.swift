@@ -82,6 +82,16 @@ public struct NetworkRules: Sendable {
     }
   }
 
+  /// Whether a rule names this very address, not only a range around it.
+  public func names(_ address: IPAddress, port: Int) -> Bool {
+    let single = address.isIPv4 ? 32 : 128
+    return rules.contains { rule in
+      guard case .network(let network) = rule.destination else { return false }
+      return rule.ports.contains(port) && network.prefixLength == single
+        && network.address == address
+    }
+  }
+
   /// Whether an address is of use to a name at any of its ports.
   public func judge(_ address: IPAddress, host: String) throws(Refusal) {
     var refusal = Refusal.noRule

@@ -53,7 +53,7 @@ public enum Launch {
         terminalDescriptors: prepared.plan.terminal, events: events)
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
-    let network = try attachNetwork(prepared.network, to: loop)
+    let network = try attachNetwork(prepared.network, to: loop, events)
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
     var record = RunRecord(
@@ -70,11 +70,11 @@ public enum Launch {
 
   /// Nothing is made for a run that may reach nothing.
   private static func attachNetwork(
-    _ plan: NetworkPlan?, to loop: RunLoop
+    _ plan: NetworkPlan?, to loop: RunLoop, _ events: RunEvents
   ) throws(RunError) -> NetworkService? {
     guard let plan else { return nil }
     do throws(SyscallError) {
-      let service = try NetworkService(plan)
+      let service = try NetworkService(plan, events)
       try loop.add(network: service)
       return service
     } catch { throw failure(error) }

@@ -1,7 +1,8 @@
 internal import JSON
 internal import Network
 
-/// What a run has reached and what it was refused, by destination.
+/// What a run has reached and what it was refused, by destination: `example.org:443`, or `example.org` for a
+/// name that was not resolved.
 struct NetworkCounters {
   struct Counts: Equatable {
     var connections: UInt64 = 0
@@ -15,10 +16,22 @@ struct NetworkCounters {
   private static let maximumDestinations = 1024
   private static let others = "others"
   private(set) var destinations: [String: Counts] = [:]
+  private let events: RunEvents
 
-  mutating func open(_ relay: Relay) { change(relay.destination.text) { $0.connections += 1 } }
+  init(_ events: RunEvents) { self.events = events }
+
+  mutating func open(_ relay: Relay) {
+    change(relay.destination.text) { $0.connections += 1 }
+    events.emit("net.open", ["destination": .string(relay.destination.text)])
+  }
 
   mutating func close(_ relay: Relay) {
+    events.emit(
+      "net.close",
+      [
+        "destination": .string(relay.destination.text), "sentBytes": JSONValue(relay.sentBytes),
+        "receivedBytes": JSONValue(relay.receivedBytes),
+      ])
     change(relay.destination.text) {
       $0.sentBytes += relay.sentBytes
       $0.receivedBytes += relay.receivedBytes
@@ -26,10 +39,24 @@ struct NetworkCounters {
   }
 
   mutating func refuse(_ refused: NetworkService.Refused) {
-    change(refused.destination ?? Self.others) {
+    let destination = refused.destination ?? Self.others
+    change(destination) {
       $0.refused += 1
       $0.lastRefusal = refused.why
     }
+    // The same again is only counted.
+    guard destinations[destination]?.refused == 1 else { return }
+    events.emit(
+      "net.refused", ["destination": .string(destination), "refusal": .string(refused.why)])
+  }
+
+  /// Nil when nothing was refused: `evil.example: no network rule names it; 8.8.8.8:53: …`
+  var refusals: String? {
+    let refused = destinations.filter { $0.value.refused > 0 }.sorted { $0.key < $1.key }
+    if refused.isEmpty { return nil }
+    let some = refused.prefix(5).map { "\($0.key): \($0.value.lastRefusal ?? "refused")" }
+    let more = refused.count > 5 ? "; and \(refused.count - 5) more" : ""
+    return some.joined(separator: "; ") + more
   }
 
   private mutating func change(_ destination: String, _ body: (inout Counts) -> Void) {

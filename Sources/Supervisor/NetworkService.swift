@@ -13,7 +13,7 @@ final class NetworkService: RunService {
   let rules: NetworkRules
   private let plan: NetworkPlan
   private var names: NameService
-  private(set) var counters = NetworkCounters()
+  private(set) var counters: NetworkCounters
   private(set) var watches: NetworkWatches
   let resolver: Resolver
   let pipes = PipePool()
@@ -33,8 +33,9 @@ final class NetworkService: RunService {
   /// Clients of the DNS over TCP.
   private static let maximumStreams = 64
 
-  init(_ plan: NetworkPlan) throws(SyscallError) {
+  init(_ plan: NetworkPlan, _ events: RunEvents) throws(SyscallError) {
     self.plan = plan
+    counters = NetworkCounters(events)
     rules = plan.rules
     names = NameService(rules: plan.rules, pool: plan.pool)
     timer = try Timers.descriptor(afterMilliseconds: UInt64(Int32.max))
@@ -120,9 +121,17 @@ final class NetworkService: RunService {
     case .reply(let bytes): send(bytes)
     case .resolve(let pending):
       resolver.resolve(pending.name) { [self] resolution in
-        send(names.reply(to: pending, resolution))
+        let bytes = names.reply(to: pending, resolution)
+        recordRefusal()
+        send(bytes)
       }
     }
+    recordRefusal()
+  }
+
+  private func recordRefusal() {
+    guard let refusal = names.takeRefusal() else { return }
+    counters.refuse(Refused(refusal.why, refusal.name))
   }
 
   // MARK: connections

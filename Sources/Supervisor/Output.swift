@@ -38,8 +38,12 @@ enum Output {
         say("agt-run: \(transaction.sentence)")
       }
     }
-    guard !options.quiet, record.violations.total > 0 else { return }
-    if Descriptors.isTerminal(2) || options.verbose {
+    guard !options.quiet, Descriptors.isTerminal(2) || options.verbose else { return }
+    if let refusals = record.network?.refusals {
+      say("agt-run: ring \(record.ring) did not reach \(refusals)")
+      say("  hint: --net HOST:PORT names what may be reached")
+    }
+    if record.violations.total > 0 {
       let count = record.violations.total
       say(
         "agt-run: ring \(record.ring) refused \(count) forbidden call\(count == 1 ? "" : "s"): "

@@ -100,13 +100,23 @@ final class Relay: NetworkHandler {
     for address in addresses {
       do throws(NetworkRules.Refusal) {
         try service.rules.judge(address, port: Int(destination.port))
-        judged.append(address.bytes)
+        if isThisMachine(address) {
+          why = "\(address) is this machine; host-loopback, or a rule for that address, names it"
+        } else {
+          judged.append(address.bytes)
+        }
       } catch {
         why = error.text
       }
     }
     if judged.isEmpty { return refuse(why) }
     connect(to: judged)
+  }
+
+  /// The host's own services are the host's, also at its public addresses, where a firewall may keep others
+  /// from them.
+  private func isThisMachine(_ address: IPAddress) -> Bool {
+    !service.rules.names(address, port: Int(destination.port)) && Sockets.isOwn(address.bytes)
   }
 
   private func connect(to addresses: [[UInt8]]) {

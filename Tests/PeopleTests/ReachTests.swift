@@ -105,6 +105,18 @@ import Testing
           + "ping ConnectionRefusedError\n"), "\(run.summary)")
   }
 
+  /// Services of the host at its public address, which a name or a range leads to.
+  @Test func ownAddress() {
+    let world = World(.native)
+    let script = """
+      print(reach('own.example.org', 7000), reach('93.184.217.2', 7000), reach('other.example.org', 7000))
+      """
+    let wide = world.python(script, net: "*.example.org:7000", "0.0.0.0/0:7000")
+    #expect(wide.prints("ConnectionResetError ConnectionResetError ping\n"), "\(wide.summary)")
+    let named = world.python(script, net: "*.example.org:7000", "93.184.217.2:7000")
+    #expect(named.prints("ping ping ping\n"), "\(named.summary)")
+  }
+
   @Test func rebinding() {
     let world = World(.native)
     let run = world.python(
@@ -282,6 +294,50 @@ import Testing
     #expect(run.prints("1000\nand one more\n"), "\(run.summary)")
   }
 
+  /// Clients that come and go in every way at once, so that numbers of descriptors are used again and again:
+  /// nobody may get another's bytes.
+  @Test func storm() {
+    let world = World(.native)
+    let run = world.python(
+      """
+      import random, threading
+      end, done, bad = time.time() + 2, [0], []
+      def send(s, data):
+          try:
+              s.sendall(data)
+              s.shutdown(socket.SHUT_WR)
+          except OSError as error: bad.append(error)
+      def client(seed):
+          r = random.Random(seed)
+          while time.time() < end:
+              way = r.randrange(6)
+              host = r.choice(['example.org', 'other.example.org'] + ['closed.example.org'] * (way < 4))
+              try:
+                  s = socket.create_connection((host, 7000), timeout=20)
+                  data = bytes([r.randrange(32, 256)]) * r.choice([1, 1000, 70000, 400000])
+                  if way in (1, 2): s.send(data[:100])
+                  if way in (0, 1): s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+                  if way < 4:
+                      s.close()
+                      continue
+                  sender = threading.Thread(target=send, args=(s, data))
+                  sender.start()
+                  got = b''
+                  while part := s.recv(65536): got += part
+                  sender.join()
+                  s.close()
+                  if got != data: bad.append((len(got), len(data)))
+                  done[0] += 1
+              except OSError as error:
+                  if way >= 4: bad.append(error)
+      clients = [threading.Thread(target=client, args=(n,)) for n in range(30)]
+      for c in clients: c.start()
+      for c in clients: c.join()
+      print(done[0] > 50, bad[:5])
+      """, net: "example.org:7000", "*.example.org:7000")
+    #expect(run.prints("True []\n"), "\(run.summary)")
+  }
+
   @Test func recordOfTheRun() throws {
     let world = World(.native)
     let file = world.work.path + "/result.json"
@@ -317,6 +373,33 @@ import Testing
               "refused": 1,
               "refusal": "no network rule names it",
         """), "\(record)")
+  }
+
+  @Test func eventsAndSummary() {
+    let world = World(.native)
+    let words = ["--ring", "2", "--verbose", "--status-fd", "3", "--net", "example.org:7000"]
+    let script =
+      World.prelude
+      + "reach('example.org', 7000), reach('evil.example', 7000), reach('evil.example', 7000)"
+    let run = Command.agtRun(words + ["--", "/usr/bin/python3", "-c", script], in: world.work)
+    let outer = run.with {
+      $0.words = ["/bin/sh", "-c", "exec \"$@\" 3>events", "sh"].map { Array($0.utf8) } + $0.words
+    }
+    let ended = world.inside(outer).run()
+    #expect(ended.status == 0, "\(ended.summary)")
+    #expect(
+      ended.err.hasSuffix(
+        "agt-run: ring 2 did not reach evil.example: no network rule names it\n"
+          + "  hint: --net HOST:PORT names what may be reached\n"), "\(ended.summary)")
+    let events = (world.work.read("events") ?? "").split(separator: "\n").filter {
+      $0.contains("net.")
+    }
+    #expect(
+      Set(events) == [
+        #"{"event":"net.open","destination":"example.org:7000"}"#,
+        #"{"event":"net.close","destination":"example.org:7000","sentBytes":4,"receivedBytes":4}"#,
+        #"{"event":"net.refused","destination":"evil.example","refusal":"no network rule names it"}"#,
+      ])
   }
 
   @Test func refusedOptions() {

@@ -2,13 +2,16 @@
 
     unshare --net --mount python3 world.py DIRECTORY -- COMMAND [ARGUMENT...]
 
-Runs COMMAND in it and exits with its status. DIRECTORY is where servers keep their files. agt-run, started
+Runs COMMAND on a host beside it, in one more network namespace, and exits with its status. DIRECTORY is where servers keep their files. agt-run, started
 by COMMAND, finds this world by the machine's own /etc/resolv.conf and /etc/hosts, which are replaced here.
 """
 import ctypes, fcntl, http.server, os, socket, ssl, struct, subprocess, sys, threading, time
 
 DIRECTORY = sys.argv[1]
 PUBLIC, PUBLIC6, OTHER, PRIVATE = "93.184.216.34", "2606:2800:220:1::34", "93.184.216.35", "10.1.2.3"
+# Of the host on which COMMAND runs.
+OWN, OWN6 = "93.184.217.2", "2606:2800:221::2"
+GATEWAY, GATEWAY6 = "93.184.217.1", "2606:2800:221::1"
 NAMES = {
     "example.org": [("A", PUBLIC, 60), ("AAAA", PUBLIC6, 60)],
     "other.example.org": [("A", OTHER, 60)],
@@ -26,6 +29,7 @@ NAMES = {
     "text.example.org": [],
     "loop.example.org": [("CNAME", "loop.example.org", 60)],
     "closed.example.org": [("A", "93.184.216.36", 60)],
+    "own.example.org": [("A", OWN, 60)],
 }
 rebound = 0
 queries = []
@@ -231,7 +235,7 @@ def build():
     threading.Thread(target=names_udp, daemon=True).start()
     listen("192.0.2.53", 53, names_tcp)
     tls = certificate()
-    for address in [PUBLIC, PUBLIC6, OTHER, PRIVATE, "169.254.169.254", "127.0.0.1", "172.16.0.9"]:
+    for address in [PUBLIC, PUBLIC6, OTHER, PRIVATE, "169.254.169.254", "172.16.0.9"]:
         web(address, 80)
         listen(address, 7000, echo)
     for address in [PUBLIC, OTHER]:
@@ -240,10 +244,36 @@ def build():
         listen(PUBLIC, port, serve)
 
 
+def host(command):
+    """The machine that COMMAND runs on, with services of its own."""
+    sys.stdin.readline()
+    run("ip", "link", "set", "lo", "up")
+    run("ip", "link", "set", "host0", "up")
+    run("ip", "address", "add", OWN + "/30", "dev", "host0")
+    run("ip", "route", "add", "default", "via", GATEWAY)
+    run("ip", "-6", "address", "add", OWN6 + "/64", "dev", "host0", "nodad")
+    run("ip", "-6", "route", "add", "default", "via", GATEWAY6)
+    for address in ["127.0.0.1", OWN]:
+        listen(address, 7000, echo)
+    return subprocess.run(command, stdin=subprocess.DEVNULL).returncode
+
+
 if __name__ == "__main__":
+    command = sys.argv[sys.argv.index("--") + 1:]
+    if sys.argv[2] == "host":
+        sys.exit(host(command))
     build()
     # More servers, by the test's own script.
     if os.path.exists(DIRECTORY + "/servers.sh"):
         run("sh", DIRECTORY + "/servers.sh")
-    command = sys.argv[sys.argv.index("--") + 1:]
-    sys.exit(subprocess.run(command).returncode)
+    other = subprocess.Popen(["unshare", "--net", sys.executable, __file__, DIRECTORY, "host", "--"] + command,
+                             stdin=subprocess.PIPE)
+    mine = os.stat("/proc/self/ns/net").st_ino
+    while os.stat("/proc/%d/ns/net" % other.pid).st_ino == mine:
+        time.sleep(0.001)
+    run("ip", "link", "add", "world0", "type", "veth", "peer", "name", "host0", "netns", str(other.pid))
+    run("ip", "link", "set", "world0", "up")
+    run("ip", "address", "add", GATEWAY + "/30", "dev", "world0")
+    run("ip", "-6", "address", "add", GATEWAY6 + "/64", "dev", "world0", "nodad")
+    other.communicate(b"go\n")
+    sys.exit(other.returncode)
