@@ -4,23 +4,18 @@ internal import Glibc
 /// Addresses and routes of the current network namespace, over rtnetlink(7).
 public struct Routes: ~Copyable {
   private let socket: OwnedFD
-  private let loopbackIndex: UInt32
   private var sequence: UInt32 = 0
 
-  private init(socket: consuming OwnedFD, loopbackIndex: UInt32) {
-    self.socket = socket
-    self.loopbackIndex = loopbackIndex
-  }
+  /// In every network namespace (LOOPBACK_IFINDEX of the kernel's net/flow.h).
+  private static let loopbackIndex: UInt32 = 1
+
+  private init(socket: consuming OwnedFD) { self.socket = socket }
 
   public static func open() throws(SyscallError) -> Routes {
-    // SAFETY: the name is NUL-terminated for the call.
-    let index = "lo".bytes.withCString { unsafe if_nametoindex($0) }
-    guard index > 0 else { throw SyscallError(call: "if_nametoindex", object: "lo", errno: ENODEV) }
     // Blocking: the kernel answers within the call.
     let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
-    let socket = OwnedFD(
-      try check(Glibc.socket(AF_NETLINK, type, 0), "socket", "NETLINK_ROUTE"))
-    return Routes(socket: socket, loopbackIndex: index)
+    return Routes(
+      socket: OwnedFD(try check(Glibc.socket(AF_NETLINK, type, 0), "socket", "NETLINK_ROUTE")))
   }
 
   private static let newAddress: UInt16 = 20
@@ -31,7 +26,7 @@ public struct Routes: ~Copyable {
   public mutating func addLoopbackAddress(_ address: [UInt8]) throws(SyscallError) {
     // struct ifaddrmsg: family, prefix, flags (IFA_F_NODAD), scope, index.
     let body =
-      [family(address), UInt8(address.count * 8), 2, 0] + native(loopbackIndex)
+      [family(address), UInt8(address.count * 8), 2, 0] + native(Self.loopbackIndex)
       + attribute(2, address) + attribute(1, address)
     try request(Self.newAddress, body, "address of lo")
   }
@@ -45,7 +40,7 @@ public struct Routes: ~Copyable {
     let scope: UInt8 = source.count == 4 ? 254 : 0
     let body =
       [family(source), 0, 0, 0, 255, 4, scope, 2] + native(UInt32(0))
-      + attribute(7, source) + attribute(4, native(loopbackIndex))
+      + attribute(7, source) + attribute(4, native(Self.loopbackIndex))
     try request(Self.newRoute, body, "local default dev lo")
   }
 

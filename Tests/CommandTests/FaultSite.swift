@@ -18,6 +18,7 @@ final class FaultSite {
   let ring: String
   private let starter: Starter
   private let hasTerminal: Bool
+  private let rules: [String]
   private let place = Scratch()
   private let work = Scratch()
   private var runs = 0
@@ -26,10 +27,11 @@ final class FaultSite {
   /// How many processes there are: the last is the program, the one before it PID 1.
   var processCount: Int { (calls.map(\.process).max() ?? 0) + 1 }
 
-  init(ring: String, as starter: Starter, terminal: Bool = false) {
+  init(ring: String, as starter: Starter, terminal: Bool = false, net rules: [String] = []) {
     self.ring = ring
     self.starter = starter
     hasTerminal = terminal
+    self.rules = rules
     for (source, name) in [
       (Binaries.agtRun, "agt-run"), (Binaries.stage, "real-stage"),
       (Binaries.tests + "/fault-injector", "agt-stage"),
@@ -70,7 +72,8 @@ final class FaultSite {
     place.write(
       "fault", "\(installed)/real-stage \(installed)/log\(runs) \(process) \(ordinal) \(errno)\n")
     var command = Command.agtRun(
-      ["--quiet", "--ring", ring, "--", "/bin/echo", "RAN"], as: starter, in: work)
+      ["--quiet", "--ring", ring] + rules.flatMap { ["--net", $0] } + ["--", "/bin/echo", "RAN"],
+      as: starter, in: work)
     command.words = command.words.map {
       $0 == Array(Binaries.agtRun.utf8) ? Array("\(installed)/agt-run".utf8) : $0
     }

@@ -52,7 +52,8 @@ struct FaultTests {
 
   /// What our messages call some of them.
   static let names: [String: [String]] = [
-    "fcntl": ["not a sealed file", "not sealed"], "ioctl": ["tcsetpgrp", "tcsetattr", "tcgetattr"],
+    "fcntl": ["not a sealed file", "not sealed"],
+    "ioctl": ["tcsetpgrp", "tcsetattr", "tcgetattr"],
     "rt_sigprocmask": ["sigprocmask"], "signalfd4": ["signalfd"], "newfstatat": ["stat"],
     "getuid": ["getresuid"], "geteuid": ["getresuid"], "getgid": ["getresuid"],
     "getegid": ["getresuid"], "prlimit64": ["rlimit"], "statx": ["stat"],
@@ -172,6 +173,23 @@ struct FaultTests {
     for (index, call) in calls.enumerated() {
       let error = Self.errors[index % Self.errors.count]
       inject(error, into: call, in: site)
+    }
+    #expect(site.leftBehind == [])
+  }
+
+  /// The steps that only a network with rules has: without its routes or one of its sockets nothing runs.
+  @Test(arguments: Starter.all) func everyCallForTheNetwork(_ starter: Starter) {
+    let site = FaultSite(
+      ring: "2", as: starter, net: ["example.org:443", "db.example.org:5432"])
+    let good = site.record()
+    #expect(good.status == 0 && good.text == "RAN\n", "\(good)")
+    let first = site.calls.firstIndex { $0.name == "bind" }.map { site.calls[$0].process }
+    let kinds = ["socket", "ioctl", "write", "read", "setsockopt", "bind", "listen", "sendmsg"]
+    let calls = site.calls.filter { kinds.contains($0.name) && $0.process == first }
+    #expect(calls.count { $0.name == "bind" } == 6)
+    #expect(calls.count { $0.name == "write" } >= 4)
+    for (index, call) in calls.enumerated() {
+      inject(Self.errors[index % Self.errors.count], into: call, in: site)
     }
     #expect(site.leftBehind == [])
   }
