@@ -61,10 +61,12 @@ let package = Package(
     module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
     module("Network", ["Policy"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
+    module("Transactions", ["Kernel", "JSON", "CSodium"]),
     module(
       "Supervisor",
       [
-        "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network", "CSodium",
+        "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
+        "Transactions", "CSodium",
       ]),
 
     command("agt-stage", ["StageCore"]),
@@ -74,7 +76,7 @@ let package = Package(
     .executableTarget(
       name: "agt",
       dependencies: [
-        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel",
+        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel", "Transactions",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 
@@ -92,6 +94,9 @@ let package = Package(
       name: "PolicyTests", dependencies: ["Policy", "YAML", "JSON"],
       exclude: ["cedar_decisions.py"], swiftSettings: strict),
     tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
+    .testTarget(
+      name: "TransactionsTests", dependencies: ["Transactions", "TestSupport"],
+      exclude: ["trees.py"], swiftSettings: strict),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
     .testTarget(

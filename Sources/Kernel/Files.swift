@@ -25,6 +25,10 @@ public struct FileStatus: Equatable, Sendable {
   public let sizeBytes: Int64
   public let identity: FileIdentity
   public let modifiedNanoseconds: Int64
+  /// When its content or its attributes last changed; nobody can set it.
+  public let changedNanoseconds: Int64
+  /// Of a device node: which device; 0 is a whiteout of overlayfs.
+  public let deviceNumber: UInt64
 
   init(_ raw: stat) {
     switch raw.st_mode & S_IFMT {
@@ -43,6 +47,8 @@ public struct FileStatus: Equatable, Sendable {
     sizeBytes = Int64(raw.st_size)
     identity = FileIdentity(device: UInt64(raw.st_dev), inode: UInt64(raw.st_ino))
     modifiedNanoseconds = Int64(raw.st_mtim.tv_sec) * 1_000_000_000 + Int64(raw.st_mtim.tv_nsec)
+    changedNanoseconds = Int64(raw.st_ctim.tv_sec) * 1_000_000_000 + Int64(raw.st_ctim.tv_nsec)
+    deviceNumber = UInt64(raw.st_rdev)
   }
 }
 
@@ -53,6 +59,7 @@ public struct Resolve: OptionSet, Sendable {
   public static let noMagicLinks = Resolve(rawValue: UInt64(AGT_RESOLVE_NO_MAGICLINKS))
   public static let noSymlinks = Resolve(rawValue: UInt64(AGT_RESOLVE_NO_SYMLINKS))
   public static let beneath = Resolve(rawValue: UInt64(AGT_RESOLVE_BENEATH))
+  public static let noOtherMounts = Resolve(rawValue: UInt64(AGT_RESOLVE_NO_XDEV))
   public static let inRoot = Resolve(rawValue: UInt64(AGT_RESOLVE_IN_ROOT))
 }
 
@@ -139,10 +146,14 @@ public enum Files {
 
   /// The names in a directory without `.` and `..`, in no order (readdir(3)).
   public static func names(in path: ByteString) throws(SyscallError) -> [ByteString] {
-    let directory = try open(path, O_RDONLY | O_DIRECTORY)
+    try names(in: try open(path, O_RDONLY | O_DIRECTORY))
+  }
+
+  /// Of an open directory, which is read from where it stands and closed.
+  public static func names(in directory: consuming OwnedFD) throws(SyscallError) -> [ByteString] {
     // SAFETY: fdopendir takes over the descriptor; entries are read until NULL and copied before the next.
     guard let stream = unsafe fdopendir(directory.release()) else {
-      throw SyscallError(call: "fdopendir", object: path.text, errno: Glibc.errno)
+      throw SyscallError(call: "fdopendir", errno: Glibc.errno)
     }
     defer { unsafe closedir(stream) }
     var names: [ByteString] = []

@@ -41,6 +41,22 @@ public enum Identity {
     }
   }
 
+  /// Whose files this process makes and reaches (setfsuid(2)); the capabilities stay as they are
+  /// (SECBIT_NO_SETUID_FIXUP).
+  public static func actOnFiles(uid: UInt32, gid: UInt32) throws(SyscallError) {
+    try Processes.prctl(PR_SET_SECUREBITS, 4, "PR_SET_SECUREBITS")
+    // Both answer with the id that was; asking with an impossible one changes nothing.
+    _ = agt_setfsgid(gid)
+    _ = agt_setfsuid(uid)
+    guard agt_setfsuid(.max) == Int32(bitPattern: uid), agt_setfsgid(.max) == Int32(bitPattern: gid)
+    else { throw SyscallError(call: "setfsuid", object: "\(uid)", errno: EPERM) }
+  }
+
+  /// As it is usual, by the effective ids.
+  public static func actOnFilesAsSelf() throws(SyscallError) {
+    try actOnFiles(uid: effectiveUID, gid: effectiveGID)
+  }
+
   /// SECBIT_NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, KEEP_CAPS off, each locked.
   public static func lockSecurebits() throws(SyscallError) {
     try Processes.prctl(PR_SET_SECUREBITS, 0xef, "PR_SET_SECUREBITS")

@@ -110,6 +110,13 @@ public enum Mounts {
     _ = try check(result, "move_mount", object)
   }
 
+  /// Takes the topmost mount off a path, which is not followed (umount2(2), MNT_DETACH).
+  public static func detach(_ path: ByteString) throws(SyscallError) {
+    // SAFETY: the path is NUL-terminated for the call. UMOUNT_NOFOLLOW is 8.
+    _ = try check(
+      path.withCString { unsafe agt_umount2($0, Int32(MNT_DETACH) | 8) }, "umount2", path.text)
+  }
+
   /// Makes the working directory the root and lets go of the old one (pivot_root(2), "Notes").
   public static func pivotIntoWorkingDirectory() throws(SyscallError) {
     let here = ByteString(".")

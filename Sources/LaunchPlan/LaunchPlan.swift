@@ -58,6 +58,35 @@ public struct LaunchPlan: Equatable, Sendable {
     case mask(path: [UInt8])
     /// Makes a whole host tree read-only, mounts below included.
     case protect(path: [UInt8])
+    /// A part of the host's tree that stays as it is: what is written goes to other layers (overlayfs).
+    case overlay(Overlay)
+  }
+
+  /// An overlay over a directory of the host, at its own path.
+  public struct Overlay: Equatable, Sendable {
+    /// The directory, source and target.
+    public var path: [UInt8]
+    public var judged: Judged
+    /// Holds `upper` and `work`.
+    public var layers: [UInt8]
+    public var layersJudged: Judged
+    public var options: MountOptions
+    /// The on-disk owner of both that is shown as the program's own id.
+    public var owner: Owner?
+    /// Mounted in an ordinary user's namespace: overlayfs keeps its marks in `user.overlay.*`.
+    public var userMarks: Bool
+    public init(
+      path: [UInt8], judged: Judged, layers: [UInt8], layersJudged: Judged, options: MountOptions,
+      owner: Owner?, userMarks: Bool
+    ) {
+      self.path = path
+      self.judged = judged
+      self.layers = layers
+      self.layersJudged = layersJudged
+      self.options = options
+      self.owner = owner
+      self.userMarks = userMarks
+    }
   }
 
   public struct Owner: Equatable, Sendable {

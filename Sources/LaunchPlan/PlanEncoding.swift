@@ -118,10 +118,7 @@ extension WireWriter {
       string(source)
       string(target)
       integer(options.rawValue)
-      optional(judged) {
-        $0.integer($1.device)
-        $0.integer($1.inode)
-      }
+      optional(judged) { $0.judged($1) }
       optional(owner) { $0.owner($1) }
     case .mask(let path):
       integer(UInt8(7))
@@ -129,7 +126,21 @@ extension WireWriter {
     case .protect(let path):
       integer(UInt8(8))
       string(path)
+    case .overlay(let overlay):
+      integer(UInt8(9))
+      string(overlay.path)
+      judged(overlay.judged)
+      string(overlay.layers)
+      judged(overlay.layersJudged)
+      integer(overlay.options.rawValue)
+      optional(overlay.owner) { $0.owner($1) }
+      boolean(overlay.userMarks)
     }
+  }
+
+  fileprivate mutating func judged(_ value: LaunchPlan.Judged) {
+    integer(value.device)
+    integer(value.inode)
   }
 
   mutating func owner(_ value: LaunchPlan.Owner) {
@@ -184,14 +195,20 @@ extension WireReader {
     case 6:
       return .bind(
         source: try path(), target: try path(), options: try options(),
-        judged: try optional { r throws(DecodingError) in
-          LaunchPlan.Judged(device: try r.integer(), inode: try r.integer())
-        },
-        owner: try owner())
+        judged: try optional { r throws(DecodingError) in try r.judged() }, owner: try owner())
     case 7: return .mask(path: try path())
     case 8: return .protect(path: try path())
+    case 9:
+      return .overlay(
+        LaunchPlan.Overlay(
+          path: try path(), judged: try judged(), layers: try path(), layersJudged: try judged(),
+          options: try options(), owner: try owner(), userMarks: try boolean()))
     case let tag: throw failure("mount step \(tag)")
     }
+  }
+
+  private mutating func judged() throws(DecodingError) -> LaunchPlan.Judged {
+    LaunchPlan.Judged(device: try integer(), inode: try integer())
   }
 
   private mutating func owner() throws(DecodingError) -> LaunchPlan.Owner? {

@@ -96,13 +96,26 @@ public struct LaunchRequest: Sendable {
     }
   }
 
+  /// A directory of the host that holds `upper` and `work` for overlayfs.
+  public struct Layers: Equatable, Sendable {
+    public var path: String
+    public var judged: LaunchPlan.Judged
+    public init(path: String, judged: LaunchPlan.Judged) {
+      self.path = path
+      self.judged = judged
+    }
+  }
+
   public struct Workspace: Equatable, Sendable {
     public var share: Share
     public var access: RingProfile.Access
+    /// Where what the run writes goes instead, in a transaction.
+    public var layers: Layers?
     public var path: String { share.path }
-    public init(share: Share, access: RingProfile.Access) {
+    public init(share: Share, access: RingProfile.Access, layers: Layers? = nil) {
       self.share = share
       self.access = access
+      self.layers = layers
     }
   }
 

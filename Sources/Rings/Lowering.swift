@@ -369,8 +369,28 @@ struct LoweringState {
     }
     for link in request.program.links { view.symbolicLink(link.path, to: link.target) }
     for share in request.writes { try showWritable(share, "--write", access: .readWrite) }
+    if let overlay {
+      guard view.overlay(overlay, at: request.workspace.path) else {
+        throw missing(request.workspace.path, "--workspace")
+      }
+      allow(request.workspace.path, self.rights(.readWrite))
+      return
+    }
     try showWritable(
       request.workspace.share, "--workspace", access: request.workspace.access)
+  }
+
+  /// Of a transaction.
+  private var overlay: LaunchPlan.Overlay? {
+    let workspace = request.workspace
+    guard let layers = workspace.layers else { return nil }
+    var isOrdinary = false
+    if case .ordinary = request.starter { isOrdinary = true }
+    return LaunchPlan.Overlay(
+      path: Array(workspace.path.utf8), judged: workspace.share.judged,
+      layers: Array(layers.path.utf8), layersJudged: layers.judged,
+      options: [.noSetUserID, .noDevices], owner: diskOwner(workspace.share.owner),
+      userMarks: isOrdinary)
   }
 
   /// A part of the host whose owner the program takes the place of.
@@ -426,7 +446,7 @@ struct LoweringState {
             ? [.noSetUserID, .noDevices] : [.noSetUserID, .noDevices, .noExecution],
           owner: nil))
     }
-    guard profile.ring > 0 else { return steps }
+    guard profile.ring > 0 else { return steps + (overlay.map { [.overlay($0)] } ?? []) }
     steps += hostDevices()
     for share in request.writes { steps += hostShare(share, access: .readWrite) }
     steps += hostShare(request.workspace.share, access: request.workspace.access)
@@ -485,6 +505,7 @@ struct LoweringState {
     }
     var options: LaunchPlan.MountOptions = [.noSetUserID, .noDevices, .recursive]
     if access == .readOnly { options.insert(.readOnly) }
+    if share == request.workspace.share, let overlay { return steps + [.overlay(overlay)] }
     steps.append(
       .bind(
         source: Array(share.path.utf8), target: Array(share.path.utf8), options: options,

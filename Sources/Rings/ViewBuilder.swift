@@ -105,6 +105,17 @@ struct ViewBuilder {
     return path
   }
 
+  /// An overlay at the path of the directory that it covers.
+  /// - Returns: false when nothing is there.
+  mutating func overlay(_ overlay: LaunchPlan.Overlay, at path: String) -> Bool {
+    let before = steps.count
+    guard show(path, options: [], evenInside: true) == path, steps.count > before else {
+      return false
+    }
+    steps[steps.count - 1] = .overlay(overlay)
+    return true
+  }
+
   /// Whether a mounted part of the host covers the path.
   func isInsideHost(_ path: String) -> Bool {
     var here = path

@@ -42,7 +42,7 @@ enum RingMounts {
     }
   }
 
-  private static let oPath: Int32 = 0o10000000
+  static let oPath: Int32 = 0o10000000
 
   private static func closeQuietly(_ number: Int32) { _ = OwnedFD(number) }
 
@@ -50,18 +50,13 @@ enum RingMounts {
   private static func openTree(
     _ step: LaunchPlan.MountStep, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
   ) throws(StageFailure) -> Int32? {
+    if case .overlay(let overlay) = step { return try OverlayMount.create(overlay, owners) }
     guard case .bind(let source, _, let options, let judged, let owner) = step else { return nil }
     return try Stage.step("mounts") { () throws(SyscallError) in
       let recursive = options.contains(.recursive)
       let tree: OwnedFD
       if let judged {
-        // Nobody may have put a link or another file there since the supervisor looked.
-        let place = try Files.open(source, oPath, resolve: [.noSymlinks, .noMagicLinks])
-        let found = try Files.status(place.raw).identity
-        guard found == FileIdentity(device: judged.device, inode: judged.inode) else {
-          throw SyscallError(call: "openat2", object: source.text, errno: ESTALE)
-        }
-        tree = try Mounts.openTree([], recursive: recursive, at: place.raw)
+        tree = try openJudged(source, judged, recursive: recursive)
       } else {
         tree = try Mounts.openTree(source, recursive: recursive)
       }
@@ -73,7 +68,19 @@ enum RingMounts {
     }
   }
 
-  private static func flags(_ options: LaunchPlan.MountOptions) -> MountFlags {
+  /// Nobody may have put a link or another file there since the supervisor looked.
+  static func openJudged(
+    _ source: ByteString, _ judged: LaunchPlan.Judged, recursive: Bool
+  ) throws(SyscallError) -> OwnedFD {
+    let place = try Files.open(source, oPath, resolve: [.noSymlinks, .noMagicLinks])
+    let found = try Files.status(place.raw).identity
+    guard found == FileIdentity(device: judged.device, inode: judged.inode) else {
+      throw SyscallError(call: "openat2", object: source.text, errno: ESTALE)
+    }
+    return try Mounts.openTree([], recursive: recursive, at: place.raw)
+  }
+
+  static func flags(_ options: LaunchPlan.MountOptions) -> MountFlags {
     MountFlags(rawValue: options.rawValue & 15)
   }
 
@@ -109,6 +116,9 @@ enum RingMounts {
       case .bind(_, let target, _, _, _):
         let owned = OwnedFD(tree!)
         try attach(owned.raw, on: target, root: root)
+      case .overlay(let overlay):
+        let owned = OwnedFD(tree!)
+        try attach(owned.raw, on: overlay.path, root: root)
       case .mask(let path):
         try mask(path, root: root)
       case .protect(let path):

@@ -10,7 +10,7 @@ enum Explanation {
   static func oneLine(_ run: borrowing PreparedRun) -> String {
     let profile = run.profile
     var parts = [
-      "workspace \(run.request.workspace.path) \(accessText(run.request.workspace.access))"
+      "workspace \(run.request.workspace.path) \(accessText(run.request.workspace))"
     ]
     parts.append(run.network.map { "network: \($0.summary)" } ?? networkText(profile.network))
     let limits = profile.limits
@@ -20,8 +20,9 @@ enum Explanation {
     return "ring \(profile.ring) (\(profile.title)): " + parts.joined(separator: ", ")
   }
 
-  private static func accessText(_ access: RingProfile.Access) -> String {
-    access == .readOnly ? "read-only" : "read-write"
+  private static func accessText(_ workspace: LaunchRequest.Workspace) -> String {
+    if workspace.layers != nil { return "in a transaction" }
+    return workspace.access == .readOnly ? "read-only" : "read-write"
   }
 
   private static func networkText(_ network: RingProfile.Network) -> String {
@@ -57,6 +58,7 @@ enum Explanation {
       "ring": JSONValue(run.profile.ring), "profile": .string(run.profile.name),
       "workspace": .string(run.request.workspace.path),
       "access": .string(run.request.workspace.access.rawValue),
+      "transaction": run.request.workspace.layers.map { .string($0.path) } ?? .null,
       "program": .string(run.plan.executable.text),
       "arguments": .array(run.plan.arguments.map { .string($0.text) }),
       "found": .array(run.trail.map { .string($0) }),
@@ -189,6 +191,9 @@ enum Explanation {
         + (owner.map { ", uid \($0.uid) shown as the program's" } ?? "")
     case .mask(let path): "\(path.text): hidden"
     case .protect(let path): "\(path.text): read-only with everything below"
+    case .overlay(let overlay):
+      "\(overlay.path.text): a transaction; what is written goes to \(overlay.layers.text)"
+        + (overlay.owner.map { ", uid \($0.uid) shown as the program's" } ?? "")
     }
   }
 

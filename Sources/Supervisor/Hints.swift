@@ -19,7 +19,13 @@ enum Hints {
       return
         "this kernel lacks a namespace: agt doctor says which; --degrade namespaces goes on without"
     case ("standard input", _): return "give it through a pipe: cat FILE | agt-run …"
-    case ("mounts", ESTALE):
+    case ("transaction", EINVAL) where failure.call.hasPrefix("fsconfig"):
+      return
+        "the file system of the layers cannot hold them (overlay, network and some FUSE file systems): "
+        + "name another place with XDG_STATE_HOME, or mount a disk on /var/lib/agt/txn"
+    case ("transaction", ENODEV):
+      return "this kernel has no overlay file system: modprobe overlay"
+    case ("transaction", ESTALE), ("mounts", ESTALE):
       return "somebody replaced it since the start: run again"
     case ("mounts", EINVAL) where failure.call.contains("IDMAP"):
       return

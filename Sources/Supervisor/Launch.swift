@@ -56,9 +56,12 @@ public enum Launch {
     let network = try attachNetwork(prepared.network, to: loop, events)
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
-    let record = RunRecord(
+    var record = RunRecord(
       prepared, outcome: outcome, violations: loop.violations, network: network?.counters,
       beganNanoseconds: began)
+    if let transaction = prepared.transaction {
+      record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
+    }
     try record.write(to: options.resultFile)
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)

@@ -30,6 +30,14 @@ enum Output {
       say("agt-run: \(complaint)")
       if let hint = record.hint { say("  hint: \(hint)") }
     }
+    if let transaction = record.transaction, !options.quiet {
+      // Whoever has to decide needs the identifier, wherever stderr goes.
+      if transaction.state == .kept || transaction.state == .committing
+        || Descriptors.isTerminal(2) || options.verbose
+      {
+        say("agt-run: \(transaction.sentence)")
+      }
+    }
     guard !options.quiet, Descriptors.isTerminal(2) || options.verbose else { return }
     if let refusals = record.network?.refusals {
       say("agt-run: ring \(record.ring) did not reach \(refusals)")

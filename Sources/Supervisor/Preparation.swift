@@ -13,6 +13,8 @@ struct PreparedRun: ~Copyable {
   let trail: [String]
   /// What this run does not enforce although the ring promises it.
   let losses: [Loss]
+  /// Of the workspace; nil when it is none, and in an explanation.
+  let transaction: TransactionRun?
   /// What it may reach; nil when nothing.
   let network: NetworkPlan?
   private var stage: StageProcess?
@@ -20,7 +22,8 @@ struct PreparedRun: ~Copyable {
 
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
-    losses: [Loss], network: NetworkPlan?, stage: consuming StageProcess?, ids: consuming HostIDs
+    losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?,
+    stage: consuming StageProcess?, ids: consuming HostIDs
   ) {
     self.id = id
     self.profile = profile
@@ -28,6 +31,7 @@ struct PreparedRun: ~Copyable {
     self.request = request
     self.trail = trail
     self.losses = losses
+    self.transaction = transaction
     self.network = network
     self.stage = stage
     self.ids = ids
@@ -63,9 +67,21 @@ enum Preparation {
     let starter: LaunchRequest.Starter =
       caller.isRoot
       ? .root(hostUID: ids.id, hostGID: ids.id) : .ordinary(uid: caller.uid, gid: caller.gid)
-    let workspace = try WorkspaceChoice.choose(
+    var workspace = try WorkspaceChoice.choose(
       asked: options.workspace, access: options.workspaceAccess ?? profile.filesystem.workspace,
       home: caller.home)
+    var generator = SystemRandomNumberGenerator()
+    let id = RunIdentifier.make(
+      wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator)
+    var transaction: TransactionRun?
+    if let mode = options.transaction {
+      if forReal {
+        transaction = try TransactionRun(
+          mode, options, id: id, workspace: workspace, caller: caller)
+      }
+      workspace.layers = transaction?.layers ?? TransactionRun.explained(caller)
+      workspace.access = .readWrite
+    }
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
     let terminal = profile.ring == 0 ? 0 : terminals()
     if forReal {
@@ -93,12 +109,9 @@ enum Preparation {
     }
     let losses = try Losses.check(request)
     if forReal { try stage!.send(plan) }
-    var generator = SystemRandomNumberGenerator()
     return PreparedRun(
-      id: RunIdentifier.make(
-        wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator),
-      profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
-      network: network, stage: stage, ids: ids)
+      id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
+      transaction: transaction, network: network, stage: stage, ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

@@ -3,8 +3,8 @@
 public enum RunHelp {
   static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--env", "--timeout",
-    "--memory",
-    "--pids", "--tmp", "--on-violation", "--result-json", "--status-fd", "--degrade", "--explain",
+    "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--on-violation",
+    "--result-json", "--status-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
 
@@ -15,7 +15,7 @@ public enum RunHelp {
 
       --ring N|NAME          0 system, 1 privileged, 2 standard, 3 sandbox (default: 3)
       --profile FILE         a ring profile of your own, instead of --ring
-      --workspace DIR[:ro|rw]  the directory that the program works in (default: the current one)
+      --workspace DIR[:ro|rw|txn]  the directory that the program works in (default: the current one)
       --read PATH            show one more file or directory, read-only; repeatable
       --write PATH           show one more file or directory, read-write; repeatable
       --net HOST:PORT        in ring 2: let one more host be reached; repeatable. HOST is a name,
@@ -27,7 +27,13 @@ public enum RunHelp {
       --pids N               processes and threads of the run
       --tmp SIZE             space in /tmp and in the private home directory, each
 
-      --on-violation WHAT    deny: the call fails (default); kill: the run ends with 137
+      --txn[=MODE]           the workspace as a transaction: writable, and untouched on disk until
+                             agt txn commit (keep, the default), status 0 (commit-on-success), or
+                             never (discard); --workspace DIR:txn is the same
+      --allow-executable     commit-on-success also brings files that would be executed or trusted
+
+      --on-violation WHAT    deny: the call fails (default); kill: the run ends with 137;
+                             rollback: the same, with --txn
       --degrade NAME         go on without namespaces, landlock, seccomp or violations;
                              repeatable
       --explain              print step by step what would be enforced; start nothing

@@ -133,6 +133,9 @@ final class RunLoop {
 
   // MARK: events
 
+  /// By a signal to us, whether the program heeded it or not.
+  var wasAskedToEnd: Bool { grace.raw != nil }
+
   /// For every way out, also a failing one.
   func restoreTerminal() {
     if terminal != nil { terminal!.leaveRawMode() }
@@ -276,7 +279,7 @@ final class RunLoop {
   private func readViolation(_ number: Int32) throws(SyscallError) {
     guard let violation = try violations.take(number) else { return }
     events.emit("violation", ["violation": violation.json])
-    if options.onViolation == .kill { try kill(.policyViolation) }
+    if options.onViolation != .deny { try kill(.policyViolation) }
   }
 
   // MARK: terminal and job control

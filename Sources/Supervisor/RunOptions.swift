@@ -11,6 +11,8 @@ public struct RunOptions: Sendable {
     case deny
     /// The run ends with status 137.
     case kill
+    /// The same, and the changes to the workspace are discarded: needs a transaction.
+    case rollback
   }
 
   public var ring: String?
@@ -28,6 +30,10 @@ public struct RunOptions: Sendable {
   public var processes: UInt64?
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
+  /// The workspace is a transaction; nil when it is not.
+  public var transaction: TransactionMode?
+  /// A commit may also bring files that something would execute or trust.
+  public var allowExecutable = false
   public var resultFile: String?
   public var statusDescriptor: Int32?
   public var degraded: Set<Degradation> = []
@@ -111,6 +117,8 @@ private struct Parser {
     case "--status-fd": options.statusDescriptor = Int32(try count(flag, inline, 3...1_048_575))
     case "--on-violation":
       options.onViolation = try choice(flag, inline, RunOptions.OnViolation.self)
+    case "--txn": try transaction(flag, inline)
+    case "--allow-executable": try set(flag, inline) { $0.allowExecutable = true }
     case "--result-json": try once(flag, inline) { $0.resultFile = $1 }
     case "--degrade":
       options.degraded.insert(
@@ -132,6 +140,7 @@ private struct Parser {
     if options.ring != nil && options.profileFile != nil {
       throw contradiction("--ring", "--profile")
     }
+    try checkTransaction()
     if options.json && !options.explain {
       throw RunError(.usage, "--json goes with --explain", hint: "--result-json FILE records a run")
     }
@@ -140,6 +149,24 @@ private struct Parser {
         .usage, "no program to run", hint: "agt-run --ring 3 -- python3 agent.py")
     }
     if options.command[0].isEmpty { throw RunError(.notFound, "the name of the program is empty") }
+  }
+
+  private func checkTransaction() throws(RunError) {
+    guard options.transaction != nil else {
+      if options.allowExecutable {
+        throw RunError(
+          .usage, "--allow-executable goes with --txn", hint: "--txn=commit-on-success")
+      }
+      if options.onViolation == .rollback {
+        throw RunError(
+          .usage, "--on-violation rollback needs a transaction to roll back", hint: "add --txn")
+      }
+      return
+    }
+    if options.workspaceAccess != nil { throw contradiction("--txn", "--workspace DIR:ro|rw") }
+    if options.degraded.contains(.namespaces) {
+      throw contradiction("--txn", "--degrade namespaces")
+    }
   }
 
   private func contradiction(_ one: String, _ other: String) -> RunError {
@@ -240,6 +267,10 @@ private struct Parser {
 
   private mutating func workspace(_ flag: String, _ inline: String?) throws(RunError) {
     var text = try single(flag, inline)
+    if text.hasSuffix(":txn") {
+      if options.transaction == nil { options.transaction = .keep }
+      text.removeLast(4)
+    }
     for access in RingProfile.Access.allCases where text.hasSuffix(":" + access.rawValue) {
       options.workspaceAccess = access
       text.removeLast(access.rawValue.utf8.count + 1)
@@ -247,6 +278,16 @@ private struct Parser {
     }
     if text.isEmpty { throw RunError(.usage, "\(flag): the directory is empty", hint: "\(flag) .") }
     options.workspace = text
+  }
+
+  /// The mode is part of the word, because it may be left out.
+  private mutating func transaction(_ flag: String, _ inline: String?) throws(RunError) {
+    guard inline != nil else {
+      guard seen.insert(flag).inserted else { throw givenTwice(flag) }
+      options.transaction = .keep
+      return
+    }
+    options.transaction = try choice(flag, inline, TransactionMode.self)
   }
 
   private mutating func network(_ flag: String, _ inline: String?) throws(RunError) {

@@ -3,17 +3,19 @@ internal import JSON
 internal import Kernel
 internal import LaunchPlan
 internal import Rings
+internal import Transactions
 
 /// How a run ended, for the exit status, the person and --result-json.
 struct RunRecord {
   let id: String
   let ring: UInt8
-  let status: UInt8
+  private(set) var status: UInt8
   /// `exited`, `signaled`, `not_started`, `killed` or `lost`.
   let state: String
   let reason: String?
-  let complaint: String?
-  let hint: String?
+  private(set) var complaint: String?
+  private(set) var hint: String?
+  private(set) var transaction: TransactionOutcome?
   let violations: ViolationRecorder
   /// Nil when the run had no network of its own.
   let network: NetworkCounters?
@@ -71,6 +73,15 @@ struct RunRecord {
     }
   }
 
+  /// Changes that were to be committed and were not make a success a failure.
+  mutating func add(_ outcome: TransactionOutcome) {
+    transaction = outcome
+    guard outcome.isRefusal, status == 0 else { return }
+    status = ExitStatus.internalFailure.rawValue
+    complaint = outcome.error?.message
+    hint = outcome.error?.hint
+  }
+
   private static func describe(
     _ why: KillReason, _ run: borrowing PreparedRun, _ violations: ViolationRecorder
   ) -> String {
@@ -97,6 +108,7 @@ struct RunRecord {
       "run": .string(id), "ring": JSONValue(ring), "state": .string(state),
       "status": JSONValue(status), "reason": JSONValue(reason), "message": JSONValue(complaint),
       "executed": .bool(executed),
+      "transaction": transaction?.json ?? .null,
       "enforced": losses.isEmpty ? "full" : "partial",
       "notEnforced": .array(
         losses.map { .object(["name": .string($0.name), "loss": .string($0.explanation)]) }),

@@ -13,7 +13,8 @@ extension JSONValue {
 /// --result-json: how a run ended, for programs.
 @Suite struct ResultTests {
   private static let keys = [
-    "run", "ring", "state", "status", "reason", "message", "executed", "enforced", "notEnforced",
+    "run", "ring", "state", "status", "reason", "message", "executed", "transaction", "enforced",
+    "notEnforced",
     "started", "ended", "wallMilliseconds", "violationCount", "violations",
   ]
 
@@ -259,7 +260,8 @@ extension JSONValue {
     let json = try parse(run.out)
     #expect(
       json.names == [
-        "ring", "profile", "workspace", "access", "program", "arguments", "found", "steps",
+        "ring", "profile", "workspace", "access", "transaction", "program", "arguments", "found",
+        "steps",
         "enforced", "notEnforced", "widenings",
       ])
     #expect(json["program"] == "/usr/bin/echo")

@@ -114,9 +114,9 @@ import Testing
       "--status-fd 77: the descriptor is not open\n  hint: agt-run --status-fd 77 … 77>events.json"),
     Mistake(
       "--on-violation kil -- true",
-      "--on-violation kil: one of deny, kill is needed\n  hint: did you mean kill?"),
+      "--on-violation kil: one of deny, kill, rollback is needed\n  hint: did you mean kill?"),
     Mistake(
-      "--on-violation xyzzy -- true", "--on-violation xyzzy: one of deny, kill is needed"),
+      "--on-violation xyzzy -- true", "--on-violation xyzzy: one of deny, kill, rollback is needed"),
     Mistake(
       "--degrade namespace -- true",
       "--degrade namespace: one of namespaces, landlock, seccomp, violations is needed\n"

@@ -34,6 +34,12 @@ import Testing
         judged: LaunchPlan.Judged(device: 2049, inode: .max),
         owner: LaunchPlan.Owner(uid: 0, gid: 0)),
       .mask(path: bytes("/proc/kcore")), .protect(path: bytes("/")),
+      .overlay(
+        LaunchPlan.Overlay(
+          path: bytes("/w"), judged: LaunchPlan.Judged(device: 1, inode: 2),
+          layers: bytes("/var/lib/agt/txn/1/layers"),
+          layersJudged: LaunchPlan.Judged(device: 3, inode: 4), options: [.noDevices],
+          owner: LaunchPlan.Owner(uid: 0, gid: 5), userMarks: true)),
     ],
     limits: [LaunchPlan.ResourceLimit(resource: 6, value: 64)],
     landlock: LaunchPlan.LandlockPlan(

@@ -32,7 +32,8 @@ import Testing
       callerEnvironment: [], environment: [], terminal: 0, landlockABI: 6, degraded: [])
     let run = PreparedRun(
       id: "ID", profile: profile, plan: try Lowering.lower(request, host: EmptyMachine()),
-      request: request, trail: [], losses: losses, network: nil, stage: nil, ids: .none)
+      request: request, trail: [], losses: losses, transaction: nil, network: nil, stage: nil,
+      ids: .none)
     var violations = ViolationRecorder()
     violations.record(
       Violation(pid: 1, executable: "/bin/m", call: "mount", arguments: [], count: 1))

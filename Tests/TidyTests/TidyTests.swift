@@ -21,8 +21,10 @@ import Testing
     "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
     "Network": ["Policy"], "StageCore": ["Kernel", "LaunchPlan"],
     "Supervisor": [
-      "CSodium", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings", "YAML",
+      "CSodium", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings",
+      "Transactions", "YAML",
     ],
+    "Transactions": ["CSodium", "JSON", "Kernel"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]
 

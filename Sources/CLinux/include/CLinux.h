@@ -76,6 +76,47 @@ static inline int agt_flock(int fd, int operation) {
   return (int)syscall(SYS_flock, fd, operation);
 }
 
+/* ---- trees of files: xattr(7), fchmodat(2), utimensat(2), copy_file_range(2), syncfs(2) ---- */
+static inline int agt_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
+static inline int agt_fsync(int fd) { return fsync(fd); }
+static inline int agt_mknodat(int dir, const char *path, uint32_t mode) { return mknodat(dir, path, mode, 0); }
+static inline int agt_fchmodat(int dir, const char *path, uint32_t mode) {
+  return fchmodat(dir, path, mode, AT_SYMLINK_NOFOLLOW);
+}
+static inline int agt_fchownat(int dir, const char *path, uint32_t uid, uint32_t gid) {
+  return fchownat(dir, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+static inline int agt_utimensat(int dir, const char *path, int64_t access, int64_t modification) {
+  struct timespec times[2] = {{access / 1000000000, access % 1000000000},
+                              {modification / 1000000000, modification % 1000000000}};
+  for (int i = 0; i < 2; i++)
+    if (times[i].tv_nsec < 0) { times[i].tv_nsec += 1000000000; times[i].tv_sec--; }
+  return utimensat(dir, path, times, AT_SYMLINK_NOFOLLOW);
+}
+static inline ssize_t agt_copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t count) {
+  return syscall(SYS_copy_file_range, from, from_offset, to, to_offset, count, 0);
+}
+static inline int64_t agt_seek_data(int fd, int64_t offset) { return lseek(fd, offset, 3 /* SEEK_DATA */); }
+static inline int64_t agt_seek_hole(int fd, int64_t offset) { return lseek(fd, offset, 4 /* SEEK_HOLE */); }
+static inline ssize_t agt_lgetxattr(const char *path, const char *name, void *value, size_t size) {
+  return syscall(SYS_lgetxattr, path, name, value, size);
+}
+static inline ssize_t agt_llistxattr(const char *path, char *list, size_t size) {
+  return syscall(SYS_llistxattr, path, list, size);
+}
+static inline int agt_lsetxattr(const char *path, const char *name, const void *value, size_t size) {
+  return (int)syscall(SYS_lsetxattr, path, name, value, size, 0);
+}
+static inline int agt_lremovexattr(const char *path, const char *name) {
+  return (int)syscall(SYS_lremovexattr, path, name);
+}
+static inline int64_t agt_file_system_type(int fd) {
+  struct statfs status;
+  return fstatfs(fd, &status) == 0 ? (int64_t)status.f_type : -1;
+}
+static inline int agt_setfsuid(unsigned uid) { return (int)syscall(SYS_setfsuid, uid); }
+static inline int agt_setfsgid(unsigned gid) { return (int)syscall(SYS_setfsgid, gid); }
+
 /* ---- mounts: fsopen(2), move_mount(2), mount_setattr(2) ---- */
 #define AGT_OPEN_TREE_CLONE 1u
 #define AGT_OPEN_TREE_CLOEXEC 0x80000u

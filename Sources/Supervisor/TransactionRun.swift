@@ -1,0 +1,205 @@
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import LaunchPlan
+internal import Rings
+internal import Transactions
+
+/// What happens to the changes of a run when it ends by itself. Whatever is killed is discarded.
+public enum TransactionMode: String, CaseIterable, Sendable {
+  /// They wait for `agt txn commit` or `discard`.
+  case keep
+  /// Status 0 commits them, any other discards them.
+  case commitOnSuccess = "commit-on-success"
+  /// They are thrown away, also on success: a trial.
+  case discard
+}
+
+/// The transaction of one run, from before its start to its end.
+final class TransactionRun {
+  private let transaction: Transaction
+  private let mode: TransactionMode
+  private let allowExecutable: Bool
+  private var isOver = false
+  let layers: LaunchRequest.Layers
+
+  /// Ends what a crash left behind, and makes the layers.
+  init(
+    _ mode: TransactionMode, _ options: RunOptions, id: String,
+    workspace: LaunchRequest.Workspace, caller: Caller
+  ) throws(RunError) {
+    try Self.refuseMountsInside(workspace.path)
+    let store = Self.store(caller)
+    do throws(TransactionError) {
+      for (other, what) in try store.recover() {
+        switch what {
+        case .committed: Output.say("agt-run: finished the commit of transaction \(other)")
+        case .discarded: Output.say("agt-run: discarded transaction \(other), whose run was killed")
+        case .failed(let error): Output.say("agt-run: transaction \(other): \(error.message)")
+        }
+      }
+      let status = try Self.status(workspace)
+      transaction = try store.begin(
+        id: id, workspace: workspace.path, status: status, marksAreUsers: !caller.isRoot,
+        command: options.command)
+      let identity = try transaction.layersIdentity()
+      layers = LaunchRequest.Layers(
+        path: transaction.layersPath,
+        judged: LaunchPlan.Judged(device: identity.device, inode: identity.inode))
+    } catch {
+      throw RunError(.notConfined, "--txn: \(error.message)", hint: error.hint)
+    }
+    self.mode = mode
+    allowExecutable = options.allowExecutable
+  }
+
+  /// A launch that failed leaves nothing.
+  deinit { if !isOver { try? transaction.discard() } }
+
+  static func store(_ caller: Caller) -> TransactionStore {
+    .standard(
+      isRoot: caller.isRoot, home: caller.home, stateHome: caller.value("XDG_STATE_HOME"))
+  }
+
+  /// Where the layers would be, for an explanation.
+  static func explained(_ caller: Caller) -> LaunchRequest.Layers {
+    LaunchRequest.Layers(
+      path: store(caller).path + "/ID/layers", judged: LaunchPlan.Judged(device: 0, inode: 0))
+  }
+
+  private static func status(
+    _ workspace: LaunchRequest.Workspace
+  ) throws(TransactionError) -> FileStatus {
+    do throws(SyscallError) {
+      return try Files.status(of: ByteString(workspace.path), followLink: false)
+    } catch { throw TransactionError(.failed, error.description) }
+  }
+
+  /// An overlay shows one file system; what is mounted inside would be missing without a word.
+  private static func refuseMountsInside(_ workspace: String) throws(RunError) {
+    let table = (try? Files.read(ByteString("/proc/self/mountinfo"), limit: 16 << 20)) ?? []
+    for line in table.split(separator: 10) {
+      let words = line.split(separator: 32, maxSplits: 5)
+      guard words.count == 6 else { continue }
+      let place = unescaped(words[4]).text
+      guard place.hasPrefix(workspace + "/") else { continue }
+      throw RunError(
+        .notConfined, "--txn: \(place) is a mount inside the workspace",
+        hint: "name a directory without mounts below it: --workspace DIR")
+    }
+  }
+
+  /// Mount points in procfs have space, tab, newline and backslash as three octal digits (proc(5)).
+  private static func unescaped(_ text: ArraySlice<UInt8>) -> ByteString {
+    var out: ByteString = []
+    var rest = text
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "\\"), rest.count >= 3 else {
+        out.append(byte)
+        continue
+      }
+      out.append(rest.prefix(3).reduce(0) { $0 &* 8 &+ ($1 &- 48) })
+      rest = rest.dropFirst(3)
+    }
+    return out
+  }
+
+  // MARK: the end
+
+  /// - Parameter wasAskedToEnd: by a signal to the supervisor, whatever the program made of it.
+  func conclude(_ end: RunOutcome.End, wasAskedToEnd: Bool) -> TransactionOutcome {
+    isOver = true
+    if let reason = Self.reasonToDiscard(end, mode, wasAskedToEnd: wasAskedToEnd) {
+      return discard(reason)
+    }
+    do throws(TransactionError) {
+      if mode == .commitOnSuccess {
+        let changes = try transaction.commit(allowExecutable: allowExecutable)
+        return TransactionOutcome(
+          id: transaction.id, mode: mode, state: .committed, changes: changes.count)
+      }
+      let changes = try transaction.changes()
+      if changes.isEmpty && changes.conflicts.isEmpty { return discard("no changes") }
+      try transaction.keep()
+      return TransactionOutcome(
+        id: transaction.id, mode: mode, state: .kept, changes: changes.count)
+    } catch {
+      return refused(error)
+    }
+  }
+
+  private static func reasonToDiscard(
+    _ end: RunOutcome.End, _ mode: TransactionMode, wasAskedToEnd: Bool
+  ) -> String? {
+    if mode == .discard { return "asked for" }
+    switch end {
+    case .killed(let reason): return reason.rawValue
+    case .notStarted: return "not started"
+    case .lost: return "lost"
+    case .exited, .signaled:
+      if wasAskedToEnd { return KillReason.manual.rawValue }
+      if mode == .commitOnSuccess, end != .exited(0) { return "failed" }
+      return nil
+    }
+  }
+
+  private func discard(_ reason: String) -> TransactionOutcome {
+    var outcome = TransactionOutcome(
+      id: transaction.id, mode: mode, state: .discarded, reason: reason)
+    do throws(TransactionError) {
+      try transaction.discard()
+    } catch {
+      // The workspace is as it was; recovery removes what is left.
+      outcome.error = error
+    }
+    return outcome
+  }
+
+  /// Nothing was committed, or recovery finishes it: the person decides.
+  private func refused(_ error: TransactionError) -> TransactionOutcome {
+    var outcome = TransactionOutcome(
+      id: transaction.id, mode: mode, state: transaction.hasManifest ? .committing : .kept,
+      reason: error.kind == .conflict ? "conflict" : error.kind == .gated ? "gated" : "error")
+    outcome.error = error
+    if !transaction.hasManifest { try? transaction.keep() }
+    return outcome
+  }
+}
+
+/// What became of a transaction, for the person and --result-json.
+struct TransactionOutcome {
+  enum State: String {
+    case committed, kept, discarded, committing
+  }
+  var id: String
+  var mode: TransactionMode
+  var state: State
+  var reason: String?
+  var changes: Int?
+  var error: TransactionError?
+
+  /// A run whose changes were to be committed, and were not, has not succeeded.
+  var isRefusal: Bool { error != nil && state != .discarded }
+
+  var json: JSONValue {
+    .object([
+      "id": .string(id), "mode": .string(mode.rawValue), "state": .string(state.rawValue),
+      "reason": JSONValue(reason), "changes": changes.map { JSONValue($0) } ?? .null,
+      "message": JSONValue(error?.message),
+    ])
+  }
+
+  /// `transaction 01J… kept, 3 changes; see: agt txn diff 01J…; then: agt txn commit 01J…`
+  var sentence: String {
+    let count = changes.map { "\($0) change\($0 == 1 ? "" : "s")" }
+    switch state {
+    case .committed: return "transaction \(id) committed, \(count ?? "")"
+    case .discarded:
+      return "transaction \(id) discarded (\(reason ?? "")); the workspace is as it was"
+    case .committing: return "transaction \(id) is half committed; finish it: agt txn recover"
+    case .kept:
+      return "transaction \(id) kept\(count.map { ", \($0)" } ?? ""); see: agt txn diff \(id); "
+        + "then: agt txn commit \(id) or agt txn discard \(id)"
+    }
+  }
+}

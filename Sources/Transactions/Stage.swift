@@ -1,0 +1,225 @@
+internal import Glibc
+internal import Kernel
+
+/// The staged files of one commit, and the steps that put them into place.
+struct Stage {
+  private let name: ByteString
+  private let workspace: Tree
+  private let upper: Tree
+  private let record: TransactionRecord
+
+  /// Of a commit whose staged files are there, or were.
+  init(open id: String, workspace: Tree, upper: Tree, record: TransactionRecord) {
+    name = ByteString(Transaction.stagePrefix + id)
+    self.workspace = workspace
+    self.upper = upper
+    self.record = record
+  }
+
+  /// Makes the place, empty and for nobody else.
+  init(
+    id: String, workspace: Tree, upper: Tree, record: TransactionRecord
+  ) throws(TransactionError) {
+    self.init(open: id, workspace: workspace, upper: upper, record: record)
+    let name = name
+    try doing("staging in \(record.workspace)") { () throws(SyscallError) in
+      // Of a commit that was killed before its point of no return.
+      try Tree.remove(name, at: workspace.root.raw)
+      try Files.makeDirectory(name, mode: 0o700, at: workspace.root.raw)
+    }
+  }
+
+  func remove() { try? Tree.remove(name, at: workspace.root.raw) }
+
+  private func open() throws(SyscallError) -> OwnedFD {
+    try Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: workspace.root.raw)
+  }
+
+  // MARK: before the point of no return
+
+  func fill(_ changes: ChangeSet) throws(TransactionError) {
+    do throws(SyscallError) {
+      let stage = try open()
+      var names: [ByteString: UInt64] = [:]
+      for change in changes.additions where change.links > 1 {
+        names[change.linkedTo ?? change.path, default: 0] += 1
+      }
+      var numbers: [ByteString: Int] = [:]
+      var number = 0
+      for change in changes.additions where change.after?.kind != .directory {
+        let target = ByteString("\(number)")
+        if let first = change.linkedTo, let there = numbers[first] {
+          try Files.link(ByteString("\(there)"), at: stage.raw, to: target, at: stage.raw)
+        } else {
+          numbers[change.path] = number
+          // A file that keeps a name in the layers must not be shared with the workspace.
+          let isWhole = change.links == 1 || names[change.path] == change.links
+          try take(change, as: target, stage.raw, mayShare: isWhole)
+        }
+        number += 1
+      }
+    } catch {
+      throw TransactionError(
+        "staging in \(record.workspace)", error,
+        hint: error.errno == ENOSPC || error.errno == EDQUOT
+          ? "free some space there; nothing was committed" : nil)
+    }
+  }
+
+  /// The file of the upper layer itself where that is on the same file system, else a copy.
+  private func take(
+    _ change: Change, as target: ByteString, _ stage: Int32, mayShare: Bool
+  ) throws(SyscallError) {
+    let place = try upper.parent(of: change.path)
+    let entry = change.after!
+    // The operator's rights must not come with the agent's content (no set-user-ID from a ring).
+    let mode = entry.kind == .regular ? policy(change) : entry.mode
+    if mayShare {
+      do throws(SyscallError) {
+        try Files.link(place.name, at: place.directory, to: target, at: stage)
+        // Its owner may have taken the right to write from himself, which attributes need.
+        let isLocked = entry.kind == .regular && entry.mode & 0o600 != 0o600
+        if isLocked { try Files.setMode(entry.mode | 0o600, of: target, at: stage) }
+        try Attributes.clean(target, at: stage, marks: record.marks)
+        if isLocked || mode != entry.mode { try Files.setMode(mode, of: target, at: stage) }
+        return
+      } catch {
+        guard [EXDEV, EPERM, EMLINK, EOPNOTSUPP].contains(error.errno) else { throw error }
+        try? Files.remove(target, at: stage)
+      }
+    }
+    switch entry.kind {
+    case .regular:
+      let source = try upper.openForReading(change.path, mode: entry.mode)
+      let copy = try Files.open(
+        target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: stage)
+      try Files.copyContents(from: source.raw, to: copy.raw, sizeBytes: entry.sizeBytes)
+    case .symbolicLink:
+      let link = try Files.readLink(place.name, at: place.directory)
+      try Files.makeSymbolicLink(target, to: link, at: stage)
+    case .fifo, .socket: try Files.makeNode(target, entry.kind, at: stage)
+    default: throw SyscallError(call: "mknodat", object: change.path.text, errno: ENODEV)
+    }
+    let attributes = try Attributes.carried(
+      of: place.name, at: place.directory, marks: record.marks)
+    try own(target, at: stage, entry, mode, attributes)
+  }
+
+  private func policy(_ change: Change) -> UInt32 {
+    let special: UInt32 = 0o6000
+    guard let after = change.after, after.mode & special != 0 else { return change.after!.mode }
+    let had = change.before.map { $0.kind == .regular ? $0.mode & special : 0 } ?? 0
+    return after.mode & (~special | had)
+  }
+
+  /// Owner first: changing it takes set-user-ID away. Attributes before the mode: a list of access rights
+  /// is one, and may be set only by who may write.
+  private func own(
+    _ name: ByteString, at directory: Int32, _ entry: Entry, _ mode: UInt32,
+    _ attributes: [Attributes.Attribute]
+  ) throws(SyscallError) {
+    let now = try Files.status(of: name, at: directory, followLink: false)
+    if now.uid != entry.uid || now.gid != entry.gid {
+      try Files.setOwner(uid: entry.uid, gid: entry.gid, of: name, at: directory)
+    }
+    if entry.kind == .regular || entry.kind == .directory {
+      try Attributes.set(attributes, of: name, at: directory)
+    }
+    if entry.kind != .symbolicLink { try Files.setMode(mode, of: name, at: directory) }
+    try Files.setTimes(nanoseconds: entry.modifiedNanoseconds, of: name, at: directory)
+  }
+
+  // MARK: after it
+
+  func perform(_ step: Manifest.Step, again: Bool) throws(SyscallError) {
+    do throws(SyscallError) {
+      try attempt(step, again: again)
+    } catch {
+      // An ordinary user's own directories without the right to write: as the run could have, we take it
+      // and give it back when the directory is settled.
+      guard error.errno == EACCES, Identity.effectiveUID != 0 else { throw error }
+      try openUp(step)
+      try attempt(step, again: again)
+    }
+  }
+
+  private func attempt(_ step: Manifest.Step, again: Bool) throws(SyscallError) {
+    switch step {
+    case .removeFile(let path): try removal(path, isDirectory: false)
+    case .removeDirectory(let path): try removal(path, isDirectory: true)
+    case .makeDirectory(let path):
+      let place = try workspace.parent(of: path)
+      do throws(SyscallError) {
+        try Files.makeDirectory(place.name, mode: 0o700, at: place.directory)
+      } catch {
+        if error.errno != EEXIST { throw error }
+      }
+    case .place(let path, let number, let digest):
+      try put(path, number, digest, again: again)
+    case .settle(let path): try settle(path)
+    }
+  }
+
+  /// What is gone already is gone. A directory into which somebody else has put something stays.
+  private func removal(_ path: ByteString, isDirectory: Bool) throws(SyscallError) {
+    do throws(SyscallError) {
+      let place = try workspace.parent(of: path)
+      try Files.remove(place.name, directory: isDirectory, at: place.directory)
+    } catch {
+      guard [ENOENT, ENOTDIR, ELOOP, EISDIR, ENOTEMPTY, EEXIST].contains(error.errno) else {
+        throw error
+      }
+    }
+    workspace.forget()
+  }
+
+  private func put(
+    _ path: ByteString, _ number: Int, _ digest: [UInt8]?, again: Bool
+  ) throws(SyscallError) {
+    let staged = Scan.join(name, ByteString("\(number)"))
+    // It is in its place already.
+    if again, try workspace.status(of: staged) == nil { return }
+    if again, let digest {
+      let stage = try open()
+      let file = try Files.open(
+        ByteString("\(number)"), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: stage.raw)
+      guard try Digest.file(file) == digest else {
+        throw SyscallError(call: "read", object: staged.text, errno: EIO)
+      }
+    }
+    let place = try workspace.parent(of: path)
+    try Files.rename(staged, at: workspace.root.raw, to: place.name, at: place.directory)
+  }
+
+  private func settle(_ path: ByteString) throws(SyscallError) {
+    guard let status = try upper.status(of: path), status.kind == .directory,
+      let there = try workspace.status(of: path), there.kind == .directory
+    else { return }
+    let from = try upper.parent(of: path.isEmpty ? ByteString(".") : path)
+    let attributes = try Attributes.carried(
+      of: from.name, at: from.directory, marks: record.marks)
+    let to = try workspace.parent(of: path.isEmpty ? ByteString(".") : path)
+    try own(to.name, at: to.directory, Entry(status), status.mode, attributes)
+  }
+
+  private func openUp(_ step: Manifest.Step) throws(SyscallError) {
+    let path: ByteString
+    switch step {
+    case .removeFile(let it), .removeDirectory(let it), .makeDirectory(let it),
+      .place(let it, _, _), .settle(let it):
+      path = it
+    }
+    workspace.forget()
+    var here: ByteString = []
+    for part in path.split(separator: UInt8(ascii: "/")).dropLast() {
+      let next = Scan.join(here, Array(part))
+      guard let status = try workspace.status(of: next), status.kind == .directory else { return }
+      if status.mode & 0o700 != 0o700 {
+        let place = try workspace.parent(of: next)
+        try Files.setMode(status.mode | 0o700, of: place.name, at: place.directory)
+      }
+      here = next
+    }
+    workspace.forget()
+  }
+}

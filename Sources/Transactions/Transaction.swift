@@ -1,0 +1,194 @@
+internal import Glibc
+public import Kernel
+
+/// A transaction that this process has taken: its layers, and what can be done with them.
+public final class Transaction {
+  static let recordName = "record.json"
+  static let manifestName = "manifest"
+  /// Of staged files, in the workspace itself: renaming needs the same file system.
+  static let stagePrefix = ".agt-txn-"
+  /// A manifest of `Scan.maximumChanges` paths in hexadecimal.
+  static let maximumManifestBytes = 1 << 30
+
+  public private(set) var record: TransactionRecord
+  let store: TransactionStore
+  let directory: OwnedFD
+  private let lock: OwnedFD
+  /// The point of no return of a commit is passed.
+  public internal(set) var hasManifest: Bool
+
+  init(
+    record: TransactionRecord, store: TransactionStore, directory: consuming OwnedFD,
+    lock: consuming OwnedFD, hasManifest: Bool
+  ) {
+    self.record = record
+    self.store = store
+    self.directory = directory
+    self.lock = lock
+    self.hasManifest = hasManifest
+  }
+
+  public var id: String { record.id }
+  /// Holds `upper` and `work`, on one file system.
+  public var layersPath: String { "\(store.path)/\(id)/layers" }
+
+  /// Of `layersPath`, for whoever mounts it.
+  public func layersIdentity() throws(TransactionError) -> FileIdentity {
+    try doing(layersPath) { () throws(SyscallError) in
+      try Files.status(of: ByteString("layers"), at: directory.raw, followLink: false).identity
+    }
+  }
+
+  static func readRecord(_ directory: Int32) throws(TransactionError) -> TransactionRecord {
+    let bytes = try doing(recordName) { () throws(SyscallError) in
+      try Files.read(
+        ByteString(recordName), limit: TransactionRecord.maximumBytes, at: directory)
+    }
+    return try TransactionRecord(decoding: bytes)
+  }
+
+  static func hasManifest(_ directory: Int32) -> Bool {
+    (try? Files.status(of: ByteString(manifestName), at: directory, followLink: false)) != nil
+  }
+
+  // MARK: looking
+
+  /// What a commit would change now, and what stands against it.
+  public func changes() throws(TransactionError) -> ChangeSet {
+    try Scan.run(upper: try upper(), lower: try workspace(), record: record)
+  }
+
+  /// What of the changes needs to be allowed by name.
+  public func gated(_ changes: ChangeSet) throws(TransactionError) -> [Gate.Finding] {
+    let upper = try upper()
+    return Gate.findings(changes.additions) { path in
+      guard let place = try? upper.parent(of: path) else { return nil }
+      return try? Files.readLink(place.name, at: place.directory)
+    }
+  }
+
+  /// The content of a path on one side, up to a limit; nil when it is longer, or no regular file.
+  public func content(
+    of path: ByteString, in side: Side, _ entry: Entry, limit: Int
+  ) -> [UInt8]? {
+    guard let tree = side == .workspace ? try? workspace() : try? upper() else { return nil }
+    switch entry.kind {
+    case .regular:
+      guard entry.sizeBytes <= Int64(limit),
+        let file = try? tree.openForReading(path, mode: entry.mode)
+      else { return nil }
+      return try? Descriptors.readAll(file.raw, limit: limit)
+    case .symbolicLink:
+      guard let place = try? tree.parent(of: path) else { return nil }
+      return try? Files.readLink(place.name, at: place.directory)
+    default: return nil
+    }
+  }
+
+  /// SHA-256 of a regular file of the workspace; nil when it cannot be read.
+  public func workspaceDigest(of path: ByteString, _ entry: Entry) -> [UInt8]? {
+    guard entry.kind == .regular, let tree = try? workspace(),
+      let file = try? tree.openForReading(path, mode: entry.mode)
+    else { return nil }
+    return try? Digest.file(file)
+  }
+
+  public enum Side: Sendable { case workspace, transaction }
+
+  func upper() throws(TransactionError) -> Tree {
+    do throws(SyscallError) {
+      let place = try Files.open(
+        ByteString("layers/upper"), O_RDONLY | O_DIRECTORY, at: directory.raw,
+        resolve: [.beneath, .noSymlinks])
+      return Tree(place)
+    } catch { throw TransactionError(layersPath, error) }
+  }
+
+  /// The very directory that the run began with.
+  func workspace() throws(TransactionError) -> Tree {
+    let what = "the workspace \(record.workspace)"
+    let gone = TransactionError(
+      .refused, "\(what) is not the directory that the transaction began with",
+      hint: "put it back to where it was, or: agt txn discard \(id)")
+    do throws(SyscallError) {
+      let place = try Files.open(
+        ByteString(record.workspace), O_RDONLY | O_DIRECTORY,
+        resolve: [.noSymlinks, .noMagicLinks])
+      let identity = try Files.status(place.raw).identity
+      if identity == FileIdentity(device: record.device, inode: record.inode) { return Tree(place) }
+    } catch {
+      guard [ENOENT, ELOOP, ENOTDIR].contains(error.errno) else {
+        throw TransactionError(what, error)
+      }
+    }
+    throw gone
+  }
+
+  // MARK: ending
+
+  /// Its run is over: it waits for its operator, also across a loss of power.
+  public func keep() throws(TransactionError) {
+    let upper = try upper()
+    record.state = .kept
+    // The ring's mount does not sync (`volatile`).
+    try doing("keeping the transaction") { () throws(SyscallError) in
+      try Files.syncFileSystem(upper.root.raw)
+    }
+    try writeRecord()
+  }
+
+  /// Throws the layers away; the workspace was never touched.
+  public func discard() throws(TransactionError) {
+    guard !hasManifest else {
+      throw TransactionError(
+        .refused, "\(id): its commit has begun and is finished first", hint: "agt txn recover")
+    }
+    removeStage()
+    try vanish()
+  }
+
+  /// What a commit that was killed before its point of no return left in the workspace.
+  func removeStage() {
+    guard let workspace = try? workspace() else { return }
+    try? Tree.remove(ByteString(Self.stagePrefix + id), at: workspace.root.raw)
+  }
+
+  /// From one moment to the next there is no such transaction; its files go afterwards.
+  func vanish() throws(TransactionError) {
+    try doing("removing \(store.path)/\(id)") { () throws(SyscallError) in
+      let parent = try Files.open(ByteString(store.path), O_RDONLY | O_DIRECTORY)
+      let gone = ByteString(TransactionStore.gone + id)
+      try Files.rename(ByteString(id), to: gone, at: parent.raw)
+      do throws(SyscallError) {
+        try Tree.remove(gone, at: parent.raw)
+      } catch {
+        // Recovery in another process may be at it as well.
+        if error.errno != ENOENT { throw error }
+      }
+    }
+  }
+
+  func settle(_ times: [String: Int64]) throws(TransactionError) {
+    record.settled.merge(times) { $1 }
+    record.state = .kept
+    try writeRecord()
+  }
+
+  private func writeRecord() throws(TransactionError) {
+    try replace(Self.recordName, record.encoded)
+  }
+
+  /// A file that is there whole or not at all, also after a loss of power.
+  func replace(_ name: String, _ contents: [UInt8]) throws(TransactionError) {
+    try doing("writing \(name)") { () throws(SyscallError) in
+      let fresh = ByteString(name + ".new")
+      try? Files.remove(fresh, at: directory.raw)
+      let file = try Files.open(
+        fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: directory.raw)
+      try Descriptors.write(file.raw, contents)
+      try Files.sync(file.raw)
+      try Files.rename(fresh, to: ByteString(name), at: directory.raw)
+      try Files.sync(directory.raw)
+    }
+  }
+}

@@ -1,0 +1,283 @@
+internal import Glibc
+public import Kernel
+
+/// Where the transactions of one user are: a directory of mode 0700 with one directory a transaction.
+///
+///     ID/lock          held while its run, a commit or a discard is at work
+///     ID/record.json
+///     ID/layers/upper  what the run wrote, ID/layers/work beside it for overlayfs
+///     ID/manifest      from the point of no return of a commit to its end
+///     .new-ID, .gone-ID  on its way in, on its way out
+public struct TransactionStore: Sendable {
+  public let path: String
+
+  public init(path: String) { self.path = path }
+
+  /// /var/lib/agt/txn of root, else $XDG_STATE_HOME/agt/txn or ~/.local/state/agt/txn.
+  public static func standard(isRoot: Bool, home: String, stateHome: String?) -> TransactionStore {
+    if isRoot { return TransactionStore(path: "/var/lib/agt/txn") }
+    // The XDG base directory specification: a relative path is invalid and ignored.
+    let state = stateHome.flatMap { $0.hasPrefix("/") ? $0 : nil } ?? home + "/.local/state"
+    return TransactionStore(path: state + "/agt/txn")
+  }
+
+  static let gone = ".gone-"
+  private static let fresh = ".new-"
+  /// Beginning takes a millisecond; whoever has not ended it after this was killed.
+  private static let beginningNanoseconds: Int64 = 60_000_000_000
+  private static let tmpfsType: Int64 = 0x0102_1994
+
+  // MARK: beginning
+
+  /// Makes the layers for a run. The transaction is locked until the value ends.
+  /// - Parameters:
+  ///   - workspace: canonical; `status` is that of the directory.
+  ///   - marksAreUsers: whether an ordinary user mounts it.
+  public func begin(
+    id: String, workspace: String, status: FileStatus, marksAreUsers: Bool, command: [ByteString]
+  ) throws(TransactionError) -> Transaction {
+    try refuseInside(workspace)
+    let begun = Int64(clamping: Clock.wallNanoseconds())
+    let store = try openOrMake()
+    guard Files.fileSystemType(store.raw) != Files.overlayType else {
+      throw TransactionError(
+        .refused,
+        "\(path) lies on an overlay file system, which cannot hold the layers of another",
+        hint: marksAreUsers
+          ? "name a place on a disk: XDG_STATE_HOME=/path/on/a/disk"
+          : "mount a disk or a volume there: mount --bind /path/on/a/disk \(path)")
+    }
+    return try doing("beginning a transaction in \(path)") { () throws(SyscallError) in
+      let name = ByteString(Self.fresh + id)
+      try Files.makeDirectory(name, mode: 0o700, at: store.raw)
+      let directory = try Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store.raw)
+      guard let lock = try Self.lock(directory.raw) else {
+        throw SyscallError(call: "flock", object: id, errno: EWOULDBLOCK)
+      }
+      let record = TransactionRecord(
+        id: id, workspace: workspace, device: status.identity.device,
+        inode: status.identity.inode, marksAreUsers: marksAreUsers, begunNanoseconds: begun,
+        command: command.map(\.text))
+      try Files.create(
+        ByteString(Transaction.recordName), mode: 0o600, contents: record.encoded,
+        at: directory.raw)
+      try makeLayers(directory.raw, like: workspace, status)
+      try Files.rename(name, to: ByteString(id), at: store.raw)
+      return Transaction(
+        record: record, store: self, directory: directory, lock: lock, hasManifest: false)
+    }
+  }
+
+  private func makeLayers(
+    _ directory: Int32, like workspace: String, _ status: FileStatus
+  ) throws(SyscallError) {
+    let isRoot = Identity.effectiveUID == 0
+    for (name, mode) in [
+      ("layers", UInt32(0o700)), ("layers/upper", 0o700), ("layers/work", 0o700),
+    ] {
+      try Files.makeDirectory(ByteString(name), mode: mode, at: directory)
+      if isRoot {
+        try Files.setOwner(
+          uid: status.uid, gid: status.gid, of: ByteString(name), at: directory)
+      }
+    }
+    // What the run sees of the workspace's own directory is the upper layer's.
+    let upper = ByteString("layers/upper")
+    let place = try Files.open(ByteString(workspace), O_RDONLY | O_DIRECTORY)
+    try Attributes.set(
+      try Attributes.carried(
+        of: ByteString("."), at: place.raw, marks: ByteString("user.overlay.")),
+      of: upper, at: directory)
+    if !isRoot, status.gid != Identity.effectiveGID {
+      try? Files.setOwner(uid: status.uid, gid: status.gid, of: upper, at: directory)
+    }
+    try Files.setMode(status.mode, of: upper, at: directory)
+    try Files.setTimes(nanoseconds: status.modifiedNanoseconds, of: upper, at: directory)
+  }
+
+  private func refuseInside(_ workspace: String) throws(TransactionError) {
+    guard path == workspace || path.hasPrefix(workspace + "/") else { return }
+    throw TransactionError(
+      .refused, "the workspace \(workspace) holds \(path), where its own layers would be",
+      hint: "name a directory below it, or another place: XDG_STATE_HOME=/path/elsewhere")
+  }
+
+  private func openOrMake() throws(TransactionError) -> OwnedFD {
+    if let there = try open() { return there }
+    return try doing("making \(path)") { () throws(SyscallError) in
+      var here = ""
+      let parts = path.split(separator: "/")
+      for (index, part) in parts.enumerated() {
+        here += "/" + part
+        do throws(SyscallError) {
+          // The state of root's other parts is beside it and may be for all to see.
+          let isShared = index < parts.count - 1 && Identity.effectiveUID == 0
+          try Files.makeDirectory(ByteString(here), mode: isShared ? 0o755 : 0o700)
+        } catch {
+          if error.errno != EEXIST { throw error }
+        }
+      }
+      return try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    }
+  }
+
+  /// nil when there is none. Somebody else's, or one that others may enter, is refused.
+  private func open() throws(TransactionError) -> OwnedFD? {
+    guard let there = try? Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW) else {
+      return nil
+    }
+    let status = try doing(path) { () throws(SyscallError) in try Files.status(there.raw) }
+    guard status.uid == Identity.effectiveUID, status.mode & 0o077 == 0 else {
+      throw TransactionError(
+        .refused, "\(path) belongs to somebody else, or others may enter it",
+        hint: "chown \(Identity.effectiveUID) \(path) && chmod 700 \(path)")
+    }
+    return there
+  }
+
+  private static func lock(_ directory: Int32) throws(SyscallError) -> OwnedFD? {
+    let lock = try Files.open(
+      ByteString("lock"), O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, at: directory)
+    guard try Descriptors.tryLock(lock.raw) else { return nil }
+    return lock
+  }
+
+  /// Whether the directory still has its name: it may have ended before we got its lock.
+  private static func isThere(_ name: ByteString, _ store: Int32, _ directory: Int32) -> Bool {
+    guard let named = try? Files.status(of: name, at: store, followLink: false),
+      let opened = try? Files.status(directory)
+    else { return false }
+    return named.identity == opened.identity
+  }
+
+  // MARK: those that are there
+
+  /// Identifiers of what is there, oldest first.
+  public func identifiers() throws(TransactionError) -> [String] {
+    guard let store = try open() else { return [] }
+    let names = try doing(path) { () throws(SyscallError) in
+      try Files.names(in: try store.duplicate())
+    }
+    return names.map(\.text).filter { !$0.hasPrefix(".") }.sorted()
+  }
+
+  /// What is known of one without taking it.
+  public struct Listing: Sendable {
+    public var record: TransactionRecord
+    /// Its run, a commit or a discard is at work.
+    public var isBusy: Bool
+  }
+
+  public func list() throws(TransactionError) -> [Listing] {
+    var all: [Listing] = []
+    for id in try identifiers() {
+      guard let store = try open(),
+        let directory = try? Files.open(
+          ByteString(id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store.raw),
+        var record = try? Transaction.readRecord(directory.raw)
+      else { continue }
+      let lock = try doing(id) { () throws(SyscallError) in try Self.lock(directory.raw) }
+      if Transaction.hasManifest(directory.raw) { record.state = .committing }
+      all.append(Listing(record: record, isBusy: lock.raw == nil))
+    }
+    return all
+  }
+
+  /// Takes one: nobody else works on it until the value ends.
+  /// - Parameter id: whole, or its beginning when only one begins so.
+  public func take(_ id: String) throws(TransactionError) -> Transaction {
+    let matching = try identifiers().filter { $0 == id || (id.count >= 4 && $0.hasPrefix(id)) }
+    guard let name = matching.first else {
+      throw TransactionError(
+        .notFound, "\(Display.path(ByteString(id))): there is no such transaction",
+        hint: "agt txn list")
+    }
+    guard matching.count == 1, let store = try open() else {
+      throw TransactionError(
+        .notFound, "\(id): several transactions begin so", hint: "agt txn list")
+    }
+    let directory = try doing(name) { () throws(SyscallError) in
+      try Files.open(ByteString(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store.raw)
+    }
+    let lock = try doing(name) { () throws(SyscallError) in try Self.lock(directory.raw) }
+    guard lock.raw != nil else {
+      throw TransactionError(
+        .refused, "\(name) is at work: its run, a commit or a discard has not ended",
+        hint: "wait for it, or end the run")
+    }
+    guard Self.isThere(ByteString(name), store.raw, directory.raw) else {
+      throw TransactionError(
+        .notFound, "\(name): there is no such transaction any more", hint: "agt txn list")
+    }
+    let record = try Transaction.readRecord(directory.raw)
+    let hasManifest = Transaction.hasManifest(directory.raw)
+    return Transaction(
+      record: record, store: self, directory: directory, lock: lock!, hasManifest: hasManifest)
+  }
+
+  // MARK: recovery
+
+  public enum Recovery: Equatable, Sendable {
+    /// A commit was finished that had passed its point of no return.
+    case committed
+    /// Its run was killed together with its supervisor.
+    case discarded
+    case failed(TransactionError)
+  }
+
+  /// Ends what a crash left half done. What runs, and what waits for its operator, is left alone.
+  public func recover() throws(TransactionError) -> [(id: String, what: Recovery)] {
+    guard let store = try open() else { return [] }
+    var all: [(id: String, what: Recovery)] = []
+    let names = try doing(path) { () throws(SyscallError) in
+      try Files.names(in: try store.duplicate())
+    }
+    for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      if name.starts(with: ByteString(Self.gone)) {
+        try? Tree.remove(name, at: store.raw)
+        continue
+      }
+      if name.starts(with: ByteString(Self.fresh)),
+        let status = try? Files.status(of: name, at: store.raw, followLink: false),
+        status.changedNanoseconds + Self.beginningNanoseconds
+          < Int64(clamping: Clock.wallNanoseconds())
+      {
+        try? Tree.remove(name, at: store.raw)
+      }
+      guard name.first != UInt8(ascii: ".") else { continue }
+      do throws(TransactionError) {
+        if let what = try recover(name, store.raw) { all.append((name.text, what)) }
+      } catch {
+        all.append((name.text, .failed(error)))
+      }
+    }
+    return all
+  }
+
+  private func recover(
+    _ name: ByteString, _ store: Int32
+  ) throws(TransactionError) -> Recovery? {
+    // Whoever works on it may end it at any moment.
+    guard let directory = try? Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store)
+    else {
+      return nil
+    }
+    let lock: OwnedFD?
+    do throws(SyscallError) { lock = try Self.lock(directory.raw) } catch { return nil }
+    guard lock.raw != nil, Self.isThere(name, store, directory.raw) else { return nil }
+    let record = try Transaction.readRecord(directory.raw)
+    let hasManifest = Transaction.hasManifest(directory.raw)
+    let transaction = Transaction(
+      record: record, store: self, directory: directory, lock: lock!, hasManifest: hasManifest)
+    if !hasManifest, record.state == .kept {
+      transaction.removeStage()
+      return nil
+    }
+    if hasManifest {
+      try transaction.finishCommit(again: true)
+      return .committed
+    }
+    try transaction.discard()
+    return .discarded
+  }
+}

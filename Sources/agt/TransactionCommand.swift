@@ -1,0 +1,158 @@
+internal import ArgumentParser
+internal import JSON
+internal import Kernel
+internal import Supervisor
+internal import Transactions
+
+struct TransactionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "txn", abstract: "Shows, commits and discards what runs did in transactions.",
+    discussion: "Root's are in /var/lib/agt/txn, a user's in ~/.local/state/agt/txn.",
+    subcommands: [List.self, Diff.self, Commit.self, Discard.self, Recover.self])
+
+  static let store = OperatorState.transactions
+
+  /// Runs what can be refused: conflicts and the gate give 1, no such transaction 2, failures 125.
+  static func attempt<R>(_ body: () throws(TransactionError) -> R) throws -> R {
+    do throws(TransactionError) {
+      return try body()
+    } catch {
+      let status: ExitStatus = error.kind == .notFound ? .usage : .internalFailure
+      let failure = Printing.fail(RunError(status, error.message, hint: error.hint))
+      if error.kind == .conflict || error.kind == .gated { throw ExitCode(1) }
+      throw failure
+    }
+  }
+
+  /// Relative to the workspace, as `--stat` prints them.
+  static func selection(_ paths: [String]) -> [ByteString]? {
+    paths.isEmpty
+      ? nil
+      : paths.map { path in
+        var bytes = ByteString(path)
+        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+        if bytes.starts(with: ByteString("./")) { bytes.removeFirst(2) }
+        return bytes
+      }
+  }
+
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Lists the transactions.")
+    @Flag(help: "Print JSON.")
+    var json = false
+    func run() throws {
+      let all = try attempt { () throws(TransactionError) in try store.list() }
+      if json {
+        Printing.json(
+          .array(
+            all.map {
+              .object([
+                "id": .string($0.record.id), "state": .string($0.record.state.rawValue),
+                "busy": .bool($0.isBusy), "workspace": .string($0.record.workspace),
+                "begunNanoseconds": JSONValue($0.record.begunNanoseconds),
+                "command": JSONValue($0.record.command),
+              ])
+            }))
+        return
+      }
+      for listing in all {
+        let record = listing.record
+        let state =
+          listing.isBusy ? "running" : record.state == .open ? "abandoned" : record.state.rawValue
+        let command = record.command.joined(separator: " ")
+        print(
+          "\(record.id)  \(Printing.padded(state, 10))  "
+            + Display.path(ByteString(record.workspace)) + "  "
+            + Display.escaped(ByteString(command), keepingTabs: false))
+      }
+    }
+  }
+
+  struct Diff: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Shows what a commit would change.",
+      discussion: "Exit status: 0; 1 when paths changed underneath, which are listed.")
+    @Argument(help: "The transaction, or the beginning of its identifier.")
+    var id: String
+    @Argument(help: "Only these paths, relative to the workspace.")
+    var paths: [String] = []
+    @Flag(help: "One line a path.")
+    var stat = false
+    @Flag(help: "Print JSON.")
+    var json = false
+    func run() throws {
+      let paths = selection(self.paths)
+      let (transaction, changes, gated) = try attempt { () throws(TransactionError) in
+        let transaction = try store.take(id)
+        var changes = try transaction.changes()
+        if let paths { changes = try changes.selecting(paths) }
+        return (transaction, changes, try transaction.gated(changes))
+      }
+      if json {
+        Printing.json(transaction.json(changes, gated))
+      } else {
+        if !gated.isEmpty { print("executed or trusted later; needs --allow-executable:") }
+        for finding in gated { print("  \(Display.path(finding.path)): \(finding.reason)") }
+        if !gated.isEmpty { print("") }
+        for line in stat ? transaction.stat(changes) : transaction.unifiedDiff(changes) {
+          print(line)
+        }
+        for conflict in changes.conflicts {
+          print("conflict: \(Display.path(conflict.path)) \(conflict.what)")
+        }
+      }
+      if !changes.conflicts.isEmpty { throw ExitCode(1) }
+    }
+  }
+
+  struct Commit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Brings the changes into the workspace, all of them or none.",
+      discussion:
+        "Exit status: 0 committed, 1 refused for a conflict or the gate, 2 no such transaction.")
+    @Argument(help: "The transaction, or the beginning of its identifier.")
+    var id: String
+    @Argument(help: "Only these paths and what is below them; the rest stays in the transaction.")
+    var paths: [String] = []
+    @Flag(help: "Also files that something would execute or trust.")
+    var allowExecutable = false
+    @Flag(name: .shortAndLong, help: "Print nothing but errors.")
+    var quiet = false
+    func run() throws {
+      let paths = selection(self.paths)
+      let count = try attempt { () throws(TransactionError) in
+        try store.take(id).commit(paths: paths, allowExecutable: allowExecutable).count
+      }
+      if !quiet { print("committed \(count) change\(count == 1 ? "" : "s")") }
+    }
+  }
+
+  struct Discard: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Throws the changes away; the workspace was never touched.")
+    @Argument(help: "Transactions, or the beginnings of their identifiers.")
+    var ids: [String]
+    func run() throws {
+      for id in ids { try attempt { () throws(TransactionError) in try store.take(id).discard() } }
+    }
+  }
+
+  struct Recover: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Finishes commits that a crash interrupted, and discards what no run owns any more."
+    )
+    func run() throws {
+      var failed = false
+      for (id, what) in try attempt({ () throws(TransactionError) in try store.recover() }) {
+        switch what {
+        case .committed: print("\(id) committed")
+        case .discarded: print("\(id) discarded")
+        case .failed(let error):
+          failed = true
+          _ = Printing.fail(RunError(.internalFailure, "\(id): \(error.message)", hint: error.hint))
+        }
+      }
+      if failed { throw ExitCode(125) }
+    }
+  }
+}
