@@ -27,7 +27,8 @@ enum Hints {
       return "this kernel has no overlay file system: modprobe overlay"
     case ("transaction", ESTALE), ("mounts", ESTALE):
       return "somebody replaced it since the start: run again"
-    case ("mounts", EINVAL) where failure.call.contains("IDMAP"):
+    case ("mounts", EINVAL) where failure.call.contains("IDMAP"),
+      ("transaction", EINVAL) where failure.call.contains("IDMAP"):
       return
         "its file system cannot show other owners (9p, some network and FUSE file systems): "
         + "copy the workspace to a local disk, or start agt-run as its owner"

@@ -185,6 +185,7 @@ import Testing
     let commit = site.agt(["commit", site.identifier(run)])
     #expect(commit.status == 1, "\(commit.summary)")
     #expect(File.read(outside + "/passwd") == "safe\n")
+    #expect(site.agt(["discard", site.identifier(run)]).status == 0)
   }
 
   @Test("names and contents cannot speak to the terminal", arguments: Starter.all)
@@ -203,6 +204,7 @@ import Testing
       #expect(out.contains(0x9b) == false)
     }
     #expect(site.agt(["diff", id]).out.contains("\"n\\x1b[2J\\nM a\""))
+    #expect(site.agt(["discard", id]).status == 0)
   }
 
   @Test("what cannot be a transaction") func refused() {
