@@ -1,0 +1,132 @@
+public import JSON
+
+/// What an entry tells.
+public enum EntryKind: String, CaseIterable, Sendable {
+  case runStart = "run.start"
+  case runEnd = "run.end"
+  case planEnforced = "plan.enforced"
+  case profileWidened = "profile.widened"
+  case policyLoaded = "policy.loaded"
+  case decision
+  case violation
+  case approvalRequested = "approval.requested"
+  case approvalGranted = "approval.granted"
+  case approvalDenied = "approval.denied"
+  case approvalExpired = "approval.expired"
+  case elevationStart = "elevation.start"
+  case elevationEnd = "elevation.end"
+  case toolStart = "tool.start"
+  case toolEnd = "tool.end"
+  case netOpen = "net.open"
+  case netClose = "net.close"
+  case fileOpen = "file.open"
+  case kill
+  case sagaStart = "saga.start"
+  case sagaStep = "saga.step"
+  case sagaEnd = "saga.end"
+  case txnStart = "txn.start"
+  case txnEnd = "txn.end"
+  case logRecovered = "log.recovered"
+  case keyRotated = "key.rotated"
+  case note
+}
+
+/// One leaf of a log: a canonical JSON object (RFC 8785) with the members `data`, `index`, `kind`, `time`.
+public struct Entry: Equatable, Sendable {
+  public let index: UInt64
+  public let kind: EntryKind
+  /// RFC 3339 in UTC with milliseconds.
+  public let time: String
+  public let data: JSONObject
+
+  /// Longest entry in bytes: what a decision with its request needs many times over.
+  public static let sizeMaxBytes = 256 << 10
+
+  /// - Parameter timeMilliseconds: since 1970-01-01 00:00 UTC.
+  public static func encode(
+    index: UInt64, kind: EntryKind, timeMilliseconds: UInt64, data: JSONObject
+  ) throws(AuditError) -> [UInt8] {
+    var line: [UInt8] = []
+    line.reserveCapacity(256)
+    line.append(contentsOf: "{\"data\":".utf8)
+    do throws(JSONError) {
+      line.append(contentsOf: try JSONWriter.canonical(.object(data)))
+    } catch {
+      throw .entry("an entry of kind \(kind.rawValue): \(error.description)")
+    }
+    line.append(contentsOf: ",\"index\":".utf8)
+    line.append(contentsOf: String(index).utf8)
+    line.append(contentsOf: ",\"kind\":\"".utf8)
+    line.append(contentsOf: kind.rawValue.utf8)
+    line.append(contentsOf: "\",\"time\":\"".utf8)
+    Timestamp.append(timeMilliseconds, to: &line)
+    line.append(contentsOf: "\"}".utf8)
+    guard line.count <= sizeMaxBytes else {
+      throw .entry("an entry of kind \(kind.rawValue) has \(line.count) bytes; 256 KiB are taken")
+    }
+    return line
+  }
+
+  /// Reads a line and refuses whatever `encode` would not have written.
+  public init(parsing line: [UInt8]) throws(AuditError) {
+    let value: JSONValue
+    do throws(JSONError) {
+      value = try JSONParser.parse(
+        line, limits: JSONLimits(sizeMaxBytes: Self.sizeMaxBytes, depthMax: 64, elementsMax: 65_536)
+      )
+      guard try JSONWriter.canonical(value) == line else {
+        throw JSONError.malformed(offset: 0, line: 1, column: 1, cause: "not canonical (RFC 8785)")
+      }
+    } catch {
+      throw .malformed("an entry is not canonical JSON: \(error.description)")
+    }
+    guard value.objectValue?.members.count == 4, let data = value["data"]?.objectValue,
+      let index = value["index"]?.integerValue, index >= 0,
+      let name = value["kind"]?.stringValue, let kind = EntryKind(rawValue: name),
+      let time = value["time"]?.stringValue
+    else { throw .malformed("an entry has the members data, index, kind and time") }
+    self.index = UInt64(index)
+    self.kind = kind
+    self.time = time
+    self.data = data
+  }
+}
+
+/// RFC 3339 without a library.
+public enum Timestamp {
+  /// `2026-11-25T06:07:08.901Z`
+  public static func text(milliseconds: UInt64) -> String {
+    var bytes: [UInt8] = []
+    append(milliseconds, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Days to civil date: Howard Hinnant, "chrono-compatible low-level date algorithms".
+  static func append(_ milliseconds: UInt64, to output: inout [UInt8]) {
+    let seconds = milliseconds / 1000
+    let day = Int(seconds / 86400) + 719_468
+    let era = day / 146_097
+    let dayOfEra = day - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shifted = (5 * dayOfYear + 2) / 153
+    let month = shifted < 10 ? shifted + 3 : shifted - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    func digits(_ value: Int, _ count: Int, _ after: Character) {
+      var divisor = 1
+      for _ in 1..<count { divisor *= 10 }
+      for _ in 0..<count {
+        output.append(UInt8(48 + value / divisor % 10))
+        divisor /= 10
+      }
+      output.append(after.asciiValue!)
+    }
+    digits(year, 4, "-")
+    digits(month, 2, "-")
+    digits(dayOfYear - (153 * shifted + 2) / 5 + 1, 2, "T")
+    digits(Int(seconds % 86400 / 3600), 2, ":")
+    digits(Int(seconds % 3600 / 60), 2, ":")
+    digits(Int(seconds % 60), 2, ".")
+    digits(Int(milliseconds % 1000), 3, "Z")
+  }
+}

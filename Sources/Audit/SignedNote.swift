@@ -1,0 +1,210 @@
+internal import CSodium
+
+/// A signature algorithm of C2SP signed-note, as its key's first byte names it.
+public enum NoteAlgorithm: UInt8, Sendable {
+  /// Ed25519 over the text of the note.
+  case ed25519 = 1
+  /// Ed25519 over `cosignature/v1`, a time and the text (C2SP tlog-cosignature).
+  case cosignature = 4
+}
+
+/// A public key with its name (C2SP signed-note, "Verifier keys"): `name+8 hexadecimal digits+base 64`.
+public struct VerifierKey: Equatable, Sendable {
+  public let name: String
+  public let algorithm: NoteAlgorithm
+  public let publicKey: [UInt8]
+
+  /// nil when the name holds a space or a plus, or the key has not 32 bytes.
+  public init?(name: String, algorithm: NoteAlgorithm, publicKey: [UInt8]) {
+    guard publicKey.count == Int(crypto_sign_PUBLICKEYBYTES), Self.isName(name) else { return nil }
+    self.name = name
+    self.algorithm = algorithm
+    self.publicKey = publicKey
+  }
+
+  /// nil when it is not such a text, or its identifier is not that of the key.
+  public init?(_ text: some StringProtocol) {
+    let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count == 3, let bytes = Base64.decode(parts[2]), let first = bytes.first,
+      let algorithm = NoteAlgorithm(rawValue: first)
+    else { return nil }
+    self.init(name: String(parts[0]), algorithm: algorithm, publicKey: Array(bytes.dropFirst()))
+    guard parts[1] == Hexadecimal.encode(identifier) else { return nil }
+  }
+
+  public var text: String {
+    "\(name)+\(Hexadecimal.encode(identifier))+\(Base64.encode([algorithm.rawValue] + publicKey))"
+  }
+
+  /// The first 4 bytes of SHA-256(name || 0x0A || algorithm || key).
+  public var identifier: [UInt8] {
+    let input = Array(name.utf8) + [10, algorithm.rawValue] + publicKey
+    return Array(Digest.sha256(input).bytes.prefix(4))
+  }
+
+  static func isName(_ name: String) -> Bool {
+    !name.isEmpty && name.utf8.count <= 255
+      && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "+") }
+  }
+
+  func verifies(_ signature: [UInt8], _ message: [UInt8]) -> Bool {
+    guard signature.count == Int(crypto_sign_BYTES) else { return false }
+    // SAFETY: both lengths were checked, and the message has its true length.
+    return unsafe crypto_sign_verify_detached(
+      signature, message, UInt64(message.count), publicKey) == 0
+  }
+}
+
+/// An Ed25519 key (RFC 8032) that signs. Its memory is wiped when it goes.
+public final class SigningKey {
+  public static let seedBytes = 32
+  private var secret = [UInt8](repeating: 0, count: Int(crypto_sign_SECRETKEYBYTES))
+  public let publicKey: [UInt8]
+
+  /// - Precondition: 32 random bytes.
+  public init(seed: [UInt8]) {
+    precondition(seed.count == Self.seedBytes)
+    var publicKey = [UInt8](repeating: 0, count: Int(crypto_sign_PUBLICKEYBYTES))
+    // SAFETY: the three buffers have the sizes that the function reads and writes.
+    unsafe crypto_sign_seed_keypair(&publicKey, &secret, seed)
+    self.publicKey = publicKey
+  }
+
+  deinit {
+    let count = secret.count
+    // SAFETY: the buffer is ours and has that size.
+    unsafe sodium_memzero(&secret, count)
+  }
+
+  /// Random bytes of the kernel (getrandom(2)).
+  public static func randomSeed() -> [UInt8] {
+    var generator = SystemRandomNumberGenerator()
+    return (0..<seedBytes).map { _ in UInt8.random(in: 0...255, using: &generator) }
+  }
+
+  public func sign(_ message: [UInt8]) -> [UInt8] {
+    var signature = [UInt8](repeating: 0, count: Int(crypto_sign_BYTES))
+    // SAFETY: the output has the 64 bytes that are written, the message its true length.
+    unsafe crypto_sign_detached(&signature, nil, message, UInt64(message.count), secret)
+    return signature
+  }
+
+  public func verifier(name: String, algorithm: NoteAlgorithm = .ed25519) -> VerifierKey {
+    guard let key = VerifierKey(name: name, algorithm: algorithm, publicKey: publicKey) else {
+      preconditionFailure("the name of a key of ours is well formed")
+    }
+    return key
+  }
+}
+
+/// A text with signatures (C2SP signed-note).
+public struct SignedNote: Equatable, Sendable {
+  public struct Signature: Equatable, Sendable {
+    public var name: String
+    /// Identifier (4 bytes) and signature.
+    public var bytes: [UInt8]
+  }
+
+  /// Ends in a line feed.
+  public let text: String
+  public private(set) var signatures: [Signature]
+
+  /// A note of a log is a few hundred bytes; cosignatures of many witnesses fit.
+  public static let sizeMaxBytes = 65_536
+  private static let signaturesMax = 64
+
+  /// - Precondition: the text ends in a line feed and holds no other control characters.
+  public init(text: String) {
+    precondition(text.hasSuffix("\n"))
+    self.text = text
+    signatures = []
+  }
+
+  public init(parsing bytes: [UInt8]) throws(AuditError) {
+    guard bytes.count <= Self.sizeMaxBytes,
+      let whole = String(validating: bytes, as: UTF8.self),
+      bytes.allSatisfy({ $0 >= 0x20 || $0 == 0x0A }), bytes.last == 0x0A
+    else { throw .malformed("a signed note is at most 64 KiB of UTF-8 lines") }
+    let lines = whole.dropLast().split(separator: "\n", omittingEmptySubsequences: false)
+    guard let blank = lines.lastIndex(of: ""), blank > 0, blank + 1 < lines.count,
+      lines.count - blank - 1 <= Self.signaturesMax
+    else { throw .malformed("a signed note has a blank line and 1 to 64 signatures after it") }
+    text = lines[..<blank].joined(separator: "\n") + "\n"
+    signatures = []
+    for line in lines[(blank + 1)...] {
+      let words = line.split(separator: " ", omittingEmptySubsequences: false)
+      guard words.count == 3, words[0] == "\u{2014}", VerifierKey.isName(String(words[1])),
+        let bytes = Base64.decode(words[2]), bytes.count > 4
+      else { throw .malformed("a signature line is not \"\u{2014} name base64\"") }
+      signatures.append(Signature(name: String(words[1]), bytes: bytes))
+    }
+  }
+
+  public var bytes: [UInt8] {
+    var whole = text + "\n"
+    for signature in signatures {
+      whole += "\u{2014} \(signature.name) \(Base64.encode(signature.bytes))\n"
+    }
+    return Array(whole.utf8)
+  }
+
+  public mutating func sign(_ key: SigningKey, name: String) {
+    let verifier = key.verifier(name: name)
+    signatures.append(
+      Signature(name: name, bytes: verifier.identifier + key.sign(Array(text.utf8))))
+  }
+
+  /// - Parameter timeSeconds: since 1970, when the witness saw the checkpoint.
+  public mutating func cosign(_ key: SigningKey, name: String, timeSeconds: UInt64) {
+    let verifier = key.verifier(name: name, algorithm: .cosignature)
+    let signature = key.sign(cosigned(timeSeconds))
+    signatures.append(
+      Signature(
+        name: name, bytes: verifier.identifier + Self.bigEndian(timeSeconds) + signature))
+  }
+
+  public mutating func add(_ signature: Signature) {
+    if !signatures.contains(signature) { signatures.append(signature) }
+  }
+
+  /// Whether the key has signed. Several lines of one key must all hold: a wrong one is never passed over.
+  public func isSigned(by key: VerifierKey) -> Bool { signature(of: key) != nil }
+
+  /// When the witness cosigned, in seconds since 1970; nil when it has not.
+  public func cosignatureTime(of key: VerifierKey) -> UInt64? {
+    guard key.algorithm == .cosignature, let bytes = signature(of: key) else { return nil }
+    return bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  private func signature(of key: VerifierKey) -> [UInt8]? {
+    let identifier = key.identifier
+    let mine = signatures.filter { $0.name == key.name && Array($0.bytes.prefix(4)) == identifier }
+    guard let first = mine.first else { return nil }
+    for signature in mine where !holds(Array(signature.bytes.dropFirst(4)), key) { return nil }
+    return Array(first.bytes.dropFirst(4))
+  }
+
+  private func holds(_ bytes: [UInt8], _ key: VerifierKey) -> Bool {
+    switch key.algorithm {
+    case .ed25519: return key.verifies(bytes, Array(text.utf8))
+    case .cosignature:
+      guard bytes.count == 72 else { return false }
+      let time = bytes.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      return key.verifies(Array(bytes.dropFirst(8)), cosigned(time))
+    }
+  }
+
+  private func cosigned(_ timeSeconds: UInt64) -> [UInt8] {
+    Array("cosignature/v1\ntime \(timeSeconds)\n\(text)".utf8)
+  }
+
+  private static func bigEndian(_ value: UInt64) -> [UInt8] {
+    (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64(56 - 8 * $0)) }
+  }
+}
+
+enum Hexadecimal {
+  static func encode(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+}
