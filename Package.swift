@@ -62,6 +62,7 @@ let package = Package(
     module("Policy", ["CPCRE2", "CSodium", "YAML", "JSON"]),
     module("Network", ["Policy"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
+    module("Saga", ["YAML", "JSON"]),
     module("Transactions", ["Kernel", "JSON", "CSodium"]),
     module(
       "Supervisor",
@@ -83,6 +84,10 @@ let package = Package(
 
     testSupport("TestSupport"),
     .executableTarget(name: "fault-injector", path: "Tests/FaultInjector"),
+    // Run by SagaTests as release code: 100,000 schedules are seconds then.
+    .executableTarget(
+      name: "saga-simulation", dependencies: ["Saga"], path: "Tests/SagaSimulation",
+      swiftSettings: strict),
 
     tests("KernelTests", ["Kernel", "TestSupport"]),
     tests("JSONTests", ["JSON"]),
@@ -99,6 +104,7 @@ let package = Package(
     .testTarget(
       name: "TransactionsTests", dependencies: ["Transactions", "TestSupport"],
       exclude: ["trees.py"], swiftSettings: strict),
+    tests("SagaTests", ["Saga", "YAML", "JSON", "TestSupport"]),
     tests("EscapeTests", ["JSON", "CProbe"]),
     tests("CommandTests", ["JSON", "Rings", "TestSupport"]),
     .testTarget(

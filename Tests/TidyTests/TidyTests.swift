@@ -24,6 +24,7 @@ import Testing
       "CSodium", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings",
       "Transactions", "YAML",
     ],
+    "Saga": ["JSON", "YAML"],
     "Transactions": ["CSodium", "JSON", "Kernel"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]
