@@ -54,6 +54,10 @@ public enum Launch {
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
     let network = try attachNetwork(prepared.network, to: loop, events)
+    let station = OperatorService(
+      prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
+    StatusMethods.add(to: station)
+    do throws(SyscallError) { try loop.add(station) } catch { throw failure(error) }
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
     var record = RunRecord(
@@ -63,6 +67,7 @@ public enum Launch {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
     }
     try record.write(to: options.resultFile)
+    station.conclude(record.ending)
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)
     return record.status

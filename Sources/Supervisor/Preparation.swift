@@ -18,12 +18,13 @@ struct PreparedRun: ~Copyable {
   /// What it may reach; nil when nothing.
   let network: NetworkPlan?
   private var stage: StageProcess?
+  private var directory: RunDirectory?
   private let ids: HostIDs
 
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
     losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?,
-    stage: consuming StageProcess?, ids: consuming HostIDs
+    stage: consuming StageProcess?, directory: consuming RunDirectory?, ids: consuming HostIDs
   ) {
     self.id = id
     self.profile = profile
@@ -34,11 +35,15 @@ struct PreparedRun: ~Copyable {
     self.transaction = transaction
     self.network = network
     self.stage = stage
+    self.directory = directory
     self.ids = ids
   }
 
   /// - Precondition: prepared for real, and not taken before.
   mutating func takeStage() -> StageProcess { stage.take()! }
+
+  /// - Precondition: as of `takeStage`.
+  mutating func takeDirectory() -> RunDirectory { directory.take()! }
 }
 
 /// A promise of the ring that this run does not keep.
@@ -90,6 +95,11 @@ enum Preparation {
           profile, starter: starter, owners: ([workspace.share] + writes).compactMap(\.owner),
           degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []))
     }
+    // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
+    var directory: RunDirectory?
+    if forReal {
+      directory = try RunDirectory.create(id, name: options.name, RunPlaces(caller))
+    }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
     let request = LaunchRequest(
@@ -111,7 +121,7 @@ enum Preparation {
     if forReal { try stage!.send(plan) }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
-      transaction: transaction, network: network, stage: stage, ids: ids)
+      transaction: transaction, network: network, stage: stage, directory: directory, ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

@@ -3,8 +3,8 @@
 public enum RunHelp {
   static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--env", "--timeout",
-    "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--on-violation",
-    "--result-json", "--status-fd", "--degrade", "--explain",
+    "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--name", "--agent",
+    "--on-violation", "--result-json", "--status-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
 
@@ -26,6 +26,9 @@ public enum RunHelp {
       --memory SIZE          memory of each process: 512MiB, 2G
       --pids N               processes and threads of the run
       --tmp SIZE             space in /tmp and in the private home directory, each
+
+      --name NAME            call the run so in agt ps, agt inspect and agt wait
+      --agent NAME           whose run it is, for agt ps
 
       --txn[=MODE]           the workspace as a transaction: writable, and untouched on disk until
                              agt txn commit (keep, the default), status 0 (commit-on-success), or

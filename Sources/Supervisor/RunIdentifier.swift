@@ -13,4 +13,15 @@ public enum RunIdentifier {
     for _ in 0..<16 { characters.append(alphabet[Int(generator.next() & 31)]) }
     return String(characters)
   }
+
+  /// Whether it looks like one of ours, in capitals.
+  public static func isValid(_ text: String) -> Bool {
+    text.utf8.count == 26 && text.allSatisfy { alphabet.contains($0) }
+  }
+
+  /// When it was made, in milliseconds since 1970-01-01 00:00 UTC.
+  /// - Precondition: `isValid`.
+  public static func wallMilliseconds(of text: String) -> UInt64 {
+    text.prefix(10).reduce(0) { $0 << 5 | UInt64(alphabet.firstIndex(of: $1)!) }
+  }
 }

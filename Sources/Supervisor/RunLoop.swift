@@ -34,8 +34,22 @@ protocol RunService: AnyObject {
   func start(in loop: RunLoop) throws(SyscallError)
   /// One of its descriptors is ready.
   func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError)
+  /// The run came further.
+  func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError)
   /// Once, when every process of the ring is gone.
   func finish()
+}
+
+extension RunService {
+  func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {}
+}
+
+/// What the services of a run are told of it.
+enum RunMoment {
+  /// PID 1 of the ring exists.
+  case started(pid: Int32)
+  /// The program was executed.
+  case executed
 }
 
 /// The one loop of the supervisor: the stage's reports, the program's terminal, signals, the clock and the
@@ -50,13 +64,14 @@ final class RunLoop {
   private let terminalDescriptors: UInt8
   private var deadline: OwnedFD?
   private var grace: OwnedFD?
-  private var ringInit: Int32?
+  /// PID 1 of the ring; nil until the stage has made it.
+  private(set) var ringInit: Int32?
   private var listener: OwnedFD?
   private var terminal: TerminalRelay?
   private var listensToInput = false
   private(set) var violations = ViolationRecorder()
   private var end: RunOutcome.End?
-  private var executed = false
+  private(set) var executed = false
   private var socketOpen = true
   private var services: [any RunService] = []
   /// Whose a descriptor in the loop is, when it is a service's.
@@ -131,6 +146,10 @@ final class RunLoop {
     try poller.remove(descriptor)
   }
 
+  private func tellServices(_ moment: RunMoment) throws(SyscallError) {
+    for service in services { try service.observe(moment, in: self) }
+  }
+
   // MARK: events
 
   /// By a signal to us, whether the program heeded it or not.
@@ -193,6 +212,7 @@ final class RunLoop {
       ringInit = pid
       for number in descriptors { _ = OwnedFD(number) }
       events.emit("started", ["pid": JSONValue(pid)])
+      try tellServices(.started(pid: pid))
     case .terminal:
       guard let master = descriptors.first else { return }
       try openTerminal(OwnedFD(master))
@@ -209,6 +229,7 @@ final class RunLoop {
     case .executed:
       executed = true
       events.emit("executed", [:])
+      try tellServices(.executed)
     case .failed(let failure):
       if end == nil { end = .notStarted(failure) }
     case .stopped(let signal): try stop(signal)

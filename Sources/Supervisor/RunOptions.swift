@@ -34,6 +34,10 @@ public struct RunOptions: Sendable {
   public var transaction: TransactionMode?
   /// A commit may also bring files that something would execute or trust.
   public var allowExecutable = false
+  /// A readable alias of the run, for as long as it lasts.
+  public var name: String?
+  /// Whose run it is, for commands that concern all runs of one agent.
+  public var agent: String?
   public var resultFile: String?
   public var statusDescriptor: Int32?
   public var degraded: Set<Degradation> = []
@@ -119,6 +123,8 @@ private struct Parser {
       options.onViolation = try choice(flag, inline, RunOptions.OnViolation.self)
     case "--txn": try transaction(flag, inline)
     case "--allow-executable": try set(flag, inline) { $0.allowExecutable = true }
+    case "--name": options.name = try label(flag, inline)
+    case "--agent": options.agent = try label(flag, inline)
     case "--result-json": try once(flag, inline) { $0.resultFile = $1 }
     case "--degrade":
       options.degraded.insert(
@@ -202,6 +208,14 @@ private struct Parser {
     let text = try single(flag, inline)
     if text.isEmpty { throw RunError(.usage, "\(flag): the value is empty") }
     store(&options, text)
+  }
+
+  private mutating func label(_ flag: String, _ inline: String?) throws(RunError) -> String {
+    let text = try single(flag, inline)
+    if let reason = Label.problem(text) {
+      throw RunError(.usage, "\(flag) \(text): \(reason)", hint: "\(flag) research-3")
+    }
+    return text
   }
 
   private mutating func path(_ flag: String, _ inline: String?) throws(RunError) -> String {

@@ -103,6 +103,14 @@ struct RunRecord {
     }
   }
 
+  /// What those who watched the run are told.
+  var ending: JSONObject {
+    [
+      "ok": true, "event": "ended", "run": .string(id), "state": .string(state),
+      "status": JSONValue(status), "reason": JSONValue(reason), "message": JSONValue(complaint),
+    ]
+  }
+
   var json: JSONValue {
     var object: JSONObject = [
       "run": .string(id), "ring": JSONValue(ring), "state": .string(state),

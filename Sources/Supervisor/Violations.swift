@@ -20,6 +20,7 @@ struct ViolationRecorder {
   static let maximumKinds = 512
   private(set) var kinds: [Violation] = []
   private(set) var total = 0
+  private(set) var last: Violation?
 
   /// Answers one notification with EPERM.
   /// - Returns: what was refused; nil when the caller died meanwhile.
@@ -40,6 +41,7 @@ struct ViolationRecorder {
 
   mutating func record(_ violation: Violation) {
     total += 1
+    last = violation
     if let same = kinds.firstIndex(where: {
       $0.call == violation.call && $0.executable == violation.executable
     }) {

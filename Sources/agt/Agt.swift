@@ -8,6 +8,7 @@ struct Agt: ParsableCommand {
     commandName: "agt", abstract: "Looks after privilege rings for AI agents.",
     version: "agt \(Version.text)",
     subcommands: [
+      PsCommand.self, InspectCommand.self, WaitCommand.self, GcCommand.self,
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
       LintPolicyCommand.self, TransactionCommand.self,
     ])

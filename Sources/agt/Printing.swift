@@ -16,6 +16,15 @@ enum Printing {
     return unsafe getenv("NO_COLOR") == nil
   }()
 
+  /// nil when standard output is no terminal.
+  static var terminalColumns: Int? {
+    guard isatty(1) == 1 else { return nil }
+    var size = winsize()
+    // SAFETY: the structure is ours.
+    guard unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    return Int(size.ws_col)
+  }
+
   static func coloured(_ text: String, _ colour: Colour) -> String {
     usesColour ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
   }

@@ -8,7 +8,7 @@ struct LeakTests {
   /// Lists everything that a launch could leave behind. `$1` is agt-run and what makes its user.
   private static let look = """
     mount -t tmpfs -o mode=755 tmpfs /srv && cp -a . /srv/work && mkdir /srv/bin || exit
-    cp "$AGT"/agt-run "$AGT"/agt-stage /srv/bin && cd /srv/work || exit
+    cp "$AGT"/agt-run "$AGT"/agt-stage "$OPERATOR" /srv/bin && cd /srv/work || exit
     mount -t tmpfs -o mode=755 tmpfs /run && mount -t tmpfs -o mode=1777 tmpfs /tmp || exit
     mount -t tmpfs -o mode=1777 tmpfs /dev/shm || exit
     look() {
@@ -19,7 +19,7 @@ struct LeakTests {
       echo "shared: $(ls /dev/shm | wc -l) $(ipcs -m | wc -l)"
       echo "temporary: $(ls -A /tmp)"
       echo "work: $(ls -A)"
-      echo "runs: $(ls -A /run/agt 2>/dev/null | grep -v '^ids$')"
+      echo "runs: $(ls -A /run/agt /tmp/agt-* 2>/dev/null | grep -v '^ids$')"
       open=(/proc/$$/fd/*); echo "descriptors: ${open[*]##*/}"
       echo "cgroups: $(find /sys/fs/cgroup -depth -type d -name '*agt*' | wc -l)"
       echo "locks: $(for f in /run/agt/ids/*; do [ -e "$f" ] && ! flock -n "$f" true && echo $f; done)"
@@ -43,7 +43,10 @@ struct LeakTests {
       ] + words, in: scratch.path
     ).with {
       $0.scratch = scratch
-      $0.environment = Command.plainEnvironment + ["AGT=\(Binaries.directory)"]
+      $0.environment =
+        Command.plainEnvironment + [
+          "AGT=\(Binaries.directory)", "OPERATOR=\(Binaries.agt)",
+        ]
       $0.timeoutSeconds = 150
     }.run()
   }
@@ -104,7 +107,7 @@ struct LeakTests {
     #expect(before == after)
   }
 
-  /// Killed at any moment of the launch, it leaves nothing either.
+  /// Killed at any moment of the launch, it leaves its entry in the registry of runs and nothing else.
   @Test(arguments: Starter.all) func killedLaunches(_ starter: Starter) {
     let run = run(
       """
@@ -115,7 +118,7 @@ struct LeakTests {
         kill -9 $!
         wait $! 2>/dev/null
       done
-      sleep 1; look
+      sleep 1.2; "${@:1:$#-1}" /srv/bin/agt gc >/dev/null; look
       """, as: starter)
     guard let (before, after) = halves(run) else {
       Issue.record("\(run.summary)")

@@ -55,6 +55,10 @@ import Testing
       Mistake(
         "--json -- true",
         "--json goes with --explain\n  hint: --result-json FILE records a run"),
+      Mistake(
+        "--name a/b -- true",
+        "--name a/b: a name has letters, digits, - . and _, and begins with a letter, a digit or _\n"
+          + "  hint: --name research-3"),
       Mistake("--explain=1 -- true", "--explain takes no value"),
       Mistake("--help=3", "--help takes no value"),
       Mistake("--version=3", "--version takes no value"),

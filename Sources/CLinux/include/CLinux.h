@@ -308,6 +308,29 @@ static inline ssize_t agt_receive_message(int socket, void *bytes, size_t capaci
   return length;
 }
 
+/* A path of at most 107 bytes: bind(2) when `listening`, else connect(2). */
+static inline int agt_unix_address(int socket, const char *path, int listening) {
+  struct sockaddr_un address;
+  memset(&address, 0, sizeof address);
+  address.sun_family = AF_UNIX;
+  if (strlen(path) >= sizeof address.sun_path) { errno = ENAMETOOLONG; return -1; }
+  strcpy(address.sun_path, path);
+  const struct sockaddr *name = (const struct sockaddr *)&address;
+  return listening ? bind(socket, name, sizeof address) : connect(socket, name, sizeof address);
+}
+struct agt_peer { int32_t pid; uint32_t uid, gid; };
+static inline int agt_peer_credentials(int socket, struct agt_peer *peer) {
+  socklen_t length = sizeof *peer;
+  return getsockopt(socket, SOL_SOCKET, 17 /* SO_PEERCRED */, peer, &length);
+}
+/* Linux 6.5. */
+static inline int agt_peer_pidfd(int socket) {
+  int pidfd = -1;
+  socklen_t length = sizeof pidfd;
+  int result = getsockopt(socket, SOL_SOCKET, 77 /* SO_PEERPIDFD */, &pidfd, &length);
+  return result == 0 ? pidfd : result;
+}
+
 /* ---- terminals: ioctl_tty(2), pts(4) ---- */
 static inline int agt_window_size_get(int fd, unsigned short *rows, unsigned short *columns) {
   struct winsize size;

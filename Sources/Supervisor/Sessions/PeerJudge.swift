@@ -1,0 +1,59 @@
+internal import Glibc
+internal import Kernel
+
+/// Who may command a run: the user who started it and root, from outside of every ring.
+///
+/// An agent may have the same uid as its operator, and in ring 0 it sees the socket. It is told apart by
+/// where it is: in another pid namespace than the supervisor, or below the PID 1 of a ring.
+enum PeerJudge {
+  /// Deeper trees of processes than this are no terminal's.
+  private static let ancestorsMax = 128
+  /// As RingInit names itself.
+  private static let nameOfInit = "agt-init"
+
+  /// - Parameter ringInit: PID 1 of the run's own ring.
+  /// - Returns: nil when the peer may command.
+  static func refusal(socket: Int32, peer: UnixSockets.Peer, ringInit: Int32?) -> String? {
+    guard peer.uid == Identity.effectiveUID || peer.uid == 0 else {
+      return "only the user who started the run and root may command it"
+    }
+    guard peer.pid > 0 else { return outside("its pid is not visible here") }
+    // Held open while its files are read, so that the pid does not become another's meanwhile.
+    let pidfd = UnixSockets.peerPidfd(socket)
+    guard let status = try? Files.read(ByteString("/proc/\(peer.pid)/status"), limit: 65536).text
+    else { return outside("it is gone") }
+    guard ids(in: status, "NSpid") == 1 else { return outside("another pid namespace") }
+    if let reason = ancestry(peer.pid, ringInit) { return outside(reason) }
+    if let pidfd, (try? Processes.signal(pidfd: pidfd.raw, 0)) == false {
+      return outside("it is gone")
+    }
+    return nil
+  }
+
+  private static func outside(_ reason: String) -> String {
+    "a process of a ring may not command runs (\(reason))"
+  }
+
+  /// How many numbers the line of /proc/PID/status has: NSpid has one for each pid namespace from that of
+  /// the procfs down to the process's own (proc_pid_status(5)).
+  private static func ids(in status: String, _ key: String) -> Int {
+    for line in status.split(separator: "\n") where line.hasPrefix(key + ":") {
+      return line.dropFirst(key.utf8.count + 1).split { $0 == "\t" || $0 == " " }.count
+    }
+    // Linux before 4.1 has no such line, and cannot run rings anyway.
+    return 0
+  }
+
+  /// Orphans of a ring stay below its PID 1: that is PID 1 of their namespace, or their subreaper.
+  private static func ancestry(_ pid: Int32, _ ringInit: Int32?) -> String? {
+    var pid = pid
+    for _ in 0..<ancestorsMax {
+      if pid == ringInit { return "it belongs to this run" }
+      guard let process = ProcessSample(pid) else { return "its ancestors cannot be read" }
+      if process.name == nameOfInit { return "it belongs to a run" }
+      if process.parent <= 1 { return nil }
+      pid = process.parent
+    }
+    return "its ancestors are too many"
+  }
+}

@@ -1,0 +1,201 @@
+internal import Glibc
+public import JSON
+internal import Kernel
+
+/// The runs of a user, as `agt` finds them.
+public struct RunRegistry {
+  private let places: RunPlaces
+
+  /// - Parameter environment: of the caller, `NAME=VALUE`.
+  public init(environment: [[UInt8]]) {
+    let caller = Caller(environment)
+    places = RunPlaces(caller)
+  }
+
+  /// Every run that is registered, by age.
+  /// - Throws: when a directory in which runs register is not the user's alone.
+  public func list() throws(RunError) -> [RegisteredRun] {
+    var runs: [RegisteredRun] = []
+    for path in places.paths {
+      guard let place = try places.openExisting(path) else { continue }
+      for name in (try? Files.names(in: ByteString(path))) ?? [] {
+        guard RunIdentifier.isValid(name.text),
+          let directory = try? Files.open(
+            name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: place.raw)
+        else { continue }
+        runs.append(RegisteredRun(id: name.text, place: path, directory: directory))
+      }
+    }
+    return runs.sorted { $0.id < $1.id }
+  }
+
+  /// The run with this id, this name, or an id that alone begins so.
+  public func find(_ text: String) throws(RunError) -> RegisteredRun {
+    let runs = try list()
+    if let named = runs.first(where: { $0.id == text || $0.status?.name == text }) { return named }
+    let begun = runs.filter { !text.isEmpty && $0.id.hasPrefix(text) }
+    if begun.count == 1 { return begun[0] }
+    if begun.count > 1 {
+      throw RunError(
+        .usage, "\(text): \(begun.count) runs have ids that begin so",
+        hint: "give more of the id: \(begun.prefix(3).map(\.id).joined(separator: ", "))")
+    }
+    let names = runs.compactMap { $0.status?.name }
+    throw RunError(
+      .notFound, "\(text): there is no such run",
+      hint: Self.nearest(text, names).map { "did you mean \($0)?" } ?? "agt ps lists the runs")
+  }
+
+  private static func nearest(_ text: String, _ names: [String]) -> String? {
+    names.first { $0.lowercased() == text.lowercased() || $0.hasPrefix(text) }
+  }
+
+  /// Asks every run how it is, all at the same time.
+  /// - Parameter milliseconds: for all together; who does not answer by then has no answer.
+  public static func ask(
+    _ runs: [RegisteredRun], _ request: JSONObject, milliseconds: Int32
+  ) -> [JSONValue?] {
+    let links = runs.map { try? $0.connect() }
+    for link in links { try? link?.send(request) }
+    let deadline = Clock.monotonicNanoseconds() + UInt64(milliseconds) * 1_000_000
+    return links.map { link in
+      let now = Clock.monotonicNanoseconds()
+      let rest = now < deadline ? Int32((deadline - now) / 1_000_000) : 0
+      return try? link?.receive(milliseconds: rest)
+    }
+  }
+}
+
+/// A run that has a directory of its own.
+public final class RegisteredRun {
+  public let id: String
+  /// The directory's directory.
+  let place: String
+  let directory: OwnedFD
+  /// nil for a run that has just begun, or of which nothing more can be known.
+  let status: RunStatus?
+
+  init(id: String, place: String, directory: consuming OwnedFD) {
+    self.id = id
+    self.place = place
+    let bytes = try? Files.read(
+      ByteString(RunDirectory.statusName), limit: Self.statusMaxBytes, at: directory.raw)
+    let status = bytes.flatMap { try? JSONParser.parse($0) }.flatMap { RunStatus($0) }
+    self.status = status?.id == id ? status : nil
+    self.directory = directory
+  }
+
+  /// 32 words of 256 bytes each, escaped, and the rest.
+  private static let statusMaxBytes = 65536
+
+  /// - Throws: when nobody listens; `isBeginning` tells a launch from a crash.
+  func connect() throws(SyscallError) -> OperatorLink {
+    OperatorLink(try UnixSockets.connect(RunDirectory.socketName, in: directory.raw))
+  }
+
+  /// Whether a supervisor listens; one that is launching may not yet.
+  var isSupervised: Bool {
+    do throws(SyscallError) {
+      _ = try connect()
+      return true
+    } catch {
+      return error.errno == EAGAIN
+    }
+  }
+
+  /// Whether its launch may still be under way.
+  var isBeginning: Bool {
+    let began = RunIdentifier.wallMilliseconds(of: id)
+    return Clock.wallNanoseconds() / 1_000_000 < began + Self.beginningMilliseconds || isHeld
+  }
+
+  /// Whether a living process has the directory's lock.
+  private var isHeld: Bool {
+    do throws(SyscallError) {
+      return try !Descriptors.tryLock(directory.raw)
+    } catch {
+      return false
+    }
+  }
+
+  /// A launch locks its directory some microseconds after it made it.
+  private static let beginningMilliseconds: UInt64 = 1000
+
+  /// PID 1 of the ring, when it is still there. A zombie is not: PID 1 becomes one after everybody else of
+  /// its namespace is gone (pid_namespaces(7)), and its new parent may let it be.
+  var livingInit: ProcessSample? {
+    guard let status, let sample = ProcessSample(status.initPid),
+      sample.existed(atNanoseconds: status.observedNanoseconds), sample.state != "Z",
+      sample.state != "X"
+    else { return nil }
+    return sample
+  }
+
+  /// One request, one answer.
+  /// - Throws: `RunError` when the run refuses, or does not answer in time.
+  public func ask(_ request: JSONObject, milliseconds: Int32) throws(RunError) -> JSONValue {
+    let answer: JSONValue?
+    do throws(SyscallError) {
+      let link = try connect()
+      try link.send(request)
+      answer = try link.receive(milliseconds: milliseconds)
+    } catch {
+      throw unreachable(error)
+    }
+    guard let answer else {
+      throw RunError(.internalFailure, "run \(id): its supervisor does not answer")
+    }
+    if answer["ok"]?.boolValue == true { return answer }
+    throw RunError(
+      .notConfined, "run \(id): \(answer["error"]?.stringValue ?? "refused without a reason")",
+      hint: answer["hint"]?.stringValue)
+  }
+
+  func unreachable(_ error: SyscallError) -> RunError {
+    RunError(
+      .internalFailure, "run \(id): its supervisor cannot be reached: \(error.description)",
+      hint: error.errno == ECONNREFUSED ? "it was killed; agt gc clears what it left" : nil)
+  }
+
+  /// Waits until the run has ended.
+  /// - Returns: how it ended, with `status`; nil when its supervisor was killed.
+  public func waitForEnd() throws(RunError) -> JSONValue? {
+    do throws(SyscallError) {
+      let link = try connect()
+      try link.send(["method": "wait"])
+      while let message = try link.receive(milliseconds: -1) {
+        if message["event"]?.stringValue == "ended" { return message }
+        if message["ok"]?.boolValue == false {
+          throw SyscallError(call: message["error"]?.stringValue ?? "wait", errno: EPERM)
+        }
+      }
+      return nil
+    } catch {
+      throw unreachable(error)
+    }
+  }
+}
+
+/// A connection to a run's supervisor.
+final class OperatorLink {
+  private let socket: OwnedFD
+
+  init(_ socket: consuming OwnedFD) { self.socket = socket }
+
+  func send(_ request: JSONObject) throws(SyscallError) {
+    try Messages.send(socket.raw, JSONWriter.compact(.object(request)))
+  }
+
+  /// - Returns: nil at the end of the connection, or when the time is over.
+  func receive(milliseconds: Int32) throws(SyscallError) -> JSONValue? {
+    guard Descriptors.isReadable(socket.raw, withinMilliseconds: milliseconds) else { return nil }
+    let message = try Messages.receive(
+      socket.raw, capacity: OperatorService.answerMaxBytes, blocking: false)
+    guard let message else { return nil }
+    for number in message.descriptors { _ = OwnedFD(number) }
+    guard let value = try? JSONParser.parse(message.bytes) else {
+      throw SyscallError(call: "recvmsg", object: "an answer that is no JSON", errno: EPROTO)
+    }
+    return value
+  }
+}
