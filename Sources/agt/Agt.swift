@@ -9,6 +9,6 @@ struct Agt: ParsableCommand {
     version: "agt \(Version.text)",
     subcommands: [
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
-      LintPolicyCommand.self, TransactionCommand.self,
+      LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self,
     ])
 }
