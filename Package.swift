@@ -70,6 +70,7 @@ let package = Package(
         "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
         "Transactions", "CSodium",
       ]),
+    module("SagaRunner", ["Saga", "Supervisor", "Kernel", "JSON", "YAML", "CSodium"]),
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
@@ -78,7 +79,8 @@ let package = Package(
     .executableTarget(
       name: "agt",
       dependencies: [
-        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel", "Transactions",
+        "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel", "Transactions", "Saga",
+        "SagaRunner",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
 

@@ -183,6 +183,16 @@ extension Files {
     _ = try check(agt_syncfs(number), "syncfs", "\(number)")
   }
 
+  /// ftruncate(2).
+  public static func truncate(_ number: Int32, toBytes length: Int64) throws(SyscallError) {
+    _ = try check(ftruncate(number, Int(length)), "ftruncate", "\(number)")
+  }
+
+  /// The contents and the length of the file are on its disk (fdatasync(2)).
+  public static func syncData(_ number: Int32) throws(SyscallError) {
+    _ = try check(fdatasync(number), "fdatasync", "\(number)")
+  }
+
   /// fsync(2).
   public static func sync(_ number: Int32) throws(SyscallError) {
     _ = try check(agt_fsync(number), "fsync", "\(number)")

@@ -48,10 +48,12 @@ public enum Processes {
   }
 
   /// Starts a program without copying our memory (posix_spawn(3)).
-  /// - Parameter descriptors: (ours, number in the child); everything else is close-on-exec.
+  /// - Parameters:
+  ///   - descriptors: (ours, number in the child); everything else is close-on-exec.
+  ///   - ownGroup: the child leads a process group, so that keys of a terminal do not reach it.
   public static func spawn(
     _ path: ByteString, arguments: [ByteString], environment: [ByteString],
-    descriptors: [(Int32, Int32)]
+    descriptors: [(Int32, Int32)], ownGroup: Bool = false
   ) throws(SyscallError) -> Int32 {
     var actions = unsafe posix_spawn_file_actions_t()
     var attributes = posix_spawnattr_t()
@@ -80,8 +82,10 @@ public enum Processes {
     unsafe sigemptyset(&noSignal)
     unsafe posix_spawnattr_setsigdefault(&attributes, &everySignal)
     unsafe posix_spawnattr_setsigmask(&attributes, &noSignal)
+    let group = ownGroup ? POSIX_SPAWN_SETPGROUP : 0
+    unsafe posix_spawnattr_setpgroup(&attributes, 0)
     unsafe posix_spawnattr_setflags(
-      &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+      &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | group))
     let result = withStringVector(arguments) { argv in
       withStringVector(environment) { envp in
         path.withCString { unsafe posix_spawn(&pid, $0, &actions, &attributes, argv, envp) }

@@ -178,7 +178,10 @@ extension SagaMachine {
 
   private func isReady(_ step: Int) -> Bool {
     graph.needs[step].allSatisfy { need in
-      graph.group[need].map(isSatisfied) ?? (steps[need].status == .succeeded)
+      guard let group = graph.group[need] else { return steps[need].status == .succeeded }
+      // What failed members left is gone before anybody builds on the others.
+      return isSatisfied(group)
+        && !graph.groups[group].contains { hasFailed($0) && needsCompensation($0) }
     }
   }
 

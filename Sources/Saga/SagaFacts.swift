@@ -57,6 +57,7 @@ extension SagaMachine {
     steps[step].counted[kind, default: 0] += 1
     steps[step].notBefore = nil
     steps[step].boot = boot
+    steps[step].startedAt = clock
     switch kind {
     case .run:
       steps[step].status = .running

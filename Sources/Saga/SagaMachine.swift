@@ -165,6 +165,19 @@ public struct SagaMachine: Sendable {
 
   // MARK: what is given to the runner
 
+  /// The actions that the journal says have begun and not ended.
+  public var actionsInFlight: [SagaAction] {
+    inFlight.map { step, kind, attempt in action(step, kind, attempt, [], "") }
+  }
+
+  /// What would be executed for a step that waits for approval.
+  public func argumentsToApprove(_ step: Int) -> [String] {
+    guard case .success(let arguments) = values.arguments(plan(step).command.arguments) else {
+      return []
+    }
+    return arguments
+  }
+
   private func action(
     _ step: Int, _ kind: SagaActionKind, _ attempt: Int, _ arguments: [String], _ key: String
   ) -> SagaAction {

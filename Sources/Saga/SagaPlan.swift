@@ -108,6 +108,8 @@ public struct SagaCommand: Equatable, Sendable {
   public enum Workspace: String, CaseIterable, Sendable {
     case readOnly = "ro"
     case readWrite = "rw"
+    /// The changes reach the disk only when the attempt ends with status 0, all of them or none.
+    case transaction
   }
 
   public var arguments: [SagaTemplate]

@@ -81,6 +81,8 @@ public struct SagaStepState: Equatable, Sendable {
   var counted: [SagaActionKind: Int] = [:]
   /// The boot in which the last attempt was about to start: what left no trace in the same boot never did.
   public internal(set) var boot = ""
+  /// When the last attempt was about to start, in milliseconds since 1970.
+  public internal(set) var startedAt: UInt64 = 0
   /// Not before this time, in milliseconds since 1970.
   public internal(set) var notBefore: UInt64?
   public internal(set) var outputs: [String: String] = [:]

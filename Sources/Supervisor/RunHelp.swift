@@ -3,7 +3,7 @@
 public enum RunHelp {
   static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--env", "--timeout",
-    "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--name", "--agent",
+    "--grace", "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--name", "--agent",
     "--on-violation", "--result-json", "--status-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
@@ -23,6 +23,7 @@ public enum RunHelp {
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
 
       --timeout TIME         end the run after this long: 90s, 5m, 1h
+      --grace TIME           between asking the program to end, when agt-run is, and ending it (5s)
       --memory SIZE          memory of each process: 512MiB, 2G
       --pids N               processes and threads of the run
       --tmp SIZE             space in /tmp and in the private home directory, each

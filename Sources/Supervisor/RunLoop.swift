@@ -81,9 +81,6 @@ final class RunLoop {
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 1000
 
-  /// Between asking the program to end and ending it.
-  private static let graceMilliseconds: UInt64 = 5000
-
   init(
     stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions,
     timeoutMilliseconds: UInt64?, terminalDescriptors: UInt8, events: RunEvents
@@ -284,7 +281,7 @@ final class RunLoop {
       if grace.raw != nil { return try kill(.manual) }
       try tell(.signal(signal))
       try tell(.signal(SIGCONT))
-      grace = try startTimer(Self.graceMilliseconds)
+      grace = try startTimer(options.graceMilliseconds)
     default: try tell(.signal(signal))
     }
   }

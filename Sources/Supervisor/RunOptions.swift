@@ -26,6 +26,8 @@ public struct RunOptions: Sendable {
   /// The value is nil when the caller's own is taken over.
   public var environment: [(name: String, value: [UInt8]?)] = []
   public var timeoutMilliseconds: UInt64?
+  /// From the signal that asks the program to end to the end.
+  public var graceMilliseconds: UInt64 = 5000
   public var memoryBytes: UInt64?
   public var processes: UInt64?
   public var scratchBytes: UInt64?
@@ -115,6 +117,7 @@ private struct Parser {
     case "--net": try network(flag, inline)
     case "--env": try environment(flag, inline)
     case "--timeout": options.timeoutMilliseconds = try duration(flag, inline)
+    case "--grace": options.graceMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)
     case "--tmp": options.scratchBytes = try size(flag, inline)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)

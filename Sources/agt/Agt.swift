@@ -10,6 +10,6 @@ struct Agt: ParsableCommand {
     subcommands: [
       PsCommand.self, InspectCommand.self, WaitCommand.self, GcCommand.self,
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
-      LintPolicyCommand.self, TransactionCommand.self,
+      LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self,
     ])
 }

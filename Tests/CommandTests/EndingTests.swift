@@ -108,6 +108,17 @@ import Testing
     #expect(run.err == "agt-run: killed: asked to end by a signal\n")
   }
 
+  @Test func graceIsAnOption() {
+    let running = shell(
+      "trap '' TERM; echo ready; while :; do sleep 0.1; done", ["--grace", "300ms"]
+    ).start()
+    #expect(running.waitForOutput("ready"))
+    running.signal(15)
+    let began = Clock.seconds()
+    #expect(running.wait().status == 137)
+    #expect((0.25..<2).contains(Clock.seconds() - began))
+  }
+
   @Test func secondTermKills() {
     let running = shell("trap '' TERM; echo ready; while :; do sleep 0.1; done").start()
     #expect(running.waitForOutput("ready"))

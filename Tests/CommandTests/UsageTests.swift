@@ -75,8 +75,8 @@ import Testing
         "--env =x: a name is needed\n  hint: --env NAME=VALUE, or --env NAME"),
     ] + amounts
     + [
-      "--ring", "--profile", "--workspace", "--read", "--write", "--env", "--timeout", "--memory",
-      "--pids", "--tmp", "--on-violation", "--result-json", "--status-fd", "--degrade",
+      "--ring", "--profile", "--workspace", "--read", "--write", "--env", "--timeout", "--grace",
+      "--memory", "--pids", "--tmp", "--on-violation", "--result-json", "--status-fd", "--degrade",
     ].flatMap { flag in
       ["\(flag)", "\(flag) -- true"].map {
         Mistake($0, "\(flag) needs a value\n  hint: agt-run --help")

@@ -25,6 +25,7 @@ import Testing
       "Transactions", "YAML",
     ],
     "Saga": ["JSON", "YAML"],
+    "SagaRunner": ["CSodium", "JSON", "Kernel", "Saga", "Supervisor", "YAML"],
     "Transactions": ["CSodium", "JSON", "Kernel"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]

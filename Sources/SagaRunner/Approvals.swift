@@ -1,0 +1,163 @@
+internal import Glibc
+public import JSON
+internal import Kernel
+internal import Saga
+public import Supervisor
+
+/// What people are asked to approve: exactly what will be executed.
+public struct ApprovalRequest: Sendable {
+  public let step: String
+  public let json: JSONValue
+  let group: String
+  let requester: UInt32
+  let countsRequester: Bool
+  let expiresAt: UInt64
+  var bytes: [UInt8] {
+    // No number of it is a fraction or beyond 2^53.
+    guard let bytes = try? JSONWriter.canonical(json) else {
+      preconditionFailure("a request without canonical form")
+    }
+    return bytes
+  }
+
+  init(
+    saga: String, machine: SagaMachine, step: Int, requester: UInt32, workspace: String,
+    planDigest: String
+  ) {
+    let plan = machine.graph.plan.steps[step]
+    let approval = plan.approval!
+    self.step = plan.id.text
+    group = approval.group
+    self.requester = requester
+    countsRequester = approval.countsRequester
+    expiresAt = machine.steps[step].approval!.expiresAt
+    json = .object([
+      "saga": .string(saga), "name": .string(machine.graph.plan.name), "step": .string(self.step),
+      "arguments": JSONValue(machine.argumentsToApprove(step)),
+      "ring": plan.command.ring.map { JSONValue($0) } ?? .null,
+      "profile": JSONValue(plan.command.profile), "workspace": .string(workspace),
+      "irreversible": JSONValue(plan.irreversible), "planDigest": .string(planDigest),
+      "group": .string(group), "quorum": JSONValue(approval.quorum),
+      "requester": JSONValue(requester), "expiresAt": JSONValue(expiresAt),
+    ])
+  }
+}
+
+/// Requests and answers as files. Who answered is whom the kernel calls the owner of the answer's file, so an
+/// answer needs no runner that listens, and outlives it.
+public struct Approvals {
+  public enum Verdict: String, Sendable { case approve, deny }
+
+  struct Answer {
+    let uid: UInt32
+    let verdict: Verdict
+    let reason: String
+  }
+
+  private let directory: SagaDirectory
+
+  public init(_ directory: SagaDirectory) { self.directory = directory }
+
+  private func request(_ step: String) -> String { "\(directory.approvals)/\(step).request" }
+
+  func publish(_ request: ApprovalRequest) throws(SyscallError) {
+    let temporary = "\(directory.path)/runs/.request"
+    try? Files.remove(ByteString(temporary))
+    try Files.create(ByteString(temporary), mode: 0o644, contents: request.bytes)
+    try Files.rename(ByteString(temporary), to: ByteString(self.request(request.step)))
+  }
+
+  /// The request for a step, as its runner published it.
+  public func pending(_ step: String) throws(RunError) -> JSONValue {
+    do {
+      // In root's directory for all, whoever made the file may have made it up.
+      let file = try Files.open(ByteString(request(step)), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+      let owner = try Files.status(of: ByteString(directory.path)).uid
+      let status = try Files.status(file.raw)
+      guard status.kind == .regular, status.uid == owner else {
+        throw RunError(.usage, "the request for \(step) is not the runner's own")
+      }
+      return try JSONParser.parse(try Descriptors.readAll(file.raw, limit: 1 << 20))
+    } catch let error as RunError {
+      throw error
+    } catch {
+      throw RunError(
+        .usage, "saga \(directory.id) asks for no approval of \(SagaText.quote(step))",
+        hint: "agt saga show \(directory.id)")
+    }
+  }
+
+  /// Answers as the calling user.
+  public func answer(
+    _ step: String, _ verdict: Verdict, reason: String
+  ) throws(RunError) {
+    let request = try pending(step)
+    guard let bytes = try? JSONWriter.canonical(request),
+      let expiresAt = request["expiresAt"]?.integerValue
+    else { throw RunError(.usage, "the request for \(step) cannot be read") }
+    let text: JSONValue = .object([
+      "request": .string(Digest.sha256(bytes)), "verdict": .string(verdict.rawValue),
+      "reason": .string(reason),
+    ])
+    let uid = Identity.effectiveUID
+    let file = "\(directory.approvals)/\(step).\(expiresAt).\(uid)"
+    do throws(SyscallError) {
+      try Files.create(ByteString(file), mode: 0o644, contents: JSONWriter.compact(text))
+    } catch {
+      throw RunError(
+        .internalFailure, "answering \(step): \(error.description)",
+        hint: error.errno == EEXIST ? "you have answered already" : nil)
+    }
+  }
+
+  /// Answers to exactly this request, of members of its group.
+  func answers(_ request: ApprovalRequest) throws(SyscallError) -> [Answer] {
+    let prefix = "\(request.step).\(request.expiresAt)."
+    let digest = Digest.sha256(request.bytes)
+    var answers: [Answer] = []
+    for name in try Files.names(in: ByteString(directory.approvals)).map(\.text).sorted() {
+      guard name.hasPrefix(prefix), let uid = UInt32(name.dropFirst(prefix.count)),
+        let answer = read(name, uid: uid, digest: digest)
+      else { continue }
+      let isOwn = uid == request.requester && !request.countsRequester
+      if answer.verdict == .approve && isOwn { continue }
+      if Groups.isMember(uid, of: request.group) { answers.append(answer) }
+    }
+    return answers
+  }
+
+  private func read(_ name: String, uid: UInt32, digest: String) -> Answer? {
+    guard
+      let file = try? Files.open(
+        ByteString(directory.approvals + "/" + name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
+      let status = try? Files.status(file.raw), status.kind == .regular,
+      // A second name could be another file of that user.
+      status.uid == uid, status.links == 1,
+      let bytes = try? Descriptors.readAll(file.raw, limit: 8192),
+      let json = try? JSONParser.parse(bytes), json["request"]?.stringValue == digest,
+      let verdict = json["verdict"]?.stringValue.flatMap(Verdict.init)
+    else { return nil }
+    return Answer(
+      uid: uid, verdict: verdict, reason: SagaText.plain(json["reason"]?.stringValue ?? ""))
+  }
+}
+
+/// Who belongs to a group of the machine (group(5), passwd(5)).
+enum Groups {
+  /// A user that the machine does not know belongs to none.
+  static func isMember(_ uid: UInt32, of group: String) -> Bool {
+    // SAFETY: one thread; what the C library returns is read before the next call of it.
+    guard let entry = unsafe getgrnam(group) else { return false }
+    let gid = unsafe entry.pointee.gr_gid
+    guard let user = unsafe getpwuid(uid) else { return false }
+    let primary = unsafe user.pointee.pw_gid
+    // More groups than any system gives a user (NGROUPS_MAX).
+    var count: Int32 = 65536
+    var groups = [gid_t](repeating: 0, count: Int(count))
+    // SAFETY: the count is that of the array.
+    guard unsafe getgrouplist(user.pointee.pw_name, primary, &groups, &count) >= 0 else {
+      return false
+    }
+    return groups.prefix(Int(count)).contains(gid)
+  }
+}

@@ -1,0 +1,262 @@
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import Saga
+internal import Supervisor
+
+/// One attempt: an agt-run of its own with a ring of its own.
+///
+/// It holds a lock as long as it lives, which it has from the runner and which outlives the runner. A later
+/// runner that finds the lock taken waits for the attempt instead of starting another; one that finds it
+/// free reads what agt-run wrote. So no step ever runs twice at once, whoever dies.
+final class Attempt {
+  let step: Int
+  let kind: SagaActionKind
+  let number: Int
+  let stepName: String
+  /// Nil when another runner started it.
+  private(set) var pid: Int32?
+  private let base: String
+  private let command: SagaCommand
+  private let outputs: [SagaOutput]
+  private let workspace: String
+  /// When the program is asked to end, in milliseconds since 1970.
+  private let deadline: UInt64
+  private var isTimedOut = false
+  private var isStopped = false
+  private var askedAt: UInt64?
+  private var isKilled = false
+
+  init(
+    _ action: SagaAction, stepName: String, directory: SagaDirectory, workspace: String,
+    startedAt: UInt64
+  ) {
+    step = action.step
+    kind = action.kind
+    number = action.attempt
+    self.stepName = stepName
+    base = directory.run(stepName, action.kind, action.attempt)
+    command = action.command
+    outputs = action.outputs
+    self.workspace = workspace
+    deadline = startedAt + (action.command.timeoutMilliseconds ?? 0)
+  }
+
+  // MARK: start
+
+  /// - Parameters:
+  ///   - agtRun: its path.
+  ///   - trace: the value of TRACEPARENT.
+  func start(_ action: SagaAction, agtRun: String, trace: String) throws(SyscallError) {
+    let lock = try file("lock", O_RDWR | O_CREAT | O_EXCL)
+    guard try Descriptors.tryLock(lock.raw) else {
+      throw SyscallError(call: "flock", object: base + ".lock", errno: EWOULDBLOCK)
+    }
+    let nothing = try Files.open(ByteString("/dev/null"), O_RDONLY)
+    let output = try file("out", O_WRONLY | O_CREAT | O_TRUNC)
+    let errors = try file("err", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
+    let events = try file("events", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
+    let child = try Processes.spawn(
+      ByteString(agtRun), arguments: words(action, trace: trace).map { ByteString($0) },
+      environment: Vectors.environment,
+      descriptors: [
+        (nothing.raw, 0), (output.raw, 1), (errors.raw, 2), (events.raw, 3), (lock.raw, 4),
+      ], ownGroup: true)
+    pid = child
+    // For whoever has to end it when this runner is gone.
+    try Descriptors.write(lock.raw, Array("\(child)\n".utf8))
+  }
+
+  private func file(_ suffix: String, _ flags: Int32) throws(SyscallError) -> OwnedFD {
+    try Files.open(ByteString("\(base).\(suffix)"), flags | O_NOFOLLOW, mode: 0o600)
+  }
+
+  private func words(_ action: SagaAction, trace: String) -> [String] {
+    let grace = command.graceMilliseconds
+    // The runner ends it at its time; this is for when the runner is gone.
+    let timeout = (command.timeoutMilliseconds ?? 0) + grace + 1000
+    var words = [
+      "agt-run", "--quiet", "--result-json", base + ".json", "--status-fd", "3", "--timeout",
+      "\(timeout)ms", "--grace", "\(grace)ms", "--on-violation", "kill",
+    ]
+    if let ring = command.ring { words += ["--ring", "\(ring)"] }
+    if let profile = command.profile { words += ["--profile", profile] }
+    switch command.workspace {
+    case .readOnly: words += ["--workspace", workspace + ":ro"]
+    case .readWrite: words += ["--workspace", workspace + ":rw"]
+    case .transaction: words += ["--workspace", workspace, "--txn=commit-on-success"]
+    case nil: words += ["--workspace", workspace]
+    }
+    for path in command.reads { words += ["--read", path] }
+    for path in command.writes { words += ["--write", path] }
+    for host in command.network { words += ["--net", host] }
+    if let bytes = command.memoryBytes { words += ["--memory", "\(bytes)"] }
+    if let count = command.processes { words += ["--pids", "\(count)"] }
+    var environment = action.environment
+    environment["TRACEPARENT"] = trace
+    for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
+      words += ["--env", "\(name)=\(value)"]
+    }
+    return words + ["--"] + action.arguments
+  }
+
+  // MARK: after a crash
+
+  enum Trace { case none, running, over }
+
+  /// What is left of an attempt that an earlier runner may have started.
+  func look() throws(SyscallError) -> Trace {
+    let lock: OwnedFD
+    do throws(SyscallError) {
+      lock = try file("lock", O_RDWR)
+    } catch {
+      if error.errno == ENOENT { return .none }
+      throw error
+    }
+    return try Descriptors.tryLock(lock.raw) ? .over : .running
+  }
+
+  // MARK: end
+
+  func stop() { isStopped = true }
+
+  /// Asks, and after the grace forces, what has to end; when to look again, in milliseconds since 1970.
+  func press(now: UInt64) throws(SyscallError) -> UInt64? {
+    if now >= deadline { isTimedOut = isTimedOut || !isStopped }
+    guard isTimedOut || isStopped else { return deadline }
+    guard let askedAt else {
+      self.askedAt = now
+      try signal()
+      return now + command.graceMilliseconds
+    }
+    // A second signal does not wait.
+    if now >= askedAt + command.graceMilliseconds, !isKilled {
+      isKilled = true
+      try signal()
+    }
+    return isKilled ? nil : askedAt + command.graceMilliseconds
+  }
+
+  private func signal() throws(SyscallError) {
+    if let pid = pid ?? holder { _ = try Processes.signal(pid, SIGTERM) }
+  }
+
+  /// The agt-run that holds the lock: as written down, or, when the runner died before it could, whoever has
+  /// the file open.
+  private var holder: Int32? {
+    let path = base + ".lock"
+    if let text = try? Files.read(ByteString(path), limit: 32).text,
+      let pid = Int32(text.prefix { $0 != "\n" })
+    {
+      return pid
+    }
+    guard let names = try? Files.names(in: ByteString("/proc")) else { return nil }
+    return names.compactMap { Int32($0.text) }.first { pid in
+      let link = try? Files.readLink(ByteString("/proc/\(pid)/fd/4"))
+      return link?.text == path
+    }
+  }
+
+  /// How it ended, once it is gone.
+  /// - Parameter status: of agt-run; nil when it was somebody else's child.
+  func outcome(_ status: WaitStatus?) -> SagaOutcome {
+    guard let bytes = try? Files.read(ByteString(base + ".json"), limit: 1 << 22),
+      let result = try? JSONParser.parse(bytes), let state = result["state"]?.stringValue
+    else { return withoutResult(status) }
+    let message = result["message"]?.stringValue
+    let reason = result["reason"]?.stringValue ?? ""
+    switch state {
+    case "exited":
+      let number = Int(result["status"]?.integerValue ?? 125)
+      if number == 0 { return succeeded() }
+      return cut ?? .exited(number)
+    case "signaled":
+      return cut ?? .signaled(reason.split(separator: " ").last.flatMap { Int($0) } ?? 0)
+    case "not_started": return .notStarted(message ?? reason)
+    case "killed":
+      if reason == "policy_violation" { return .violation(message ?? reason) }
+      if reason == "session_timeout" { return .timedOut }
+      return cut ?? .killed(message ?? reason)
+    default: return .lost(message ?? reason)
+    }
+  }
+
+  /// Why we ended it, when we did.
+  private var cut: SagaOutcome? {
+    isTimedOut ? .timedOut : isStopped ? .killed("the saga turned round") : nil
+  }
+
+  private func withoutResult(_ status: WaitStatus?) -> SagaOutcome {
+    let events = (try? Files.read(ByteString(base + ".events"), limit: 1 << 22).text) ?? ""
+    let began = events.split(separator: "\n").contains { $0.hasPrefix("{\"event\":\"executed\"") }
+    if case .exited(let code) = status, !began, [2, 125, 126, 127].contains(code) {
+      return .notStarted(complaint ?? "agt-run ended with \(code)")
+    }
+    waitForRing(events)
+    return .lost("agt-run ended without a word")
+  }
+
+  /// agt-run did not live to confirm that the ring is empty: its PID 1 ends with it, a moment later.
+  private func waitForRing(_ events: String) {
+    let line = events.split(separator: "\n").first { $0.hasPrefix("{\"event\":\"started\"") }
+    guard let line, let json = try? JSONParser.parse(Array(line.utf8)),
+      let pid = json["pid"]?.integerValue.flatMap({ Int32(exactly: $0) })
+    else { return }
+    for _ in 0..<Self.ringWaitsMax {
+      guard let text = try? Files.read(ByteString("/proc/\(pid)/status"), limit: 1 << 16).text,
+        // In a pid namespace of its own it has a second pid, 1 (proc_pid_status(5)).
+        let line = text.split(separator: "\n").first(where: { $0.hasPrefix("NSpid:") }),
+        line.split(separator: "\t").count > 2
+      else { return }
+      usleep(10_000)
+    }
+  }
+
+  /// 10 s of 10 ms each: a process that takes longer to die waits for a device.
+  private static let ringWaitsMax = 1000
+
+  /// The last line that agt-run wrote about itself.
+  private var complaint: String? {
+    guard let text = try? Files.read(ByteString(base + ".err"), limit: 1 << 20).text else {
+      return nil
+    }
+    let line = text.split(separator: "\n").last { $0.hasPrefix("agt-run: ") }
+    return line.map { SagaText.plain(String($0.dropFirst(9))) }
+  }
+
+  // MARK: outputs
+
+  private func succeeded() -> SagaOutcome {
+    var values: [String: String] = [:]
+    for output in outputs {
+      let bytes: [UInt8]
+      do throws(SyscallError) {
+        switch output.source {
+        case .standardOutput:
+          bytes = try Files.read(ByteString(base + ".out"), limit: output.sizeMaxBytes)
+        case .file(let path): bytes = try read(path, limit: output.sizeMaxBytes)
+        }
+      } catch {
+        return .outputMissing("the output \(output.name.text): \(error.description)")
+      }
+      guard var text = String(validating: bytes, as: UTF8.self), !text.utf8.contains(0) else {
+        return .outputMissing("the output \(output.name.text) is not text in UTF-8")
+      }
+      // As $(…) of a shell, but only one.
+      if text.hasSuffix("\n") { text.removeLast() }
+      values[output.name.text] = text
+    }
+    return .succeeded(outputs: values)
+  }
+
+  /// The step chose what is there: no link is followed, nothing but a regular file is read.
+  private func read(_ path: String, limit: Int) throws(SyscallError) -> [UInt8] {
+    let root = try Files.open(ByteString(workspace), O_RDONLY | O_DIRECTORY)
+    let file = try Files.open(
+      ByteString(path), O_RDONLY | O_NONBLOCK, at: root.raw, resolve: [.beneath, .noSymlinks])
+    guard try Files.status(file.raw).kind == .regular else {
+      throw SyscallError(call: "open", object: path, errno: EINVAL)
+    }
+    return try Descriptors.readAll(file.raw, limit: limit)
+  }
+}

@@ -1,0 +1,344 @@
+internal import Glibc
+internal import Kernel
+public import Saga
+public import Supervisor
+
+/// Runs one saga: the machine decides, this performs.
+///
+/// One loop and one thread. Records are on the disk before what follows from them is done; whatever dies, a
+/// later runner goes on from the journal and from what each attempt's agt-run wrote down. When the journal
+/// cannot be written, nothing more is started.
+public final class SagaRunner {
+  /// How the runner ended, with the exit status of `agt saga run`.
+  public enum Ending: Equatable, Sendable {
+    case resting(SagaPhase)
+    /// It was asked to end; the saga can be resumed.
+    case left
+
+    public var status: Int32 {
+      switch self {
+      case .resting(.completed): 0
+      case .resting(.compensated): 1
+      case .resting(.halted): 4
+      case .resting(.cancelled): 5
+      case .resting: 3
+      case .left: 75
+      }
+    }
+  }
+
+  public let directory: SagaDirectory
+  public private(set) var machine: SagaMachine
+  private let header: SagaJournal.Header
+  private let journal: JournalFile
+  private let lock: OwnedFD
+  private let agtRun: String
+  private let progress: any SagaProgress
+  private let poller: Poller
+  private let signals: OwnedFD
+  private let clock = RunnerClock()
+  private var attempts: [Attempt] = []
+  private var wakeAt: UInt64?
+  private var hasLeft = false
+  private var requests: [Int: UInt64] = [:]
+
+  /// Attempts of an earlier runner and answers of people are looked for this often.
+  private static let lookMilliseconds: UInt64 = 50
+  private static let displayMilliseconds: UInt64 = 500
+
+  /// Begins a new saga.
+  public static func begin(
+    plan bytes: [UInt8], file: String, graph: SagaGraph, parameters: [String: String],
+    workspace: String, store: SagaStore, progress: any SagaProgress
+  ) throws(RunError) -> SagaRunner {
+    var random = SystemRandomNumberGenerator()
+    let now = Clock.wallNanoseconds() / 1_000_000
+    let id = RunIdentifier.make(wallMilliseconds: now, using: &random)
+    let header = SagaJournal.Header(
+      id: id, name: graph.plan.name, begunAt: now, uid: Identity.effectiveUID,
+      workspace: workspace, planDigest: Digest.sha256(bytes), planFile: file,
+      parameters: parameters, seed: random.next() >> 11, trace: Trace.identifier(&random))
+    let directory = try store.create(header, plan: bytes)
+    return try SagaRunner(directory, progress: progress)
+  }
+
+  /// Goes on with a saga that is there.
+  public init(_ directory: SagaDirectory, progress: any SagaProgress) throws(RunError) {
+    self.directory = directory
+    self.progress = progress
+    do throws(SyscallError) {
+      guard let lock = try directory.lock() else {
+        throw SyscallError(call: "flock", object: directory.path, errno: EWOULDBLOCK)
+      }
+      try Files.truncate(lock.raw, toBytes: 0)
+      try Descriptors.write(lock.raw, Array("\(getpid())\n".utf8))
+      self.lock = lock
+    } catch {
+      if error.errno == EWOULDBLOCK {
+        throw RunError(
+          .usage, "saga \(directory.id) is run by process \(directory.runnerPid ?? 0)",
+          hint: "agt saga show \(directory.id)")
+      }
+      throw RunError(.internalFailure, "taking saga \(directory.id): \(error.description)")
+    }
+    let loaded = try directory.load()
+    header = loaded.header
+    machine = loaded.machine
+    do throws(SyscallError) {
+      journal = try JournalFile(
+        directory, recordCount: loaded.recordCount, validBytes: loaded.validBytes)
+      let own = try Files.readLink(ByteString("/proc/self/exe")).text
+      agtRun = String(own[..<own.lastIndex(of: "/")!]) + "/agt-run"
+      // Relative paths of the plan mean the same whoever goes on from wherever.
+      try Files.changeDirectory(ByteString(header.workspace))
+      poller = try Poller()
+      signals = try Signals.descriptor(for: [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE])
+      try poller.add(signals.raw, .input)
+    } catch { throw RunError(.internalFailure, "saga \(directory.id): \(error.description)") }
+  }
+
+  /// Runs until the saga rests, or until the runner is asked to leave.
+  /// - Parameter event: what a person says first.
+  public func run(_ event: SagaEvent? = nil) throws(RunError) -> Ending {
+    do throws(SyscallError) {
+      progress.begin(machine, directory)
+      if !machine.phase.isResting || event != nil {
+        // Those that run are known before anything is decided: they may have to end.
+        let found = try adopt()
+        try deliver(.runner(boot: Self.boot(), pid: getpid()))
+        for event in found { try deliver(event) }
+      }
+      if let event { try deliver(event) }
+      try deliver(.tick)
+      while !hasLeft, !(machine.phase.isResting && attempts.isEmpty) { try turn() }
+    } catch {
+      progress.end(machine, journal.syncCount, journal.syncNanoseconds)
+      throw RunError(
+        .internalFailure, "saga \(directory.id): \(error.description)",
+        hint: "what runs goes on in its rings; when that is mended: agt saga resume \(directory.id)"
+      )
+    }
+    progress.end(machine, journal.syncCount, journal.syncNanoseconds)
+    return hasLeft ? .left : .resting(machine.phase)
+  }
+
+  // MARK: the loop
+
+  private func turn() throws(SyscallError) {
+    var next = clock.now + Self.displayMilliseconds
+    if let wakeAt { next = min(next, wakeAt) }
+    for attempt in attempts {
+      if let time = try attempt.press(now: clock.now) { next = min(next, time) }
+      if attempt.pid == nil { next = min(next, clock.now + Self.lookMilliseconds) }
+    }
+    if !machine.awaitingApproval.isEmpty { next = min(next, clock.now + Self.lookMilliseconds) }
+    let delay = Int32(clamping: next > clock.now ? next - clock.now : 0)
+    for _ in try poller.wait(milliseconds: max(1, delay)) {
+      for signal in try Signals.pending(signals.raw) { try handle(signal) }
+    }
+    try reap()
+    try hearPeople()
+    if let wakeAt, wakeAt <= clock.now { try deliver(.tick) }
+    progress.show(machine, now: clock.now)
+  }
+
+  private func handle(_ signal: Int32) throws(SyscallError) {
+    switch signal {
+    case SIGINT:
+      if machine.mayCancel {
+        progress.say("cancelling; interrupt again to leave the saga as it is")
+        try deliver(.cancel(uid: Identity.effectiveUID, reason: "interrupted"))
+      } else {
+        hasLeft = true
+      }
+    case SIGTERM, SIGHUP: hasLeft = true
+    case SIGUSR1: try readCancellation()
+    default: break
+    }
+  }
+
+  private func reap() throws(SyscallError) {
+    // A list of its own: an end may start others.
+    for attempt in attempts {
+      var status: WaitStatus?
+      if let pid = attempt.pid {
+        guard let ended = try Processes.wait(pid, blocking: false) else { continue }
+        status = ended.status
+      } else {
+        guard try attempt.look() != .running else { continue }
+      }
+      try end(attempt, status)
+    }
+  }
+
+  private func end(_ attempt: Attempt, _ status: WaitStatus?) throws(SyscallError) {
+    attempts.removeAll { $0 === attempt }
+    try deliver(
+      .ended(
+        step: attempt.step, attempt.kind, attempt: attempt.number, attempt.outcome(status)))
+  }
+
+  private func deliver(_ event: SagaEvent) throws(SyscallError) {
+    wakeAt = nil
+    var records: [SagaRecord] = []
+    var others: [SagaEffect] = []
+    for effect in machine.handle(event, at: clock.now) {
+      if case .append(let record) = effect { records.append(record) } else { others.append(effect) }
+    }
+    // All of them first, with one sync: what is started needs its own record, and may have more.
+    try journal.append(records)
+    for record in records { progress.record(record, machine) }
+    for effect in others {
+      switch effect {
+      case .append: break
+      case .start(let action): try start(action)
+      case .stop(let step, let kind, let number):
+        attempts.first { $0.step == step && $0.kind == kind && $0.number == number }?.stop()
+      case .wake(let time): wakeAt = time
+      }
+    }
+    try publishRequests()
+    progress.show(machine, now: clock.now)
+  }
+
+  // MARK: attempts
+
+  private func attempt(_ action: SagaAction) -> Attempt {
+    Attempt(
+      action, stepName: machine.graph.plan.steps[action.step].id.text, directory: directory,
+      workspace: header.workspace, startedAt: machine.steps[action.step].startedAt)
+  }
+
+  private func start(_ action: SagaAction) throws(SyscallError) {
+    let attempt = attempt(action)
+    do throws(SyscallError) {
+      try attempt.start(
+        action, agtRun: agtRun,
+        trace: Trace.parent(header.trace, attempt.stepName, action.kind, action.attempt))
+      attempts.append(attempt)
+    } catch {
+      if error.call != "posix_spawn" { throw error }
+      try deliver(
+        .ended(
+          step: action.step, action.kind, attempt: action.attempt, .notStarted(error.description)))
+    }
+  }
+
+  /// Finds out what became of each attempt that the journal says was about to start.
+  /// - Returns: the ends of those that are over.
+  private func adopt() throws(SyscallError) -> [SagaEvent] {
+    var ends: [SagaEvent] = []
+    for action in machine.actionsInFlight {
+      let attempt = attempt(action)
+      switch try attempt.look() {
+      case .running:
+        progress.say("\(attempt.stepName): waiting for the attempt of the runner before")
+        attempts.append(attempt)
+      case .over:
+        ends.append(
+          .ended(
+            step: action.step, action.kind, attempt: action.attempt, attempt.outcome(nil)))
+      case .none:
+        // Its lock is made before it is started; only a machine that was started anew may have lost it.
+        let isSameBoot = machine.steps[action.step].boot == Self.boot()
+        ends.append(
+          .ended(
+            step: action.step, action.kind, attempt: action.attempt,
+            isSameBoot ? .neverBegun : .lost("the machine was started anew")))
+      }
+    }
+    return ends
+  }
+
+  private static func boot() -> String {
+    let path = ByteString("/proc/sys/kernel/random/boot_id")
+    guard let text = try? Files.read(path, limit: 64).text else { return "" }
+    return String(text.prefix { $0 != "\n" })
+  }
+
+  // MARK: people
+
+  private func readCancellation() throws(SyscallError) {
+    let file = directory.path + "/cancel"
+    guard let text = try? Files.read(ByteString(file), limit: 4096).text else { return }
+    let uid = try Files.status(of: ByteString(file), followLink: false).uid
+    if machine.mayCancel {
+      try deliver(.cancel(uid: uid, reason: SagaText.plain(text)))
+    } else {
+      progress.say("asked to cancel, but nothing can be undone any more")
+    }
+    try Files.remove(ByteString(file))
+  }
+
+  private func publishRequests() throws(SyscallError) {
+    for step in machine.awaitingApproval {
+      guard let state = machine.steps[step].approval, requests[step] != state.expiresAt else {
+        continue
+      }
+      requests[step] = state.expiresAt
+      try Approvals(directory).publish(request(step))
+      progress.say(
+        "\(machine.graph.plan.steps[step].id.text): waits for approval: agt saga approve "
+          + "\(directory.id) \(machine.graph.plan.steps[step].id.text)")
+    }
+  }
+
+  private func request(_ step: Int) -> ApprovalRequest {
+    ApprovalRequest(
+      saga: directory.id, machine: machine, step: step, requester: header.uid,
+      workspace: header.workspace, planDigest: header.planDigest)
+  }
+
+  private func hearPeople() throws(SyscallError) {
+    for step in machine.awaitingApproval {
+      for answer in try Approvals(directory).answers(request(step)) {
+        switch answer.verdict {
+        case .approve: try deliver(.approve(step: step, uid: answer.uid))
+        case .deny: try deliver(.deny(step: step, uid: answer.uid, reason: answer.reason))
+        }
+      }
+    }
+  }
+}
+
+/// The wall clock at the beginning and the time since: a clock that is set meanwhile moves no deadline.
+struct RunnerClock {
+  private let wall = Clock.wallNanoseconds()
+  private let since = Clock.monotonicNanoseconds()
+
+  /// Milliseconds since 1970.
+  var now: UInt64 { (wall + Clock.monotonicNanoseconds() - since) / 1_000_000 }
+}
+
+/// W3C Trace Context: the saga is a trace, each attempt a span of it.
+enum Trace {
+  /// The caller's, when it gives one in TRACEPARENT.
+  static func identifier(_ random: inout some RandomNumberGenerator) -> String {
+    if let parent = Environment.value("TRACEPARENT") {
+      let parts = parent.split(separator: "-")
+      if parts.count == 4, parts[0] == "00", parts[1].utf8.count == 32,
+        parts[1].allSatisfy({ $0.isHexDigit && !$0.isUppercase }),
+        parts[1].contains(where: { $0 != "0" })
+      {
+        return String(parts[1])
+      }
+    }
+    return hexadecimal(random.next() | 1) + hexadecimal(random.next())
+  }
+
+  static func parent(
+    _ trace: String, _ step: String, _ kind: SagaActionKind, _ attempt: Int
+  ) -> String {
+    // FNV-1a: spans differ, and the same attempt has the same after a crash.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in "\(trace)/\(step)/\(kind.rawValue)/\(attempt)".utf8 {
+      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+    }
+    return "00-\(trace)-\(hexadecimal(hash | 1))-01"
+  }
+
+  private static func hexadecimal(_ value: UInt64) -> String {
+    let text = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - text.count) + text
+  }
+}

@@ -1,0 +1,294 @@
+internal import CSodium
+internal import Glibc
+public import Kernel
+public import Saga
+public import Supervisor
+internal import YAML
+
+/// Where the sagas of one user are, one directory each:
+///
+///     ID/journal.jsonl   what has happened; durable before anything follows from it
+///     ID/plan.yaml       the plan as it was when the saga began
+///     ID/lock            held by the runner, whose pid it holds
+///     ID/cancel          somebody wants it undone
+///     ID/runs/STEP.KIND.N.{lock,json,events,out,err}   one attempt
+///     ID/approvals       requests, and what people say about them
+public struct SagaStore: Sendable {
+  public let path: String
+
+  public init(path: String) { self.path = path }
+
+  /// /var/lib/agt/saga of root, else $XDG_STATE_HOME/agt/saga or ~/.local/state/agt/saga.
+  /// - Parameter environment: of the caller, `NAME=VALUE`.
+  public static func standard(environment: [ByteString]) throws(RunError) -> SagaStore {
+    if Identity.effectiveUID == 0 { return SagaStore(path: "/var/lib/agt/saga") }
+    func value(_ name: String) -> String? {
+      let prefix = ByteString(name + "=")
+      return environment.first { $0.starts(with: prefix) }.map {
+        ByteString($0.dropFirst(prefix.count)).text
+      }
+    }
+    // The XDG base directory specification: a relative path is invalid and ignored.
+    if let state = value("XDG_STATE_HOME"), state.hasPrefix("/") {
+      return SagaStore(path: state + "/agt/saga")
+    }
+    guard let home = value("HOME"), home.hasPrefix("/") else {
+      throw RunError(
+        .internalFailure, "there is no HOME to keep the journal of a saga in",
+        hint: "XDG_STATE_HOME=/path agt saga …")
+    }
+    return SagaStore(path: home + "/.local/state/agt/saga")
+  }
+
+  /// The identifiers of the sagas that are there, oldest first.
+  public func identifiers() throws(RunError) -> [String] {
+    do throws(SyscallError) {
+      return try Files.names(in: ByteString(path)).map(\.text).filter(Self.isIdentifier).sorted()
+    } catch {
+      if error.errno == ENOENT { return [] }
+      throw RunError(.internalFailure, "reading \(path): \(error.description)")
+    }
+  }
+
+  /// A saga by its identifier or the beginning of it.
+  public func find(_ text: String) throws(RunError) -> SagaDirectory {
+    let found = try identifiers().filter { !text.isEmpty && $0.hasPrefix(text) }
+    guard let id = found.first else {
+      throw RunError(.usage, "there is no saga \(SagaText.quote(text))", hint: "agt saga list")
+    }
+    if found.count > 1 {
+      throw RunError(
+        .usage, "\(SagaText.quote(text)) is the beginning of \(found.count) sagas",
+        hint: "write more of it: agt saga list")
+    }
+    return SagaDirectory(id: id, path: path + "/" + id)
+  }
+
+  /// Removes what runners that were killed while they made a saga left; no step of it ever ran.
+  public func removeUnfinished() throws(RunError) {
+    do throws(SyscallError) {
+      for name in try Files.names(in: ByteString(path)) where name.text.hasPrefix(".new-") {
+        let file = path + "/" + name.text
+        let modified = try Files.status(of: ByteString(file), followLink: false).modifiedNanoseconds
+        let age = Int64(clamping: Clock.wallNanoseconds()) - modified
+        if age > Self.unfinishedNanoseconds {
+          try SagaDirectory(id: name.text, path: file).removeFiles()
+        }
+      }
+    } catch {
+      if error.errno != ENOENT {
+        throw RunError(.internalFailure, "removing what is unfinished: \(error.description)")
+      }
+    }
+  }
+
+  /// Making a saga takes milliseconds.
+  private static let unfinishedNanoseconds: Int64 = 60_000_000_000
+
+  static func isIdentifier(_ name: String) -> Bool {
+    name.utf8.count == 26
+      && name.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) }
+  }
+
+  /// Makes the directory of a new saga, complete and durable, or none.
+  func create(_ header: SagaJournal.Header, plan: [UInt8]) throws(RunError) -> SagaDirectory {
+    let directory = SagaDirectory(id: header.id, path: path + "/" + header.id)
+    do throws(SyscallError) {
+      try makeStore()
+      let fresh = path + "/.new-" + header.id
+      // The requests of root's sagas are for everyone to see, and to answer who may.
+      let isRoot = Identity.effectiveUID == 0
+      try Files.makeDirectory(ByteString(fresh), mode: isRoot ? 0o711 : 0o700)
+      try Files.makeDirectory(ByteString(fresh + "/runs"), mode: 0o700)
+      try Files.makeDirectory(ByteString(fresh + "/approvals"), mode: 0o700)
+      let place = try open(fresh)
+      if isRoot {
+        try Files.setMode(0o1777, of: ByteString("approvals"), at: place.raw)
+      }
+      try Self.write(fresh + "/plan.yaml", plan)
+      try Self.write(fresh + "/journal.jsonl", SagaJournal.line(header))
+      try Files.sync(place.raw)
+      try Files.rename(ByteString(fresh), to: ByteString(directory.path))
+      let store = try open(path)
+      try Files.sync(store.raw)
+    } catch {
+      throw RunError(
+        .internalFailure, "making the journal in \(path): \(error.description)",
+        hint: error.errno == ENOSPC ? "free some space there" : nil)
+    }
+    return directory
+  }
+
+  private func open(_ path: String) throws(SyscallError) -> OwnedFD {
+    try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY)
+  }
+
+  private func makeStore() throws(SyscallError) {
+    var here = ""
+    let parts = path.split(separator: "/")
+    for part in parts {
+      here += "/" + part
+      do throws(SyscallError) {
+        try Files.makeDirectory(
+          ByteString(here), mode: Identity.effectiveUID == 0 ? 0o755 : 0o700)
+      } catch {
+        if error.errno != EEXIST { throw error }
+      }
+    }
+  }
+
+  private static func write(_ path: String, _ bytes: [UInt8]) throws(SyscallError) {
+    let file = try Files.open(
+      ByteString(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+    try Descriptors.write(file.raw, bytes)
+    try Files.sync(file.raw)
+  }
+}
+
+/// The directory of one saga.
+public struct SagaDirectory: Sendable {
+  public let id: String
+  public let path: String
+
+  var journal: String { path + "/journal.jsonl" }
+  var approvals: String { path + "/approvals" }
+
+  /// `runs/STEP.KIND.N` without what follows.
+  func run(_ step: String, _ kind: SagaActionKind, _ attempt: Int) -> String {
+    "\(path)/runs/\(step).\(kind.rawValue).\(attempt)"
+  }
+
+  /// What the journal says, with the plan that belongs to it.
+  public struct Loaded: Sendable {
+    public var header: SagaJournal.Header
+    public var machine: SagaMachine
+    var recordCount: Int
+    var validBytes: Int
+  }
+
+  public func load() throws(RunError) -> Loaded {
+    let bytes: [UInt8]
+    let text: [UInt8]
+    do throws(SyscallError) {
+      bytes = try Files.read(ByteString(journal), limit: SagaJournal.sizeMaxBytes)
+      text = try Files.read(ByteString(path + "/plan.yaml"), limit: SagaPlanFile.sizeMaxBytes)
+    } catch { throw RunError(.internalFailure, "reading saga \(id): \(error.description)") }
+    do throws(SagaProblem) {
+      let contents = try SagaJournal.read(bytes)
+      guard Digest.sha256(text) == contents.header.planDigest else {
+        throw SagaProblem("plan.yaml is not the plan with which the saga began")
+      }
+      let graph = try SagaPlanFile.graph(text, file: contents.header.planFile)
+      var machine = SagaMachine(
+        graph: graph, sagaID: id, parameters: contents.header.parameters,
+        begunAt: contents.header.begunAt,
+        seed: contents.header.seed &+ UInt64(contents.records.count))
+      for record in contents.records { try machine.replay(record) }
+      return Loaded(
+        header: contents.header, machine: machine, recordCount: contents.records.count,
+        validBytes: contents.validBytes)
+    } catch {
+      throw RunError(
+        .internalFailure, "saga \(id): \(error.description)", hint: "the journal is \(journal)")
+    }
+  }
+
+  /// Takes the saga for this runner; nil when another has it.
+  func lock() throws(SyscallError) -> OwnedFD? {
+    let file = try Files.open(
+      ByteString(path + "/lock"), O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+    guard try Descriptors.tryLock(file.raw) else { return nil }
+    return file
+  }
+
+  /// The pid of the runner; nil when none runs.
+  public var runnerPid: Int32? {
+    guard let file = try? Files.open(ByteString(path + "/lock"), O_RDWR | O_NOFOLLOW),
+      let isFree = try? Descriptors.tryLock(file.raw), !isFree,
+      let text = try? Descriptors.read(file.raw, upTo: 32)
+    else { return nil }
+    return Int32(text.text.prefix { $0 != "\n" })
+  }
+}
+
+/// Reading of plans from files.
+public enum SagaPlanFile {
+  /// As the reader's own bound.
+  public static let sizeMaxBytes = 8 << 20
+
+  /// The graph of a plan that has no errors.
+  static func graph(_ bytes: [UInt8], file: String) throws(SagaProblem) -> SagaGraph {
+    let plan: SagaPlan
+    do { plan = try SagaPlanReader.read(bytes, file: file) } catch {
+      throw SagaProblem(error.description)
+    }
+    let (findings, graph) = SagaLint.check(plan)
+    guard let graph else {
+      throw SagaProblem(
+        findings.filter(\.isError).map { $0.description(file: file) }.joined(separator: "\n"))
+    }
+    return graph
+  }
+}
+
+/// SHA-256 (FIPS 180-4) by libsodium.
+enum Digest {
+  static func sha256(_ bytes: [UInt8]) -> String {
+    var digest = [UInt8](repeating: 0, count: 32)
+    // SAFETY: libsodium reads `count` bytes and writes 32.
+    let result = unsafe crypto_hash_sha256(&digest, bytes, UInt64(bytes.count))
+    precondition(result == 0, "SHA-256 cannot fail")
+    return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+}
+
+extension SagaDirectory {
+  /// Tells the runner that somebody wants the saga undone.
+  public func askToCancel(_ runner: Int32, reason: String) throws(RunError) {
+    do throws(SyscallError) {
+      let file = ByteString(path + "/cancel")
+      try? Files.remove(file)
+      try Files.create(file, mode: 0o600, contents: Array(reason.utf8.prefix(4096)))
+      try Processes.signal(runner, SIGUSR1)
+    } catch { throw RunError(.internalFailure, "telling process \(runner): \(error.description)") }
+  }
+
+  /// Removes the saga and everything that is known of it.
+  public func remove() throws(RunError) {
+    do throws(SyscallError) {
+      guard let lock = try lock() else {
+        throw SyscallError(call: "flock", object: path, errno: EWOULDBLOCK)
+      }
+      // A name under which nobody looks for a saga, then the rest: a crash leaves no half of one.
+      let gone = SagaDirectory(
+        id: id, path: String(path.dropLast(id.utf8.count)) + ".new-" + id)
+      try Files.rename(ByteString(path), to: ByteString(gone.path))
+      try gone.removeFiles()
+      _ = lock.raw
+    } catch { throw RunError(.internalFailure, "removing saga \(id): \(error.description)") }
+  }
+
+  func removeFiles() throws(SyscallError) {
+    for name in try Files.names(in: ByteString(path)).map(\.text) {
+      let file = "\(path)/\(name)"
+      guard try Files.status(of: ByteString(file), followLink: false).kind == .directory else {
+        try Files.remove(ByteString(file))
+        continue
+      }
+      for inner in try Files.names(in: ByteString(file)) {
+        try Files.remove(ByteString(file + "/") + inner)
+      }
+      try Files.remove(ByteString(file), directory: true)
+    }
+    try Files.remove(ByteString(path), directory: true)
+  }
+}
+
+/// How long ago, as people write it.
+public enum SagaAge {
+  public static func milliseconds(_ text: String) throws(SagaProblem) -> UInt64 {
+    do throws(QuantityError) { return try Quantity.milliseconds(text) } catch {
+      throw SagaProblem(error.description)
+    }
+  }
+}

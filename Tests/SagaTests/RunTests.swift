@@ -1,0 +1,282 @@
+import Glibc
+import JSON
+import TestSupport
+import Testing
+
+/// Sagas through the built commands, as root and as an ordinary user.
+@Suite struct SagaRunTests {
+  private static let failing = """
+    - {id: bad, kind: readonly, needs: [b], run: [/bin/sh, -c, "exit 3"]}
+    """
+
+  @Test(arguments: Starter.all) func completes(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan("steps:\n" + SagaSite.step("a") + SagaSite.step("b", needs: ["a"]))
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 0, "\(run.summary)")
+    #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nend b\n")
+    let id = try #require(site.identifier(run))
+    #expect(run.out.hasSuffix("b: running\nb: succeeded\nsaga \(id) completed\n"))
+    #expect(try site.show(id)["phase"] == "completed")
+    #expect(site.agt(["resume", id]).status == 0)
+    #expect(site.agt(["cancel", id]).status == 2)
+    #expect(site.agt(["list"]).out.contains("\(id)  completed"))
+    #expect(site.agt(["gc", "--older-than", "0"]).out.contains("\(id) completed"))
+    #expect(!File.exists(site.directory(id)))
+  }
+
+  @Test(arguments: Starter.all) func undoes(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan("steps:\n" + SagaSite.step("a") + SagaSite.step("b", needs: ["a"]) + Self.failing)
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(
+      site.scratch.read("log") == "begin a\nend a\nbegin b\nend b\nundo b\nundo a\n")
+    #expect(!File.exists(site.scratch.path + "/a"))
+    #expect(run.out.hasSuffix(" compensated: bad: exit status 3\n"))
+  }
+
+  @Test(arguments: Starter.all) func environmentAndOutputs(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      """
+      steps:
+      - id: a
+        kind: readonly
+        run: [/bin/sh, -c, "env | grep -E '^(AGT_[AIS]|TRACE|OWN)'; mkdir out; printf 'x y\\n' > out/v"]
+        env: {OWN: "${params.p}"}
+        outputs: {env: {from: stdout}, v: {from: file, path: out/v}}
+      - {id: b, kind: readonly, needs: [a], run: [/bin/sh, -c, 'printf "%s|%s" "$1" "$2"', sh, "${steps.a.outputs.v}", "${steps.a.outputs.env}"], outputs: {all: {from: stdout}}}
+      """, head: "params: {p: {type: string, default: 'a  b'}}")
+    var command = site.command(["run", "plan.yaml", "--param", "p=c  'd"])
+    command.environment.append(
+      "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    let run = command.run()
+    let id = try #require(site.identifier(run))
+    #expect(run.status == 0, "\(run.summary)")
+    let output = try #require(File.read(site.directory(id) + "/runs/b.run.1.out"))
+    for text in [
+      "x y|", "AGT_SAGA_ID=\(id)\n", "AGT_STEP_ID=a", "AGT_ATTEMPT=1\n",
+      "AGT_IDEMPOTENCY_KEY=\(id)/a", "OWN=c  'd",
+      "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-",
+    ] {
+      #expect(output.contains(text), "\(text): \(output)")
+    }
+    // What is warned of is said, and is no error.
+    #expect(run.err.contains("[dead-output]"))
+  }
+
+  /// An output that a step puts a link in place of is not followed.
+  @Test func outputsFollowNoLinks() throws {
+    let site = SagaSite(.native)
+    site.plan(
+      """
+      steps:
+      - {id: a, kind: readonly, run: [/bin/ln, -s, /etc/passwd, v], outputs: {v: {from: file, path: v}}}
+      - {id: b, kind: readonly, needs: [a], run: [/bin/echo, "${steps.a.outputs.v}"]}
+      """)
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 1)
+    #expect(run.out.contains("(ELOOP)"), "\(run.out)")
+  }
+
+  @Test(arguments: Starter.all) func violationTurnsItRound(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      "steps:\n" + SagaSite.step("a")
+        + SagaSite.step("b", needs: ["a"], script: "mount -t tmpfs x /tmp; sleep 30"))
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("b: forbidden call"))
+    #expect(run.seconds < 10)
+    #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nundo b\nundo a\n")
+  }
+
+  /// In a transaction the files are as before, without any compensation that knows of them.
+  @Test(arguments: Starter.all) func transactions(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      """
+      steps:
+      - {id: a, kind: readonly, fs: {mode: transaction}, run: [/bin/sh, -c, "echo 1 > kept"]}
+      - {id: b, kind: readonly, needs: [a], fs: {mode: transaction}, run: [/bin/sh, -c, "echo 2 > kept; echo 3 > lost; exit 1"]}
+      """)
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(site.scratch.read("kept") == "1\n")
+    #expect(site.scratch.read("lost") == nil)
+  }
+
+  @Test func timeouts() throws {
+    let site = SagaSite(.native)
+    site.plan(
+      """
+      steps:
+      - {id: polite, kind: readonly, timeout: {run: 300ms, grace: 5s}, run: [/bin/sh, -c, "trap 'echo asked > asked; exit 0' TERM; sleep 30 & wait"]}
+      - {id: stubborn, kind: readonly, timeout: {run: 300ms, grace: 300ms}, run: [/bin/sh, -c, "trap '' TERM; while :; do sleep 1; done"]}
+      """, head: "onFailure: halt")
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 4, "\(run.summary)")
+    #expect(run.seconds < 5)
+    #expect(site.scratch.read("asked") == "asked\n")
+    #expect(run.out.contains("stubborn: out of time"))
+    #expect(run.out.contains("polite: succeeded"))
+  }
+
+  @Test func stuckAndResolved() throws {
+    let site = SagaSite(.native)
+    let steps = """
+      steps:
+      - {id: a, kind: compensatable, run: [/bin/true], compensate: {run: [/bin/sh, -c, "test -e mended"], retry: {maxAttempts: 2, initial: 10ms}}}
+      - {id: b, kind: readonly, needs: [a], run: [/bin/false]}
+      """
+    site.plan(steps)
+    let run = site.agt(["run", "plan.yaml"])
+    let id = try #require(site.identifier(run))
+    #expect(run.status == 3, "\(run.summary)")
+    #expect(run.out.contains("agt saga resolve \(id) a --outcome happened|not"))
+    #expect(try site.status(id, "a") == "compensation-failed")
+    #expect(site.agt(["gc", "--older-than", "0"]).out.contains(id) == false)
+    #expect(site.agt(["resolve", id, "b", "--outcome", "not", "--evidence", "x"]).status == 2)
+    site.scratch.write("mended", "")
+    let again = site.agt(["resolve", id, "a", "--outcome", "happened", "--evidence", "looked"])
+    #expect(again.status == 1, "\(again.summary)")
+    #expect(try site.show(id)["phase"] == "compensated")
+  }
+
+  /// The pivot's outcome is lost and nobody can tell: nothing is undone and nothing goes on.
+  @Test func lostPivot() throws {
+    let site = SagaSite(.native)
+    site.plan(
+      "steps:\n" + SagaSite.step("a") + """
+        - {id: p, kind: pivot, needs: [a], run: [/bin/sh, -c, "touch ready; kill -9 $$"]}
+        - {id: r, kind: retriable, needs: [p], run: [/bin/touch, told], idempotency: {key: "${saga.id}/r"}}
+        """)
+    let run = site.agt(["run", "plan.yaml"])
+    let id = try #require(site.identifier(run))
+    #expect(run.status == 3, "\(run.summary)")
+    #expect(File.exists(site.scratch.path + "/a"))
+    let done = site.agt(["resolve", id, "p", "--outcome", "happened", "--evidence", "seen"])
+    #expect(done.status == 0, "\(done.summary)")
+    #expect(File.exists(site.scratch.path + "/told"))
+  }
+
+  @Test(arguments: Starter.all) func cancelled(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      "steps:\n" + SagaSite.step("a") + SagaSite.step("b", needs: ["a"], script: "sleep 30"))
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(Clock.eventually(10) { site.scratch.read("log")?.hasSuffix("begin b\n") ?? false })
+    #expect(running.waitForOutput("b: running"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    #expect(site.agt(["resume", id]).status == 2)
+    #expect(site.agt(["cancel", id, "--reason", "changed my mind"]).status == 0)
+    let run = running.wait()
+    #expect(run.status == 5, "\(run.summary)")
+    #expect(run.out.contains("changed my mind"))
+    #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nundo b\nundo a\n")
+  }
+
+  @Test func fanOutGoesOnWithoutOne() throws {
+    let site = SagaSite(.native)
+    site.plan(
+      "steps:\n" + SagaSite.step("a") + SagaSite.step("b", script: "exit 1") + SagaSite.step("c")
+        + SagaSite.step("d", needs: ["a", "b", "c"])
+        + "fanOut: [{steps: [a, b, c], policy: majority}]")
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 0, "\(run.summary)")
+    // What the one that failed has left is undone.
+    #expect(!File.exists(site.scratch.path + "/b"))
+    #expect(File.exists(site.scratch.path + "/d"))
+  }
+
+  @Test func refusals() {
+    let site = SagaSite(.native)
+    site.plan("steps: [{id: a, kind: compensatable, run: [x]}]")
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 2)
+    #expect(run.err.hasPrefix("plan.yaml:6:14: error: a is compensatable and has no compensation"))
+    #expect(site.agt(["lint", "plan.yaml"]).status == 1)
+    #expect(site.agt(["lint", "missing.yaml"]).status == 2)
+    #expect(site.agt(["resume", "01ZZZZZZZZZZZZZZZZZZZZZZZZ"]).status == 2)
+    site.plan("steps: [{id: a, kind: readonly, run: [/no/such/program]}]")
+    let missing = site.agt(["run", "plan.yaml"])
+    #expect(missing.status == 1)
+    #expect(missing.out.contains("not started: "), "\(missing.out)")
+  }
+
+  @Test func events() throws {
+    let site = SagaSite(.native)
+    site.plan("steps:\n" + SagaSite.step("a"))
+    let run = site.agt(["run", "plan.yaml", "--json"])
+    let lines = try run.out.split(separator: "\n").map { try JSONParser.parse(Array($0.utf8)) }
+    let kinds = lines.compactMap { $0["kind"]?.stringValue }
+    #expect(
+      kinds == [
+        "saga.begin", "saga.runner", "saga.step.started", "saga.step.ended", "saga.phase",
+        "saga.end",
+      ])
+    let id = try #require(lines[0]["saga"]?.stringValue)
+    _ = site.identifier("saga \(id) x")
+    #expect(lines.allSatisfy { $0["saga"]?.stringValue == id })
+    #expect(lines.last?["phase"] == "completed")
+  }
+
+  @Test func terminal() {
+    let site = SagaSite(.native)
+    site.plan("steps:\n" + SagaSite.step("a") + SagaSite.step("b", needs: ["a"]))
+    let terminal = PseudoTerminal(site.command(["run", "plan.yaml"]))
+    #expect(terminal.waitForEnd() == 0)
+    _ = site.identifier(terminal.screen)
+    #expect(terminal.screen.contains("b  running"))
+    #expect(terminal.screen.contains("a  succeeded"))
+    #expect(terminal.screen.contains("\u{1B}[2A\u{1B}[J"))
+  }
+}
+
+/// People who agree: different users of a group, and to exactly what is then executed.
+@Suite struct SagaApprovalTests {
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func byOtherUsers() throws
+  {
+    let site = SagaSite(.root)
+    // Users 1 and 2 are daemon and bin on every Debian.
+    site.plan(
+      """
+      steps:
+      - {id: go, kind: pivot, run: [/bin/touch, gone], irreversible: "gone", approval: {group: daemon, quorum: 1, expires: 20s}}
+      """)
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    // Nobody of the group: the runner itself, a user of another group, one whom the machine does not know.
+    for uid in [UInt32(0), 2, 61234] {
+      #expect(site.agt(["approve", id, "go"], as: uid).status == 0)
+    }
+    Clock.sleep(0.3)
+    #expect(!File.exists(site.scratch.path + "/gone"))
+    let answer = site.agt(["approve", id, "go"], as: 1)
+    #expect(answer.status == 0, "\(answer.summary)")
+    #expect(answer.out.contains("\"/bin/touch\""))
+    let run = running.wait()
+    #expect(run.status == 0, "\(run.summary)")
+    #expect(run.out.contains("go: approved by user 1\n"))
+    #expect(File.exists(site.scratch.path + "/gone"))
+  }
+
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func denied() throws {
+    let site = SagaSite(.root)
+    site.plan(
+      """
+      steps:
+      - {id: go, kind: pivot, run: [/bin/touch, gone], irreversible: "gone", approval: {group: daemon, expires: 20s}}
+      """)
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    #expect(site.agt(["deny", id, "go", "--reason", "not today"], as: 1).status == 0)
+    let run = running.wait()
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("denied by user 1: not today"))
+    #expect(!File.exists(site.scratch.path + "/gone"))
+  }
+}

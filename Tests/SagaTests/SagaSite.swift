@@ -1,0 +1,105 @@
+import Glibc
+import JSON
+import TestSupport
+
+/// The built commands in a directory of their own, and a workspace, for one starter.
+final class SagaSite {
+  let starter: Starter
+  let scratch = Scratch()
+  /// Sagas of root are in the machine's own directory.
+  private var known: [String] = []
+
+  init(_ starter: Starter) {
+    self.starter = starter
+    scratch.write("empty", "")
+    _ = Command.agtRun([], as: starter, in: scratch)
+  }
+
+  deinit {
+    // Root's sagas are in the machine's own place; an ordinary user's go with the scratch directory.
+    guard starter == .root else { return }
+    for id in known { _ = Command(["/bin/rm", "-rf", "/var/lib/agt/saga/\(id)"]).run() }
+  }
+
+  private static let installed: Scratch = {
+    let place = Scratch()
+    for (source, name) in [
+      (Binaries.agt, "agt"), (Binaries.agtRun, "agt-run"), (Binaries.stage, "agt-stage"),
+    ] {
+      let copy = Command(["/bin/cp", source, "\(place.path)/\(name)"]).run()
+      precondition(copy.status == 0, copy.err)
+    }
+    return place
+  }()
+
+  func plan(_ steps: String, head: String = "") {
+    scratch.write(
+      "plan.yaml",
+      """
+      apiVersion: agt-run/v1
+      kind: Saga
+      metadata: {name: test}
+      defaults: {ring: 2, timeout: {run: 20s, grace: 500ms}}
+      \(head)
+      \(steps)
+      """)
+  }
+
+  func command(_ words: [String], before: [String] = [], as uid: UInt32? = nil) -> Command {
+    var prefix = starter.prefix
+    if let uid {
+      prefix = ["/usr/bin/setpriv", "--reuid=\(uid)", "--regid=\(uid)", "--clear-groups", "--"]
+    }
+    var command = Command(
+      prefix + before + ["\(Self.installed.path)/agt", "saga"] + words, in: scratch.path)
+    command.environment = [
+      "PATH=/usr/bin:/bin:/usr/sbin", "HOME=\(scratch.home)",
+      "XDG_STATE_HOME=\(scratch.home)/state",
+      "LANG=C.UTF-8", "TERM=dumb",
+    ]
+    command.timeoutSeconds = 60
+    return command
+  }
+
+  func agt(_ words: [String], before: [String] = [], as uid: UInt32? = nil) -> Completed {
+    let run = command(words, before: before, as: uid).run()
+    _ = identifier(run)
+    return run
+  }
+
+  /// Of the first line of a run.
+  @discardableResult
+  func identifier(_ run: Completed) -> String? { identifier(run.out) }
+
+  func identifier(_ text: String) -> String? {
+    guard text.hasPrefix("saga "), text.utf8.count >= 31 else { return nil }
+    let id = String(text.dropFirst(5).prefix(26))
+    known.append(id)
+    return id
+  }
+
+  func directory(_ id: String) -> String {
+    starter == .root ? "/var/lib/agt/saga/\(id)" : "\(scratch.home)/state/agt/saga/\(id)"
+  }
+
+  func show(_ id: String) throws -> JSONValue {
+    try JSONParser.parse(agt(["show", id, "--json"]).output)
+  }
+
+  func status(_ id: String, _ step: String) throws -> String? {
+    let steps = try show(id)["steps"]?.arrayValue ?? []
+    return steps.first { $0["step"]?.stringValue == step }?["status"]?.stringValue
+  }
+
+  /// A step that leaves a file and says in `log` when it begins and ends; its compensation removes the file.
+  static func step(_ id: String, needs: [String] = [], script: String = "true") -> String {
+    """
+    - id: \(id)
+      kind: compensatable
+      needs: [\(needs.joined(separator: ", "))]
+      run: [/bin/sh, -c, "echo begin \(id) >> log; touch \(id); \(script); echo end \(id) >> log"]
+      compensate: {run: [/bin/sh, -c, "rm -f \(id); echo undo \(id) >> log"], retry: {initial: 50ms}}
+
+    """
+  }
+}
