@@ -75,7 +75,7 @@ let package = Package(
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
     command("agt-probe", ["CProbe"]),
-    command("agt-bench", ["Kernel", "JSON", "Rings", "Policy"]),
+    command("agt-bench", ["Kernel", "JSON", "Rings", "Policy", "Saga"]),
     .executableTarget(
       name: "agt",
       dependencies: [

@@ -12,7 +12,8 @@ internal import YAML
 ///     ID/lock            held by the runner, whose pid it holds
 ///     ID/cancel          somebody wants it undone
 ///     ID/runs/STEP.KIND.N.{lock,json,events,out,err}   one attempt
-///     ID/approvals       requests, and what people say about them
+///     ID/requests        what people are asked to approve
+///     ID/approvals       what they say; root's is open to all, and who owns an answer has given it
 public struct SagaStore: Sendable {
   public let path: String
 
@@ -100,6 +101,7 @@ public struct SagaStore: Sendable {
       let isRoot = Identity.effectiveUID == 0
       try Files.makeDirectory(ByteString(fresh), mode: isRoot ? 0o711 : 0o700)
       try Files.makeDirectory(ByteString(fresh + "/runs"), mode: 0o700)
+      try Files.makeDirectory(ByteString(fresh + "/requests"), mode: isRoot ? 0o755 : 0o700)
       try Files.makeDirectory(ByteString(fresh + "/approvals"), mode: 0o700)
       let place = try open(fresh)
       if isRoot {
@@ -152,6 +154,7 @@ public struct SagaDirectory: Sendable {
 
   var journal: String { path + "/journal.jsonl" }
   var approvals: String { path + "/approvals" }
+  var requests: String { path + "/requests" }
 
   /// `runs/STEP.KIND.N` without what follows.
   func run(_ step: String, _ kind: SagaActionKind, _ attempt: Int) -> String {

@@ -59,6 +59,23 @@ import Testing
     #expect(count >= 3)
   }
 
+  /// Making the saga, and between the intent and the start of an attempt: it cannot be told then whether
+  /// the attempt began, so it is undone.
+  @Test(arguments: ["fsync", "renameat", "clone,clone3,vfork"], Starter.all)
+  func undoneFromElsewhere(_ call: String, _ starter: Starter) {
+    let steps = SagaSite.step("a") + SagaSite.step("b", needs: ["a"]) + Self.failing
+    let count = crash(at: call, starter, steps: steps, ends: 1) { site, summary in
+      #expect(
+        !File.exists(site.scratch.path + "/a") && !File.exists(site.scratch.path + "/b"),
+        "\(summary)")
+      let begins = (site.scratch.read("log") ?? "").split(separator: "\n").filter {
+        $0.hasPrefix("b")
+      }
+      #expect(Set(begins).count == begins.count, "\(summary)")
+    }
+    #expect(count >= (call == "renameat" ? 1 : 4), "\(count)")
+  }
+
   /// A step goes on when its runner dies; the next runner waits for it and takes its outcome.
   @Test(arguments: Starter.all) func adoption(_ starter: Starter) throws {
     let site = SagaSite(starter)
@@ -117,6 +134,7 @@ import Testing
     let site = SagaSite(.native)
     site.plan("steps:\n" + SagaSite.step("a", script: "sleep 0.3"))
     let running = site.command(["run", "plan.yaml"]).start()
+    #expect(Clock.eventually(10) { site.scratch.read("log") == "begin a\n" })
     #expect(running.waitForOutput("a: running"))
     let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
     running.signal(SIGKILL)
