@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// Which file it is, for comparing what was judged with what was opened (inode(7)).
-public struct FileIdentity: Equatable, Sendable {
+public struct FileIdentity: Hashable, Sendable {
   public let device: UInt64
   public let inode: UInt64
   public init(device: UInt64, inode: UInt64) {

@@ -113,6 +113,7 @@ extension Transaction {
     let upper = try upper()
     let stage = Stage(open: id, workspace: workspace, upper: upper, record: record)
     do throws(SyscallError) {
+      if again { try stage.refill(manifest) }
       for step in manifest.steps { try stage.perform(step, again: again) }
       try Files.syncFileSystem(workspace.root.raw)
     } catch {

@@ -131,6 +131,44 @@ struct Stage {
 
   // MARK: after it
 
+  /// A stage that is there has every file that is not in its place yet. When somebody has cleared it away
+  /// (`git clean`) after a crash, the layers still have what it had.
+  func refill(_ manifest: Manifest) throws(SyscallError) {
+    if try workspace.status(of: name) != nil { return }
+    let fresh = name + ByteString("-again")
+    try Tree.remove(fresh, at: workspace.root.raw)
+    try Files.makeDirectory(fresh, mode: 0o700, at: workspace.root.raw)
+    let stage = try Files.open(
+      fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: workspace.root.raw)
+    var staged: [FileIdentity: ByteString] = [:]
+    for case .place(let path, let number, let digest) in manifest.steps {
+      guard let kept = try upper.status(of: path) else {
+        throw SyscallError(call: "openat", object: path.text, errno: ENOENT)
+      }
+      let there = try workspace.status(of: path)
+      if let there, try isPlaced(path, there, kept, digest) { continue }
+      let target = ByteString("\(number)")
+      if let first = staged[kept.identity] {
+        try Files.link(first, at: stage.raw, to: target, at: stage.raw)
+      } else {
+        staged[kept.identity] = target
+        let change = Change(path, before: there.map { Entry($0) }, after: Entry(kept))
+        try take(change, as: target, stage.raw, mayShare: !manifest.isPartial)
+      }
+    }
+    try Files.syncFileSystem(workspace.root.raw)
+    try Files.rename(fresh, at: workspace.root.raw, to: name, at: workspace.root.raw)
+  }
+
+  /// Whether the commit has put it there already: the file of the layer itself, or its copy.
+  private func isPlaced(
+    _ path: ByteString, _ there: FileStatus, _ kept: FileStatus, _ digest: [UInt8]?
+  ) throws(SyscallError) -> Bool {
+    if there.identity == kept.identity { return true }
+    guard let digest, there.kind == .regular else { return false }
+    return try Digest.file(try workspace.openForReading(path, mode: there.mode)) == digest
+  }
+
   func perform(_ step: Manifest.Step, again: Bool) throws(SyscallError) {
     do throws(SyscallError) {
       try attempt(step, again: again)

@@ -76,6 +76,27 @@ import Testing
     if call == "linkat" { #expect(nothing > 0) }
   }
 
+  @Test(
+    "a stage that was cleared away after a crash", .enabled(if: strace, "strace is not installed"),
+    arguments: [1, 2, 4])
+  func clearedStage(_ number: Int) throws {
+    let (site, id, _) = try prepare(.ordinary)
+    let commit = site.native([
+      "/usr/bin/strace", "-f", "-o", "/dev/null", "-e",
+      "inject=renameat:signal=SIGKILL:when=\(number + 1)", "-e", "trace=renameat", Site.agtPath,
+      "txn", "commit", id,
+    ])
+    try #require(commit.status != 0, "it was to be killed")
+    // As git clean does.
+    let stage = site.scratch.path + "/.agt-txn-" + id
+    try #require(File.exists(stage))
+    _ = site.native(["/bin/rm", "-r", stage])
+    let recovery = site.agt(["recover"])
+    #expect(recovery.status == 0, "\(recovery.summary)")
+    #expect(try Self.content(site) == Self.expected)
+    #expect(File.names(site.scratch.path)?.contains { $0.hasPrefix(".agt-txn-") } == false)
+  }
+
   /// Everything that the program made, in one text.
   private static func content(_ site: Site) throws -> String {
     site.native([
