@@ -1,4 +1,5 @@
 internal import CSodium
+internal import Hashing
 
 /// A signature algorithm of C2SP signed-note, as its key's first byte names it.
 public enum NoteAlgorithm: UInt8, Sendable {
@@ -200,11 +201,5 @@ public struct SignedNote: Equatable, Sendable {
 
   private static func bigEndian(_ value: UInt64) -> [UInt8] {
     (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64(56 - 8 * $0)) }
-  }
-}
-
-enum Hexadecimal {
-  static func encode(_ bytes: some Sequence<UInt8>) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 }

@@ -1,4 +1,4 @@
-internal import CSodium
+internal import Hashing
 internal import JSON
 internal import YAML
 
@@ -41,24 +41,9 @@ public struct PolicySet: Sendable {
   private static func digest(
     _ files: [(name: String, bytes: [UInt8])], _ strategy: ConflictStrategy?
   ) -> String {
-    let lines = files.map { "\(hash($0.bytes)) \($0.name)\n" }.sorted()
+    let lines = files.map { "\(SHA256.text($0.bytes)) \($0.name)\n" }.sorted()
     let text = lines.joined() + "strategy \(strategy?.rawValue ?? "")\n"
-    return "sha256:" + hash(Array(text.utf8))
-  }
-
-  private static func hash(_ bytes: [UInt8]) -> String {
-    var output = [UInt8](repeating: 0, count: 32)
-    // SAFETY: libsodium reads the given number of bytes and writes 32.
-    unsafe _ = bytes.withUnsafeBufferPointer { input in
-      unsafe output.withUnsafeMutableBufferPointer { output in
-        unsafe crypto_hash_sha256(
-          output.baseAddress!, input.baseAddress ?? UnsafePointer(bitPattern: 1)!,
-          UInt64(input.count))
-      }
-    }
-    return output.map { byte in
-      String(byte >> 4, radix: 16) + String(byte & 0x0F, radix: 16)
-    }.joined()
+    return "sha256:" + SHA256.text(Array(text.utf8))
   }
 
   private func failedExamples(_ examples: [SetBuilder.Example]) -> [PolicyError.Problem] {

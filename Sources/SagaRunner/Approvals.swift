@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Hashing
 public import JSON
 internal import Kernel
 internal import Saga
@@ -88,7 +89,7 @@ public struct Approvals {
       let expiresAt = request["expiresAt"]?.integerValue
     else { throw RunError(.usage, "the request for \(step) cannot be read") }
     let text: JSONValue = .object([
-      "request": .string(Digest.sha256(bytes)), "verdict": .string(verdict.rawValue),
+      "request": .string(SHA256.text(bytes)), "verdict": .string(verdict.rawValue),
       "reason": .string(reason),
     ])
     let uid = Identity.effectiveUID
@@ -105,7 +106,7 @@ public struct Approvals {
   /// Answers to exactly this request, of members of its group.
   func answers(_ request: ApprovalRequest) throws(SyscallError) -> [Answer] {
     let prefix = "\(request.step).\(request.expiresAt)."
-    let digest = Digest.sha256(request.bytes)
+    let digest = SHA256.text(request.bytes)
     var answers: [Answer] = []
     for name in try Files.names(in: ByteString(directory.approvals)).map(\.text).sorted() {
       guard name.hasPrefix(prefix), let uid = UInt32(name.dropFirst(prefix.count)),

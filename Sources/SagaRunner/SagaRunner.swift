@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Hashing
 internal import Kernel
 public import Saga
 public import Supervisor
@@ -56,7 +57,7 @@ public final class SagaRunner {
     let id = RunIdentifier.make(wallMilliseconds: now, using: &random)
     let header = SagaJournal.Header(
       id: id, name: graph.plan.name, begunAt: now, uid: Identity.effectiveUID,
-      workspace: workspace, planDigest: Digest.sha256(bytes), planFile: file,
+      workspace: workspace, planDigest: SHA256.text(bytes), planFile: file,
       parameters: parameters, seed: random.next() >> 11, trace: Trace.identifier(&random))
     let directory = try store.create(header, plan: bytes)
     return try SagaRunner(directory, progress: progress)

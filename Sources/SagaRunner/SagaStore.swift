@@ -1,5 +1,5 @@
-internal import CSodium
 internal import Glibc
+internal import Hashing
 public import Kernel
 public import Saga
 public import Supervisor
@@ -178,7 +178,7 @@ public struct SagaDirectory: Sendable {
     } catch { throw RunError(.internalFailure, "reading saga \(id): \(error.description)") }
     do throws(SagaProblem) {
       let contents = try SagaJournal.read(bytes)
-      guard Digest.sha256(text) == contents.header.planDigest else {
+      guard SHA256.text(text) == contents.header.planDigest else {
         throw SagaProblem("plan.yaml is not the plan with which the saga began")
       }
       let graph = try SagaPlanFile.graph(text, file: contents.header.planFile)
@@ -231,17 +231,6 @@ public enum SagaPlanFile {
         findings.filter(\.isError).map { $0.description(file: file) }.joined(separator: "\n"))
     }
     return graph
-  }
-}
-
-/// SHA-256 (FIPS 180-4) by libsodium.
-enum Digest {
-  static func sha256(_ bytes: [UInt8]) -> String {
-    var digest = [UInt8](repeating: 0, count: 32)
-    // SAFETY: libsodium reads `count` bytes and writes 32.
-    let result = unsafe crypto_hash_sha256(&digest, bytes, UInt64(bytes.count))
-    precondition(result == 0, "SHA-256 cannot fail")
-    return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 }
 

@@ -1,5 +1,5 @@
-internal import CSodium
 internal import Glibc
+internal import Hashing
 internal import Kernel
 public import Rings
 internal import YAML
@@ -110,11 +110,7 @@ enum ProfileCache {
     guard let own = try? Files.status(of: ByteString("/proc/self/exe")) else { return nil }
     let build =
       "\(own.identity.device) \(own.identity.inode) \(own.modifiedNanoseconds) \(own.sizeBytes)\0"
-    let input = Array(build.utf8) + key
-    var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
-    // SAFETY: the output has the size that the function writes, the input its true length.
-    unsafe crypto_hash_sha256(&digest, input, UInt64(input.count))
-    return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + ".profile"
+    return SHA256.text(Array(build.utf8) + key) + ".profile"
   }
 
   private static func directory() -> String? {

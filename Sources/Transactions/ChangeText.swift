@@ -1,3 +1,4 @@
+internal import Hashing
 public import JSON
 internal import Kernel
 
@@ -34,8 +35,8 @@ extension Transaction {
       return lines + hunks
     }
     let before = change.before.flatMap { workspaceDigest(of: change.path, $0) }
-    lines.append("  sha256 \(before.map { Hex.text($0) } ?? "-")")
-    lines.append("      -> \(change.digest.map { Hex.text($0) } ?? "-")")
+    lines.append("  sha256 \(before.map { Hexadecimal.encode($0) } ?? "-")")
+    lines.append("      -> \(change.digest.map { Hexadecimal.encode($0) } ?? "-")")
     return lines
   }
 
@@ -118,7 +119,8 @@ extension Transaction {
   private static func names(_ path: [UInt8]) -> [(String, JSONValue)] {
     let text = String(decoding: path, as: UTF8.self)
     let isExact = text.utf8.elementsEqual(path)
-    return [("path", .string(text))] + (isExact ? [] : [("pathHex", .string(Hex.text(path)))])
+    return [("path", .string(text))]
+      + (isExact ? [] : [("pathHex", .string(Hexadecimal.encode(path)))])
   }
 
   private static func object(_ members: [(String, JSONValue)]) -> JSONValue {
@@ -139,7 +141,8 @@ extension Transaction {
     return object(
       names(change.path) + [
         ("change", .string(change.kind.rawValue)), ("before", entry(change.before)),
-        ("after", entry(change.after)), ("sha256", JSONValue(change.digest.map { Hex.text($0) })),
+        ("after", entry(change.after)),
+        ("sha256", JSONValue(change.digest.map { Hexadecimal.encode($0) })),
       ])
   }
 }

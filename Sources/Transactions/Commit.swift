@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Hashing
 public import Kernel
 
 /// Bringing a transaction's changes into the workspace, all of them or none.
@@ -153,8 +154,8 @@ extension Transaction {
         }
         var here = path
         while true {
-          if times[Hex.text(here)] == nil, let status = try workspace.status(of: here) {
-            times[Hex.text(here)] = status.changedNanoseconds
+          if times[Hexadecimal.encode(here)] == nil, let status = try workspace.status(of: here) {
+            times[Hexadecimal.encode(here)] = status.changedNanoseconds
           }
           guard !here.isEmpty else { break }
           here = here.lastIndex(of: UInt8(ascii: "/")).map { Array(here[..<$0]) } ?? []

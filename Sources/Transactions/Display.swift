@@ -1,3 +1,4 @@
+internal import Hashing
 public import Kernel
 
 /// Text that came from the agent, for a terminal: whatever could move the cursor, hide a line or turn the
@@ -19,7 +20,7 @@ public enum Display {
     var rest = bytes[...]
     while let first = rest.first {
       guard let (scalar, length) = scalar(rest) else {
-        out += "\\x" + Hex.text([first])
+        out += "\\x" + Hexadecimal.encode([first])
         rest.removeFirst()
         continue
       }
@@ -34,7 +35,7 @@ public enum Display {
     case 0x09: return keepingTabs ? "\t" : "\\t"
     case 0x0a: return "\\n"
     case 0x0d: return "\\r"
-    case 0x00...0x1f, 0x7f: return "\\x" + Hex.text([UInt8(scalar.value)])
+    case 0x00...0x1f, 0x7f: return "\\x" + Hexadecimal.encode([UInt8(scalar.value)])
     case 0x5c: return keepingTabs ? "\\" : "\\\\"
     // C1 controls, marks and overrides of direction, line separators, invisible operators, tags.
     case 0x80...0x9f, 0xad, 0x61c, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xfeff,

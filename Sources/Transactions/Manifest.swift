@@ -1,3 +1,4 @@
+internal import Hashing
 internal import Kernel
 
 /// What a commit does, written down before the first of it is done. Each step can be done again.
@@ -50,16 +51,17 @@ struct Manifest: Equatable {
     var text = "agt-txn 1 \(isPartial ? "part" : "all")\n"
     for step in steps {
       switch step {
-      case .removeFile(let path): text += "remove \(Hex.text(path))\n"
-      case .removeDirectory(let path): text += "rmdir \(Hex.text(path))\n"
-      case .makeDirectory(let path): text += "mkdir \(Hex.text(path))\n"
+      case .removeFile(let path): text += "remove \(Hexadecimal.encode(path))\n"
+      case .removeDirectory(let path): text += "rmdir \(Hexadecimal.encode(path))\n"
+      case .makeDirectory(let path): text += "mkdir \(Hexadecimal.encode(path))\n"
       case .place(let path, let number, let digest):
-        text += "place \(Hex.text(path)) \(number) \(digest.map { Hex.text($0) } ?? "-")\n"
-      case .settle(let path): text += "settle \(path.isEmpty ? "." : Hex.text(path))\n"
+        text +=
+          "place \(Hexadecimal.encode(path)) \(number) \(digest.map { Hexadecimal.encode($0) } ?? "-")\n"
+      case .settle(let path): text += "settle \(path.isEmpty ? "." : Hexadecimal.encode(path))\n"
       }
     }
     let bytes = Array(text.utf8)
-    return bytes + Array("end \(steps.count) \(Hex.text(Digest.bytes(bytes)))\n".utf8)
+    return bytes + Array("end \(steps.count) \(Hexadecimal.encode(SHA256.digest(bytes)))\n".utf8)
   }
 
   init(decoding bytes: [UInt8]) throws(TransactionError) {
@@ -70,7 +72,7 @@ struct Manifest: Equatable {
     let body = bytes[..<(lines.last!.endIndex + 1)]
     guard last.count == 3, last[0] == ByteString("end"),
       last[1] == ByteString("\(lines.count - 1)"),
-      last[2] == ByteString(Hex.text(Digest.bytes(Array(body))))
+      last[2] == ByteString(Hexadecimal.encode(SHA256.digest(Array(body))))
     else { throw damaged }
     let head = Self.words(lines.removeFirst())
     guard head.count == 3, head[0] == ByteString("agt-txn"), head[1] == ByteString("1"),
@@ -92,7 +94,7 @@ struct Manifest: Equatable {
     if words[0] == ByteString("settle"), words[1] == ByteString(".") {
       return words.count == 2 ? .settle([]) : nil
     }
-    guard let path = Hex.bytes(words[1]), isProper(path) else { return nil }
+    guard let path = Hexadecimal.decode(words[1]), isProper(path) else { return nil }
     switch (words[0].text, words.count) {
     case ("remove", 2): return .removeFile(path)
     case ("rmdir", 2): return .removeDirectory(path)
@@ -101,7 +103,7 @@ struct Manifest: Equatable {
     case ("place", 4):
       guard let number = Int(words[2].text), number >= 0 else { return nil }
       if words[3] == ByteString("-") { return .place(path, number: number, digest: nil) }
-      guard let digest = Hex.bytes(words[3]), digest.count == 32 else { return nil }
+      guard let digest = Hexadecimal.decode(words[3]), digest.count == 32 else { return nil }
       return .place(path, number: number, digest: digest)
     default: return nil
     }

@@ -1,5 +1,5 @@
-internal import CSodium
 internal import Glibc
+internal import Hashing
 internal import Kernel
 
 /// Compares the upper layer with the workspace below it.
@@ -215,7 +215,7 @@ struct Scan {
 
   private func isChanged(_ path: ByteString, _ there: FileStatus) -> Bool {
     there.changedNanoseconds > record.begunNanoseconds
-      && record.settled[Hex.text(path)] != there.changedNanoseconds
+      && record.settled[Hexadecimal.encode(path)] != there.changedNanoseconds
   }
 
   /// - Parameter isDirectory: on both sides, where others may add and remove what we do not touch.
@@ -264,28 +264,14 @@ struct Scan {
   }
 }
 
-/// SHA-256 (FIPS 180-4) by libsodium.
+/// The digest by which a manifest knows the content of a file.
 enum Digest {
   static func file(_ file: consuming OwnedFD) throws(SyscallError) -> [UInt8] {
-    var state = crypto_hash_sha256_state()
-    // SAFETY: the state is ours.
-    _ = unsafe crypto_hash_sha256_init(&state)
+    var hash = SHA256()
     while true {
       let part = try Descriptors.read(file.raw, upTo: 65536)
-      if part.isEmpty { break }
-      // SAFETY: the count is that of the array.
-      _ = unsafe crypto_hash_sha256_update(&state, part, UInt64(part.count))
+      if part.isEmpty { return hash.finish() }
+      hash.update(part)
     }
-    var out = [UInt8](repeating: 0, count: 32)
-    // SAFETY: libsodium writes 32 bytes.
-    _ = unsafe crypto_hash_sha256_final(&state, &out)
-    return out
-  }
-
-  static func bytes(_ bytes: [UInt8]) -> [UInt8] {
-    var out = [UInt8](repeating: 0, count: 32)
-    // SAFETY: the count is that of the array; libsodium writes 32 bytes.
-    _ = unsafe crypto_hash_sha256(&out, bytes, UInt64(bytes.count))
-    return out
   }
 }

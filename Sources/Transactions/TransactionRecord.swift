@@ -91,34 +91,3 @@ public struct TransactionRecord: Equatable, Sendable {
     sizeMaxBytes: Self.maximumBytes, depthMax: 4, elementsMax: 4_000_000)
   static let maximumBytes = 64 << 20
 }
-
-/// Bytes as text that survives everything: two hexadecimal digits each.
-enum Hex {
-  private static let digits = Array("0123456789abcdef".utf8)
-
-  static func text(_ bytes: some Sequence<UInt8>) -> String {
-    var out: [UInt8] = []
-    for byte in bytes {
-      out.append(digits[Int(byte >> 4)])
-      out.append(digits[Int(byte & 15)])
-    }
-    return String(decoding: out, as: UTF8.self)
-  }
-
-  /// nil for what `text` does not produce.
-  static func bytes(_ text: some Collection<UInt8>) -> [UInt8]? {
-    guard text.count.isMultiple(of: 2) else { return nil }
-    var out: [UInt8] = []
-    var high: UInt8?
-    for character in text {
-      guard let value = digits.firstIndex(of: character) else { return nil }
-      if let first = high {
-        out.append(first << 4 | UInt8(value))
-        high = nil
-      } else {
-        high = UInt8(value)
-      }
-    }
-    return out
-  }
-}

@@ -16,17 +16,18 @@ import Testing
 
   /// Which module may import which of ours: arrows point down only (README, "Three processes").
   static let arrows: [String: Set<String>] = [
-    "Kernel": ["CLinux", "CCapability"], "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [],
-    "Programs": ["JSON"], "Policy": ["CPCRE2", "CSodium", "JSON", "YAML"],
+    "Kernel": ["CLinux", "CCapability"], "Hashing": ["CSodium"],
+    "Audit": ["CSodium", "Hashing", "JSON"], "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [],
+    "Programs": ["JSON"], "Policy": ["CPCRE2", "Hashing", "JSON", "YAML"],
     "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
     "Network": ["Policy"], "StageCore": ["Kernel", "LaunchPlan"],
     "Supervisor": [
-      "CSodium", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings",
+      "Hashing", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings",
       "Transactions", "YAML",
     ],
     "Saga": ["JSON", "YAML"],
-    "SagaRunner": ["CSodium", "JSON", "Kernel", "Saga", "Supervisor", "YAML"],
-    "Transactions": ["CSodium", "JSON", "Kernel"],
+    "SagaRunner": ["Hashing", "JSON", "Kernel", "Saga", "Supervisor", "YAML"],
+    "Transactions": ["Hashing", "JSON", "Kernel"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]
 

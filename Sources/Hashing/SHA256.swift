@@ -1,0 +1,66 @@
+internal import CSodium
+
+/// SHA-256 (FIPS 180-4) by libsodium, of bytes that come in parts. `SHA256.digest` does it at once.
+public struct SHA256 {
+  public static let sizeBytes = 32
+  private var state = crypto_hash_sha256_state()
+
+  public init() {
+    // SAFETY: the state is ours.
+    unsafe crypto_hash_sha256_init(&state)
+  }
+
+  public mutating func update(_ part: [UInt8]) {
+    // SAFETY: the count is that of the array.
+    unsafe crypto_hash_sha256_update(&state, part, UInt64(part.count))
+  }
+
+  /// The 32 bytes of everything so far; nothing can follow.
+  public consuming func finish() -> [UInt8] {
+    var out = [UInt8](repeating: 0, count: Self.sizeBytes)
+    // SAFETY: libsodium writes 32 bytes.
+    unsafe crypto_hash_sha256_final(&state, &out)
+    return out
+  }
+
+  /// The 32 bytes of the digest.
+  public static func digest(_ bytes: [UInt8]) -> [UInt8] {
+    var hash = SHA256()
+    hash.update(bytes)
+    return hash.finish()
+  }
+
+  /// The digest in 64 hexadecimal digits.
+  public static func text(_ bytes: [UInt8]) -> String { Hexadecimal.encode(digest(bytes)) }
+}
+
+/// Bytes as two lower-case hexadecimal digits each (RFC 4648, section 8, in lower case).
+public enum Hexadecimal {
+  private static let digits = Array("0123456789abcdef".utf8)
+
+  public static func encode(_ bytes: some Sequence<UInt8>) -> String {
+    var out: [UInt8] = []
+    for byte in bytes {
+      out.append(digits[Int(byte >> 4)])
+      out.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: out, as: UTF8.self)
+  }
+
+  /// nil for what `encode` does not produce.
+  public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    guard text.count.isMultiple(of: 2) else { return nil }
+    var out: [UInt8] = []
+    var high: UInt8?
+    for character in text {
+      guard let value = digits.firstIndex(of: character) else { return nil }
+      if let first = high {
+        out.append(first << 4 | UInt8(value))
+        high = nil
+      } else {
+        high = UInt8(value)
+      }
+    }
+    return out
+  }
+}
