@@ -279,4 +279,64 @@ import Testing
     #expect(run.out.contains("denied by user 1: not today"))
     #expect(!File.exists(site.scratch.path + "/gone"))
   }
+
+  private static let pivot = """
+    steps:
+    - {id: go, kind: pivot, run: [/bin/touch, gone], irreversible: "gone", approval: {group: daemon, expires: 20s}}
+    """
+
+  /// Neither a member's file that others may write nor a name that speaks of a member is a member's answer.
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func forged() throws {
+    let site = SagaSite(.root)
+    site.plan(Self.pivot)
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let forging = Command.shell(
+      """
+      cd "$1"; expires=$(grep -o '"expiresAt":[0-9]*' requests/go | grep -o '[0-9]*$')
+      digest=$(sha256sum requests/go | cut -d ' ' -f 1)
+      answer="{\"request\":\"$digest\",\"verdict\":\"approve\",\"reason\":\"\"}"
+      printf '%s' "$answer" > approvals/go.$expires.1.ab
+      chown 1 approvals/go.$expires.1.ab; chmod 666 approvals/go.$expires.1.ab
+      printf '%s' "$answer" > runs/x; chown 1 runs/x; chmod 644 runs/x
+      ln runs/x approvals/go.$expires.1.cd
+      printf '%s' "$answer" > approvals/go.$expires.1; chown 2 approvals/go.$expires.1
+      printf '%s' "$answer" > approvals/go.$expires.1.ef; chown 2 approvals/go.$expires.1.ef
+      """, [site.directory(id)]
+    ).run()
+    #expect(forging.status == 0, "\(forging.summary)")
+    Clock.sleep(0.3)
+    #expect(!File.exists(site.scratch.path + "/gone"))
+    // Nor does any of it keep the member from answering, once.
+    #expect(site.agt(["approve", id, "go"], as: 1).status == 0)
+    #expect(running.wait().status == 0)
+  }
+
+  /// A denial counts, whatever else is found when a runner looks.
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func deniedFirst() throws
+  {
+    let site = SagaSite(.root)
+    site.plan(Self.pivot)
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    running.signal(SIGKILL)
+    _ = running.wait()
+    #expect(site.agt(["deny", id, "go", "--reason", "not today"], as: 1).status == 0)
+    let second = site.agt(["approve", id, "go"], as: 1)
+    #expect(second.status == 125 && second.err.contains("you have answered already"))
+    // The approval's name sorts before the denial's.
+    let approval = Command.shell(
+      """
+      cd "$1"; denial=$(ls approvals); sed s/deny/approve/ approvals/$denial > approvals/${denial%.*}.0
+      chown 1 approvals/*.0
+      """, [site.directory(id)]
+    ).run()
+    #expect(approval.status == 0, "\(approval.summary)")
+    let run = site.agt(["resume", id])
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("denied by user 1: not today"))
+    #expect(!File.exists(site.scratch.path + "/gone"))
+  }
 }
