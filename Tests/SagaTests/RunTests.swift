@@ -177,6 +177,60 @@ import Testing
     #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nundo b\nundo a\n")
   }
 
+  @Test(arguments: Starter.all) func cancelsWhatIsHalted(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      "steps:\n" + SagaSite.step("a") + SagaSite.step("b", needs: ["a"]) + Self.failing,
+      head: "onFailure: halt")
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 4, "\(run.summary)")
+    let id = try #require(site.identifier(run))
+    let cancelled = site.agt(["cancel", id, "--reason", "no use"])
+    #expect(cancelled.status == 5, "\(cancelled.summary)")
+    #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nend b\nundo b\nundo a\n")
+  }
+
+  /// Who was told that a saga will be undone is obeyed, although the runner died before it looked.
+  @Test(arguments: Starter.all) func cancellationOutlivesTheRunner(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      "steps:\n" + SagaSite.step("a", script: "sleep 1") + SagaSite.step("b", needs: ["a"]))
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(Clock.eventually(10) { site.scratch.read("log") == "begin a\n" })
+    #expect(running.waitForOutput("a: running"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let pid = try #require(
+      File.read(site.directory(id) + "/lock").flatMap { Int32($0.dropLast()) })
+    kill(pid, SIGSTOP)
+    #expect(site.agt(["cancel", id, "--reason", "no use"]).status == 0)
+    kill(pid, SIGKILL)
+    _ = running.wait()
+    let resumed = site.agt(["resume", id])
+    #expect(resumed.status == 5, "\(resumed.summary)")
+    #expect(resumed.out.contains("no use"))
+    #expect(site.scratch.read("log")?.hasSuffix("undo a\n") == true)
+    #expect(!File.exists(site.scratch.path + "/b"))
+  }
+
+  /// One of two steps cannot be started; the other, which was to start with it, is ended at once.
+  @Test func failedStart() throws {
+    let site = SagaSite(.native)
+    let words = Array(repeating: "\"${params.p}\"", count: 8).joined(separator: ", ")
+    site.plan(
+      """
+      steps:
+      - {id: a, kind: readonly, run: [/bin/echo, \(words)]}
+      - {id: b, kind: readonly, run: [/bin/sleep, "15"]}
+      """, head: "params: {p: {type: string}}")
+    // The arguments may have a quarter of the stack (execve(2)).
+    let run = site.agt(
+      ["run", "plan.yaml", "--param", "p=\(String(repeating: "x", count: 60_000))"],
+      before: ["/usr/bin/prlimit", "--stack=1600000"])
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("a: not started: posix_spawn"), "\(run.out)")
+    #expect(run.seconds < 10)
+  }
+
   @Test func fanOutGoesOnWithoutOne() throws {
     let site = SagaSite(.native)
     site.plan(
