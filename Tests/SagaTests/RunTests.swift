@@ -286,6 +286,17 @@ import Testing
     #expect(terminal.screen.contains("a  succeeded"))
     #expect(terminal.screen.contains("\u{1B}[2A\u{1B}[J"))
   }
+
+  /// A terminal without a size, as one over a serial line is, gets lines.
+  @Test(arguments: [(0, 0), (1, 1), (80, 0)]) func tinyTerminal(_ columns: Int, _ rows: Int) {
+    let site = SagaSite(.native)
+    site.plan("steps:\n" + SagaSite.step("a"))
+    let terminal = PseudoTerminal(
+      site.command(["run", "plan.yaml"]), rows: UInt16(rows), columns: UInt16(columns))
+    #expect(terminal.waitForEnd() == 0)
+    _ = site.identifier(terminal.screen)
+    #expect(terminal.screen.contains("a: succeeded"), "\(terminal.screen)")
+  }
 }
 
 /// People who agree: different users of a group, and to exactly what is then executed.
