@@ -10,13 +10,14 @@ public struct Entry: Equatable, Sendable {
   public var sizeBytes: Int64
   public var modifiedNanoseconds: Int64
 
+}
+
+extension Entry {
   init(_ status: FileStatus) {
-    kind = status.kind
-    mode = status.mode
-    uid = status.uid
-    gid = status.gid
-    sizeBytes = status.kind == .directory ? 0 : status.sizeBytes
-    modifiedNanoseconds = status.modifiedNanoseconds
+    self.init(
+      kind: status.kind, mode: status.mode, uid: status.uid, gid: status.gid,
+      sizeBytes: status.kind == .directory ? 0 : status.sizeBytes,
+      modifiedNanoseconds: status.modifiedNanoseconds)
   }
 }
 

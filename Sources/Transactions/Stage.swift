@@ -148,7 +148,7 @@ final class Stage {
     if now.uid != entry.uid || now.gid != entry.gid {
       try Files.setOwner(uid: entry.uid, gid: entry.gid, of: name, at: directory)
     }
-    if entry.kind == .regular || entry.kind == .directory {
+    if entry.kind == .regular {
       try Attributes.set(attributes, of: name, at: directory)
     }
     if entry.kind != .symbolicLink { try Files.setMode(mode, of: name, at: directory) }
@@ -202,13 +202,7 @@ final class Stage {
     switch step {
     case .removeFile(let path): try removal(path, isDirectory: false)
     case .removeDirectory(let path): try removal(path, isDirectory: true)
-    case .makeDirectory(let path):
-      let place = try workspace.parent(of: path)
-      do throws(SyscallError) {
-        try Files.makeDirectory(place.name, mode: 0o700, at: place.directory)
-      } catch {
-        if error.errno != EEXIST { throw error }
-      }
+    case .makeDirectory(let path): try makeDirectory(path)
     case .place(let path, let number, let digest):
       try put(path, number, digest, again: again)
     case .settle(let path): try settle(path)
@@ -251,27 +245,63 @@ final class Stage {
     try Files.rename(staged, at: place.raw, to: target.name, at: target.directory)
   }
 
+  /// What is there is judged and changed by one descriptor: whoever owns the workspace can put something
+  /// else under the name meanwhile. A directory that belongs to neither side of the commit stays as it is.
   private func settle(_ path: ByteString) throws(SyscallError) {
-    guard let status = try upper.status(of: path), status.kind == .directory,
-      let there = try workspace.status(of: path), there.kind == .directory
-    else { return }
+    guard let wanted = try upper.status(of: path), wanted.kind == .directory else { return }
     let from = try upper.parent(of: path.isEmpty ? ByteString(".") : path)
     let attributes = try Attributes.carried(
       of: from.name, at: from.directory, marks: record.marks)
-    let to = try workspace.parent(of: path.isEmpty ? ByteString(".") : path)
-    try own(to.name, at: to.directory, Entry(status), status.mode, attributes)
+    do throws(SyscallError) {
+      let there = try workspace.openDirectory(path)
+      let status = try Files.status(there.raw)
+      guard status.uid == wanted.uid else { return }
+      if status.gid != wanted.gid {
+        try Files.setOwner(uid: wanted.uid, gid: wanted.gid, of: there.raw)
+      }
+      try Attributes.set(attributes, of: [], at: there.raw)
+      try Files.setMode(wanted.mode, of: there.raw)
+      try Files.setTimes(nanoseconds: wanted.modifiedNanoseconds, of: there.raw)
+    } catch {
+      guard [ENOENT, ENOTDIR, ELOOP].contains(error.errno) else { throw error }
+    }
+  }
+
+  /// It gets its owner inside the stage, where nobody can put another directory under its name.
+  private func makeDirectory(_ path: ByteString) throws(SyscallError) {
+    guard let wanted = try upper.status(of: path) else {
+      throw SyscallError(call: "openat", object: path.text, errno: ENOENT)
+    }
+    let fresh = StageDirectory.directoryName
+    // Of a commit that was killed here.
+    try? Files.remove(fresh, directory: true, at: place.raw)
+    try Files.makeDirectory(fresh, mode: 0o700, at: place.raw)
+    if wanted.uid != Identity.effectiveUID {
+      try Files.setOwner(uid: wanted.uid, gid: wanted.gid, of: fresh, at: place.raw)
+    }
+    do throws(SyscallError) {
+      let target = try workspace.parent(of: path)
+      try Files.rename(fresh, at: place.raw, to: target.name, at: target.directory)
+    } catch {
+      try? Files.remove(fresh, directory: true, at: place.raw)
+      // It is there already.
+      guard [EEXIST, ENOTEMPTY, ENOTDIR].contains(error.errno) else { throw error }
+    }
   }
 
   private func openUp(_ step: Manifest.Step) throws(SyscallError) {
-    let path: ByteString
+    let parts: [ArraySlice<UInt8>]
+    let slash = UInt8(ascii: "/")
     switch step {
-    case .removeFile(let it), .removeDirectory(let it), .makeDirectory(let it),
-      .place(let it, _, _), .settle(let it):
-      path = it
+    case .removeFile(let path), .removeDirectory(let path), .makeDirectory(let path),
+      .place(let path, _, _):
+      parts = path.split(separator: slash).dropLast()
+    // Settling opens the directory itself.
+    case .settle(let path): parts = path.split(separator: slash)
     }
     workspace.forget()
     var here: ByteString = []
-    for part in path.split(separator: UInt8(ascii: "/")).dropLast() {
+    for part in parts {
       let next = Scan.join(here, Array(part))
       guard let status = try workspace.status(of: next), status.kind == .directory else { return }
       if status.mode & 0o700 != 0o700 {

@@ -10,6 +10,8 @@ final class StageDirectory {
   private let place: OwnedFD
   private var name: ByteString
   private let root: Tree
+  /// Of a new directory on its way into the workspace.
+  static let directoryName = ByteString("directory")
   /// For messages.
   private let path: String
 
@@ -83,17 +85,20 @@ final class StageDirectory {
       hint: "look at it and move it away; then: agt txn recover")
   }
 
-  /// Removes what a commit puts there, numbered files, and then itself. Nothing is entered.
+  /// Removes what a commit puts there, numbered files and an empty directory, and then itself. Nothing is
+  /// entered.
   /// - Throws: `refused`, with nothing removed, when it holds anything else.
   func remove() throws(TransactionError) {
     let isOurs = try doing(path) { () throws(SyscallError) in
       let names = try Files.names(in: try Files.open(ByteString("."), O_RDONLY, at: place.raw))
-      for name in names {
+      for name in names where name != Self.directoryName {
         let isNumber = name.allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
         let status = try Files.status(of: name, at: place.raw, followLink: false)
         guard isNumber, status.kind != .directory else { return false }
       }
-      for name in names { try Files.remove(name, at: place.raw) }
+      for name in names {
+        try Files.remove(name, directory: name == Self.directoryName, at: place.raw)
+      }
       let named = try? Files.status(of: name, at: root.root.raw, followLink: false)
       if named?.identity == (try Files.status(place.raw).identity) {
         try Files.remove(name, directory: true, at: root.root.raw)

@@ -61,9 +61,15 @@ public final class Transaction {
   /// What of the changes needs to be allowed by name.
   public func gated(_ changes: ChangeSet) throws(TransactionError) -> [Gate.Finding] {
     let upper = try upper()
+    let workspace = try workspace()
     return Gate.findings(changes.additions) { path in
       guard let place = try? upper.parent(of: path) else { return nil }
       return try? Files.readLink(place.name, at: place.directory)
+    } isInWorkspace: { path in
+      // What cannot be looked at may be there.
+      do throws(SyscallError) { return try workspace.status(of: path) != nil } catch {
+        return true
+      }
     }
   }
 

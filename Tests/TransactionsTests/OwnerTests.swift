@@ -132,4 +132,35 @@ struct TransactionOwnerTests {
     #expect(mover.wait().status == 0)
     #expect(File.names(work + "/other")?.count == 101)
   }
+
+  @Test("settling changes the directory that it judged, and nobody else's") func settled() throws {
+    let transaction = try transaction("mkdir -m 755 d e; chmod 755 .")
+    let tree = try transaction.workspace()
+    let upper = try transaction.upper()
+    let made = try Stage.make(transaction.record, workspace: tree, upper: upper)
+    // The file of a third person, and root's directory, each under the name of the run's.
+    shell(
+      """
+      cd \(work); echo x > f; chown 54321 f; chmod 600 f; mkdir -m 700 e
+      mkdir d; chown \(Self.owner) d
+      """)
+    let swapper = Command.shell(
+      "cd \(work); while [ -e f ] || [ -e d ] && [ ! -e stop ]; do "
+        + "mv -T d d2; mv -T f d; mv -T d f; mv -T d2 d; done; [ -e d ] || mv d2 d"
+    ).start()
+    for _ in 0..<40_000 { try made.perform(.settle(ByteString("d")), again: false) }
+    shell("touch \(work)/stop")
+    #expect(swapper.wait().status == 0)
+    let modes = "cd \(work); stat -c '%n %a %u' e f"
+    try made.perform(.settle(ByteString("e")), again: true)
+    #expect(shell(modes) == "e 700 0\nf 600 54321\n")
+  }
+
+  @Test("a new directory has its owner before it has its name") func newDirectory() throws {
+    let transaction = try transaction("mkdir -m 751 d; echo x > d/f; touch -d @1000 d")
+    #expect(try transaction.commit(allowExecutable: false).count == 2)
+    #expect(
+      shell("cd \(work); stat -c '%n %a %u %g %Y' d") == "d 751 \(Self.owner) \(Self.owner) 1000\n")
+    #expect(File.names(work) == ["d"])
+  }
 }
