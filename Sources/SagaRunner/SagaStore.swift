@@ -104,7 +104,10 @@ public struct SagaStore: Sendable {
       try Files.makeDirectory(ByteString(fresh + "/requests"), mode: isRoot ? 0o755 : 0o700)
       try Files.makeDirectory(ByteString(fresh + "/approvals"), mode: 0o700)
       let place = try open(fresh)
+      // Whatever the umask has taken away.
       if isRoot {
+        try Files.setMode(0o711, of: place.raw)
+        try Files.setMode(0o755, of: ByteString("requests"), at: place.raw)
         try Files.setMode(0o1777, of: ByteString("approvals"), at: place.raw)
       }
       try Self.write(fresh + "/plan.yaml", plan)

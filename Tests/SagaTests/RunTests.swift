@@ -350,6 +350,37 @@ import Testing
     - {id: go, kind: pivot, run: [/bin/touch, gone], irreversible: "gone", approval: {group: daemon, expires: 20s}}
     """
 
+  /// Root's umask does not keep others from the request; what they are shown is all that is bound.
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func shown() throws {
+    let site = SagaSite(.root)
+    site.plan(
+      """
+      steps:
+      - id: go
+        kind: pivot
+        run: [/bin/touch, gone]
+        env: {TARGET: "${params.t}"}
+        net: [db.example]
+        fs: {mode: rw, read: [/usr/share/doc]}
+        irreversible: gone
+        approval: {group: daemon, expires: 20s}
+      """, head: "params: {t: {type: string, default: all of it}}")
+    let running = site.command(
+      ["run", "plan.yaml"], before: ["/bin/sh", "-c", "umask 077; exec \"$@\"", "sh"]
+    ).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let answer = site.agt(["deny", id, "go", "--reason", "no"], as: 1)
+    #expect(answer.status == 0, "\(answer.summary)")
+    let request = try JSONParser.parse(answer.output)
+    #expect(request["environment"]?["TARGET"] == "all of it")
+    #expect(request["net"] == ["db.example"])
+    #expect(request["read"] == ["/usr/share/doc"])
+    #expect(request["write"] == [])
+    #expect(request["workspaceMode"] == "rw")
+    #expect(running.wait().status == 1)
+  }
+
   /// Neither a member's file that others may write nor a name that speaks of a member is a member's answer.
   @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func forged() throws {
     let site = SagaSite(.root)
