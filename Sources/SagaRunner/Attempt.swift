@@ -84,8 +84,9 @@ final class Attempt {
     switch command.workspace {
     case .readOnly: words += ["--workspace", workspace + ":ro"]
     case .readWrite: words += ["--workspace", workspace + ":rw"]
-    case .transaction: words += ["--workspace", workspace, "--txn=commit-on-success"]
-    case nil: words += ["--workspace", workspace]
+    // A name may end as a mode does.
+    case .transaction: words += ["--workspace", workspace + "/", "--txn=commit-on-success"]
+    case nil: words += ["--workspace", workspace + "/"]
     }
     for path in command.reads { words += ["--read", path] }
     for path in command.writes { words += ["--write", path] }

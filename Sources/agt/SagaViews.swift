@@ -5,6 +5,7 @@ internal import Kernel
 internal import Saga
 internal import SagaRunner
 internal import Supervisor
+internal import YAML
 
 extension SagaCommand {
   /// A saga that cannot be read is shown with the reason.
@@ -235,21 +236,29 @@ extension SagaCommand {
 
     func run() throws {
       let age: UInt64
-      do { age = try SagaAge.milliseconds(olderThan) } catch {
+      do { age = try Quantity.milliseconds(olderThan) } catch {
         throw Printing.fail(RunError(.usage, "--older-than \(olderThan): \(error)"))
       }
       let store = try SagaCommand.store()
-      if !dryRun { try SagaCommand.attempt { () throws(RunError) in try store.removeUnfinished() } }
+      var problems: [RunError] = []
+      if !dryRun {
+        problems = try SagaCommand.attempt { () throws(RunError) in try store.removeUnfinished() }
+      }
       let now = Clock.wallNanoseconds() / 1_000_000
       let ids = try SagaCommand.attempt { () throws(RunError) in try store.identifiers() }
       for id in ids {
-        let directory = try SagaCommand.attempt { () throws(RunError) in try store.find(id) }
-        guard let loaded = try? directory.load(), loaded.machine.phase.isFinal,
-          loaded.header.begunAt + age <= now, directory.runnerPid == nil
+        // Another may collect as well.
+        guard let directory = try? store.find(id), let loaded = try? directory.load(),
+          loaded.machine.phase.isFinal, loaded.header.begunAt <= now,
+          now - loaded.header.begunAt >= age, directory.runnerPid == nil
         else { continue }
-        if !dryRun { try SagaCommand.attempt { () throws(RunError) in try directory.remove() } }
-        print("\(id) \(loaded.machine.phase.rawValue)")
+        do throws(RunError) {
+          if !dryRun { try directory.remove() }
+          print("\(id) \(loaded.machine.phase.rawValue)")
+        } catch { problems.append(error) }
       }
+      let statuses = problems.map(Printing.fail)
+      if let status = statuses.first { throw status }
     }
   }
 }

@@ -259,6 +259,57 @@ import Testing
     #expect(missing.out.contains("not started: "), "\(missing.out)")
   }
 
+  /// A directory whose name ends as a mode does is that directory.
+  @Test(arguments: ["{}", "{mode: transaction}", "{mode: rw}"], ["w:ro", "w:txn"])
+  func workspaceName(_ fs: String, _ name: String) {
+    let site = SagaSite(.native)
+    site.plan("steps: [{id: a, kind: readonly, fs: \(fs), run: [/bin/touch, here]}]")
+    #expect(site.makeDirectories(["w", name]))
+    let run = site.agt(["run", "plan.yaml", "--workspace", name])
+    #expect(run.status == 0, "\(run.summary)")
+    #expect(File.exists(site.scratch.path + "/\(name)/here"))
+  }
+
+  /// What another user puts among the answers keeps root from removing no other saga.
+  @Test(.enabled(if: Starter.isRoot, "another user is needed")) func foreignDirectory() {
+    let site = SagaSite(.root)
+    site.plan("steps: [{id: a, kind: readonly, run: [/bin/true]}]")
+    // A machine with no other sagas.
+    let script = """
+      mkdir -p /var/lib/agt; mount -t tmpfs none /var/lib/agt; cd \(site.scratch.path)
+      for i in 1 2 3; do "$@" run plan.yaml -q || exit 9; done
+      set -- $(ls /var/lib/agt/saga) "$@"
+      first=$1 second=$2; shift 3
+      as="setpriv --reuid=1 --regid=1 --clear-groups"
+      cd /var/lib/agt/saga
+      $as mkdir $first/approvals/x $second/approvals/empty
+      $as ln -s /etc $first/approvals/x/etc
+      "$@" gc --older-than 0 2>&1; echo "status $?"
+      ls -A; ls .new-$first .new-$first/approvals
+      "$@" gc --older-than 0; echo "status $?"
+      touch -d '1 hour ago' .new-$first
+      "$@" gc --older-than 0; echo "status $?"
+      rm -r .new-$first/approvals/x/etc; touch -d '1 hour ago' .new-$first
+      "$@" gc --older-than 0; echo "status $?"; ls -A
+      """
+    let run = site.agt([], before: ["/usr/bin/unshare", "-m", "/bin/sh", "-c", script, "sh"])
+    #expect(
+      run.out.split(separator: "\n").count { $0.hasSuffix(" completed") } == 2, "\(run.summary)")
+    #expect(
+      run.out.contains("(ENOTEMPTY)\n  hint: look at it, then: rm -r /var/lib/agt/saga/.new-"))
+    #expect(
+      run.out.hasSuffix("approvals:\nx\nstatus 0\nstatus 125\nstatus 0\n") && run.status == 0,
+      "\(run.summary)")
+    #expect(File.exists("/etc/passwd"))
+  }
+
+  @Test func longAgo() {
+    let site = SagaSite(.native)
+    site.plan("steps: [{id: a, kind: readonly, run: [/bin/true]}]")
+    _ = site.agt(["run", "plan.yaml"])
+    #expect(site.agt(["gc", "--older-than", "18446744073709551615ms"]).status == 0)
+  }
+
   @Test func events() throws {
     let site = SagaSite(.native)
     site.plan("steps:\n" + SagaSite.step("a"))
