@@ -168,10 +168,8 @@ extension SagaCommand {
     }
   }
 
-  struct Approve: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Approves a step that waits for it, as the calling user.")
-
+  /// What is answered.
+  struct Question: ParsableArguments {
     @Argument(help: "The saga.")
     var id: String
 
@@ -180,47 +178,47 @@ extension SagaCommand {
 
     @Option(help: "Where the sagas of the one who runs it are; root's by default.")
     var store = "/var/lib/agt/saga"
+  }
 
-    func run() throws {
-      try SagaCommand.answer(id, step, store: store, .approve, reason: "")
-    }
+  struct Approve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Approves a step that waits for it, as the calling user.")
+
+    @OptionGroup var question: Question
+
+    func run() throws { try SagaCommand.answer(question, .approve, reason: "") }
   }
 
   struct Deny: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Denies a step that waits for approval, as the calling user.")
 
-    @Argument(help: "The saga.")
-    var id: String
-
-    @Argument(help: "The step.")
-    var step: String
+    @OptionGroup var question: Question
 
     @Option(help: "Why; kept in the journal.")
     var reason: String
 
-    @Option(help: "Where the sagas of the one who runs it are; root's by default.")
-    var store = "/var/lib/agt/saga"
-
-    func run() throws { try SagaCommand.answer(id, step, store: store, .deny, reason: reason) }
+    func run() throws { try SagaCommand.answer(question, .deny, reason: reason) }
   }
 
   private static func answer(
-    _ id: String, _ step: String, store: String, _ verdict: Approvals.Verdict, reason: String
+    _ question: Question, _ verdict: Approvals.Verdict, reason: String
   ) throws {
     // One's own first; others' directories can be entered, but only root's are for others to answer.
-    let own = try? SagaStore.standard(environment: Vectors.environment).find(id)
+    let own = try? SagaStore.standard(environment: Vectors.environment).find(question.id)
     let directory: SagaDirectory
     if let own {
       directory = own
     } else {
-      let other = SagaStore(path: store)
-      directory = try attempt { () throws(RunError) in try other.find(id) }
+      let other = SagaStore(path: question.store)
+      directory = try attempt { () throws(RunError) in try other.find(question.id) }
     }
     let approvals = Approvals(directory)
-    let request = try attempt { () throws(RunError) in try approvals.pending(step) }
+    let request = try attempt { () throws(RunError) in try approvals.pending(question.step) }
     Printing.json(request)
-    try attempt { () throws(RunError) in try approvals.answer(step, verdict, reason: reason) }
+    try attempt { () throws(RunError) in
+      try approvals.answer(question.step, verdict, reason: reason)
+    }
   }
 
   struct Collect: ParsableCommand {
