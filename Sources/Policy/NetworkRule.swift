@@ -71,7 +71,11 @@ public struct NetworkRule: Equatable, Sendable {
 
   /// Whether the rule names this host, in canonical spelling, at this port.
   public func isMatch(host: String, port: Int) -> Bool {
-    guard ports.contains(port) else { return false }
+    ports.contains(port) && isMatch(host: host)
+  }
+
+  /// The same at any port.
+  public func isMatch(host: String) -> Bool {
     switch destination {
     case .host(let name): return name == host
     case .subdomains(let suffix):
