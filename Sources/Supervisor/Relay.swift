@@ -247,10 +247,12 @@ final class Relay: NetworkHandler {
         ? nil : "the client hides the name it asks for (encrypted hello)"
     }
     guard let serverName else { return nil }
-    guard let name = try? HostName.canonical(serverName),
-      service.rules.rule(host: name, port: Int(destination.port)) != nil
-    else { return "no network rule names \(serverName), which the client asks for" }
-    return nil
+    // What the client wrote may be long, and anything; only names are repeated.
+    guard let name = try? HostName.canonical(serverName) else {
+      return "the client asks for a name that is none"
+    }
+    let isNamed = service.rules.rule(host: name, port: Int(destination.port)) != nil
+    return isNamed ? nil : "no network rule names \(name), which the client asks for"
   }
 
   // MARK: bytes

@@ -44,4 +44,40 @@ extension ReachTests {
     let seconds = try #require(Double(ended.err.split(separator: "\n").last ?? ""))
     #expect(seconds < 1.2, "\(seconds) s of the processor in 3 s without anything to do")
   }
+
+  /// The name that a client asks for is the ring's text: the record repeats no more than names.
+  @Test func namesThatAreNone() throws {
+    let world = World(.native)
+    let file = world.work.path + "/result.json"
+    let script = """
+      def hello(name):
+          sni = struct.pack('!HH', 0, len(name) + 5) + struct.pack('!HBH', len(name) + 3, 0, len(name)) + name
+          body = b'\\3\\3' + bytes(32) + b'\\0' + b'\\0\\2\\x13\\1' + b'\\1\\0' + struct.pack('!H', len(sni)) + sni
+          message = b'\\1' + struct.pack('!I', len(body))[1:] + body
+          return b''.join(b'\\x16\\3\\1' + struct.pack('!H', len(message[i:i+9999])) + message[i:i+9999]
+                          for i in range(0, len(message), 9999))
+      for host, name in ('example.org', b'x' * 30_000), ('other.example.org', b'eViL.example.'):
+          with socket.create_connection((host, 7000), timeout=9) as s:
+              s.sendall(hello(name))
+              try: print(s.recv(9))
+              except OSError as error: print(type(error).__name__)
+      """
+    let words = [
+      "--ring", "2", "--status-fd", "3", "--result-json", file, "--net", "example.org:7000",
+      "--net", "other.example.org:7000", "--", "/usr/bin/python3", "-c", World.prelude + script,
+    ]
+    let run = Command.agtRun(words, in: world.work).with {
+      $0.words = ["/bin/sh", "-c", "exec \"$@\" 3>events", "sh"].map { Array($0.utf8) } + $0.words
+    }
+    let ended = world.inside(run).run()
+    #expect(ended.prints("ConnectionResetError\nConnectionResetError\n"), "\(ended.summary)")
+    let none = "TLS: the client asks for a name that is none"
+    let other = "TLS: no network rule names evil.example, which the client asks for"
+    let record = try #require(world.work.read("result.json"))
+    let events = world.work.read("events") ?? ""
+    for text in [none, other] {
+      #expect(record.contains("\"refusal\": \"\(text)\""), "\(record.prefix(4000))")
+      #expect(events.contains("\"refusal\":\"\(text)\""), "\(events.prefix(4000))")
+    }
+  }
 }
