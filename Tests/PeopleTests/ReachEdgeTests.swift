@@ -80,4 +80,14 @@ extension ReachTests {
       #expect(events.contains("\"refusal\":\"\(text)\""), "\(events.prefix(4000))")
     }
   }
+
+  /// A list of blocked hosts before the line that counts.
+  @Test func longHostsFile() {
+    let world = World(.native)
+    let blocked = (0..<60_000).map { "0.0.0.0 blocked-host-\($0).example.net\n" }
+    world.servers.write("more-hosts", blocked.joined())
+    let run = world.python(
+      "print(get('http://known.example.org/hello'))", net: "*.example.org:80")
+    #expect(run.prints("hello from outside\n"), "\(run.summary)")
+  }
 }
