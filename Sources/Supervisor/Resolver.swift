@@ -60,7 +60,8 @@ final class Resolver {
 
   private func finish(_ name: String, _ resolution: Resolution) {
     guard let lookup = running.removeValue(forKey: name) else { return }
-    if case .addresses(let addresses, let seconds) = resolution {
+    // An absence has no lifetime of its own here (RFC 2308 takes it from the zone): it is asked for again.
+    if case .addresses(let addresses, let seconds) = resolution, !addresses.isEmpty {
       if remembered.count >= Self.maximumRemembered { remembered = [:] }
       remembered[name] = Remembered(
         addresses: addresses,

@@ -90,4 +90,14 @@ extension ReachTests {
       "print(get('http://known.example.org/hello'))", net: "*.example.org:80")
     #expect(run.prints("hello from outside\n"), "\(run.summary)")
   }
+
+  /// A name without an address may have one a moment later.
+  @Test func absenceIsNotRemembered() {
+    let world = World(.native)
+    let run = world.python(
+      """
+      for _ in range(2): print(struct.unpack('!H', query('late.example.org')[6:8])[0])
+      """, net: "*.example.org:80")
+    #expect(run.prints("0\n1\n"), "\(run.summary)")
+  }
 }
