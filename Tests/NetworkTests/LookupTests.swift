@@ -239,7 +239,8 @@ import Testing
 
   @Test func hostsOnLongLines() {
     let line = "10.0.0.1 " + String(repeating: "name ", count: 30_000)
-    let text = line + "a.example\n" + String(repeating: line, count: 8) + "a.example\n1.1.1.1 a.example"
+    let tooLong = String(repeating: line, count: 8)
+    let text = line + "a.example\n" + tooLong + "a.example\n1.1.1.1 a.example"
     #expect(addresses(of: "a.example", in: text) == ["10.0.0.1", "1.1.1.1"])
   }
 }
