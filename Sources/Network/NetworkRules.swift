@@ -88,11 +88,9 @@ public struct NetworkRules: Sendable {
 
   /// Whether a rule names this very address, not only a range around it.
   public func names(_ address: IPAddress, port: Int) -> Bool {
-    let single = address.isIPv4 ? 32 : 128
-    return rules.contains { rule in
+    rules.contains { rule in
       guard case .network(let network) = rule.destination else { return false }
-      return rule.ports.contains(port) && network.prefixLength == single
-        && network.address == address
+      return rule.ports.contains(port) && network.isSingle && network.address == address
     }
   }
 
