@@ -18,6 +18,8 @@ final class Resolver {
 
   private static let maximumRemembered = 4096
   private static let maximumRunning = 64
+  /// At once: each lookup asks for both families.
+  static let maximumSockets = maximumRunning * Lookup.Family.allCases.count
   private static let maximumWaiters = 1024
   /// Three servers and some options count; hosts files, which may be long lists, are read in parts.
   private static let maximumFileBytes = 1 << 20
