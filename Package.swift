@@ -106,7 +106,7 @@ let package = Package(
       exclude: ["cedar_decisions.py"], swiftSettings: strict),
     tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
     .testTarget(
-      name: "TransactionsTests", dependencies: ["Transactions", "TestSupport"],
+      name: "TransactionsTests", dependencies: ["Transactions", "Kernel", "TestSupport"],
       exclude: ["trees.py"], swiftSettings: strict),
     tests("SagaTests", ["Saga", "YAML", "JSON", "TestSupport"]),
     tests("EscapeTests", ["JSON", "CProbe"]),

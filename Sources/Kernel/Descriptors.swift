@@ -146,6 +146,15 @@ public enum Descriptors {
     return unsafe poll(&one, 1, 0) == 1 && one.revents & Int16(POLLOUT) != 0
   }
 
+  /// The same, after waiting for whoever has it.
+  public static func lock(_ number: Int32) throws(SyscallError) {
+    while agt_flock(number, LOCK_EX) != 0 {
+      guard Glibc.errno == EINTR else {
+        throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
+      }
+    }
+  }
+
   /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).
   public static func tryLock(_ number: Int32) throws(SyscallError) -> Bool {
     if agt_flock(number, LOCK_EX | LOCK_NB) == 0 { return true }

@@ -10,7 +10,8 @@ extension Files {
   private static let usualAttributeBytes = 512
 
   /// There are no calls for extended attributes relative to a directory before Linux 6.13; through procfs
-  /// the last name is not followed.
+  /// the last name is not followed. An empty name is the open directory itself: the slash at the end leads
+  /// into it (path_resolution(7)).
   private static func procPath(_ name: ByteString, _ directory: Int32) -> ByteString {
     ByteString("/proc/self/fd/\(directory)/") + name
   }
@@ -120,6 +121,21 @@ extension Files {
       unsafe agt_utimensat(directory, $0, nanoseconds, nanoseconds)
     }
     _ = try check(result, "utimensat", name.text)
+  }
+
+  /// Of the open file itself (fchmod(2)).
+  public static func setMode(_ mode: UInt32, of number: Int32) throws(SyscallError) {
+    _ = try check(fchmod(number, mode), "fchmod", "\(number)")
+  }
+
+  /// Of the open file itself (fchown(2)).
+  public static func setOwner(uid: UInt32, gid: UInt32, of number: Int32) throws(SyscallError) {
+    _ = try check(fchown(number, uid, gid), "fchown", "\(number)")
+  }
+
+  /// Both times of the open file itself (futimens(3)), in nanoseconds since 1970.
+  public static func setTimes(nanoseconds: Int64, of number: Int32) throws(SyscallError) {
+    _ = try check(agt_futimens(number, nanoseconds), "futimens", "\(number)")
   }
 
   /// A pipe or a socket with a name (mknodat(2)).

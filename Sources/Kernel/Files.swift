@@ -217,6 +217,19 @@ public enum Files {
     return try Descriptors.readAll(file.raw, limit: limit)
   }
 
+  /// The same for a name that somebody else may have chosen: no link is followed, and nothing but a regular
+  /// file is read, because a pipe would keep us waiting.
+  /// - Throws: ELOOP and EINVAL besides.
+  public static func readRegular(_ path: ByteString, limit: Int, at directory: Int32 = here)
+    throws(SyscallError) -> [UInt8]
+  {
+    let file = try open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: directory)
+    guard try status(file.raw).kind == .regular else {
+      throw SyscallError(call: "open", object: path.text, errno: EINVAL)
+    }
+    return try Descriptors.readAll(file.raw, limit: limit)
+  }
+
   /// Everything that an open file holds, whatever its offset is.
   public static func readFromStart(_ number: Int32, limit: Int) throws(SyscallError) -> [UInt8] {
     _ = try check(lseek(number, 0, SEEK_SET), "lseek", "\(number)")

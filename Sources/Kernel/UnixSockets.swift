@@ -67,11 +67,13 @@ public enum UnixSockets {
     return Peer(pid: peer.pid, uid: peer.uid, gid: peer.gid)
   }
 
-  /// A pidfd of the process that connected (SO_PEERPIDFD, Linux 6.5); nil on older kernels, and when that
-  /// process is gone.
-  public static func peerPidfd(_ socket: Int32) -> OwnedFD? {
+  /// A pidfd of the process that connected (SO_PEERPIDFD, Linux 6.5); nil on older kernels.
+  /// - Throws: when that process is gone.
+  public static func peerPidfd(_ socket: Int32) throws(SyscallError) -> OwnedFD? {
     let number = agt_peer_pidfd(socket)
-    return number >= 0 ? OwnedFD(number) : nil
+    if number >= 0 { return OwnedFD(number) }
+    if errno == ENOPROTOOPT { return nil }
+    throw SyscallError(call: "getsockopt(SO_PEERPIDFD)", errno: errno)
   }
 }
 

@@ -140,13 +140,19 @@ public struct LaunchRequest: Sendable {
   public var degraded: Set<Degradation>
   /// Of the ring's network, in its own order; empty when nothing may be reached.
   public var sockets: [LaunchPlan.RingSocket]
+  /// Directories inside what the program may write that become mounts of their own, so that they stay where
+  /// they are; parents before children.
+  public var guards: [Share]
+  /// Covered after everything else.
+  public var hidden: [String]
 
   public init(
     profile: RingProfile, seccomp: [UInt8], program: Program, workspace: Workspace,
     reads: [Share], writes: [Share], starter: Starter, userName: String, home: String,
     workingDirectory: String, callerEnvironment: [[UInt8]],
     environment: [(name: String, value: [UInt8])], terminal: UInt8, landlockABI: Int,
-    degraded: Set<Degradation>, sockets: [LaunchPlan.RingSocket] = []
+    degraded: Set<Degradation>, sockets: [LaunchPlan.RingSocket] = [],
+    guards: [Share] = [], hidden: [String] = []
   ) {
     self.profile = profile
     self.seccomp = seccomp
@@ -164,6 +170,8 @@ public struct LaunchRequest: Sendable {
     self.landlockABI = landlockABI
     self.degraded = degraded
     self.sockets = sockets
+    self.guards = guards
+    self.hidden = hidden
   }
 }
 

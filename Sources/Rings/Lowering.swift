@@ -138,6 +138,7 @@ struct LoweringState {
       mounts = try hostMounts()
     }
     if !isPrivate { try hostRules() }
+    if hasMounts { mounts += protections }
     return LaunchPlan(
       ring: profile.ring, start: start, privateRoot: isPrivate, mounts: mounts, limits: limits,
       landlock: landlock(), seccomp: seccomp, terminal: request.terminal,
@@ -146,12 +147,22 @@ struct LoweringState {
       workingDirectory: Array(request.workingDirectory.utf8))
   }
 
+  /// Last, over whatever shows these places.
+  private var protections: [LaunchPlan.MountStep] {
+    request.guards.map { share in
+      .bind(
+        source: Array(share.path.utf8), target: Array(share.path.utf8),
+        options: [.noSetUserID, .noDevices, .recursive], judged: share.judged,
+        owner: diskOwner(share.owner))
+    } + request.hidden.map { .mask(path: Array($0.utf8)) }
+  }
+
   // MARK: identity and limits
 
   private var start: StageStart {
     Lowering.start(
       profile, starter: request.starter,
-      owners: ([request.workspace.share] + request.writes).compactMap(\.owner),
+      owners: ([request.workspace.share] + request.writes + request.guards).compactMap(\.owner),
       degraded: request.degraded, hasTerminal: request.terminal != 0,
       sockets: request.sockets)
   }

@@ -88,11 +88,19 @@ enum Preparation {
       workspace.access = .readWrite
     }
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
+    let reads = try shares(options.reads, "--read")
+    let own =
+      options.degraded.contains(.namespaces)
+      ? OwnPlaces.Protection()
+      : try OwnPlaces.protect(
+        caller, ring: profile.ring, showsHost: profile.root == .host, workspace: workspace,
+        writes: writes, reads: reads, forReal: forReal)
     let terminal = profile.ring == 0 ? 0 : terminals()
     if forReal {
       try stage!.send(
         Lowering.start(
-          profile, starter: starter, owners: ([workspace.share] + writes).compactMap(\.owner),
+          profile, starter: starter,
+          owners: ([workspace.share] + writes + own.guards).compactMap(\.owner),
           degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []))
     }
     // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
@@ -105,12 +113,13 @@ enum Preparation {
     let request = LaunchRequest(
       profile: profile, seccomp: loaded.filter(violations: !options.degraded.contains(.violations)),
       program: program.program, workspace: workspace,
-      reads: try shares(options.reads, "--read"), writes: writes,
+      reads: reads, writes: writes,
       starter: starter, userName: caller.userName, home: caller.home,
       workingDirectory: caller.workingDirectory(within: workspace.path),
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
-      degraded: options.degraded, sockets: network?.sockets ?? [])
+      degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
+      hidden: own.hidden)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())

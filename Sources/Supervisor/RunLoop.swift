@@ -281,7 +281,10 @@ final class RunLoop {
       if grace.raw != nil { return try kill(.manual) }
       try tell(.signal(signal))
       try tell(.signal(SIGCONT))
-      grace = try startTimer(options.graceMilliseconds)
+      do throws(SyscallError) { grace = try startTimer(options.graceMilliseconds) } catch {
+        // Without a descriptor for the clock nobody would end it after the grace.
+        try kill(.manual)
+      }
     default: try tell(.signal(signal))
     }
   }

@@ -21,7 +21,7 @@ extension Transaction {
   public func commit(
     paths: [ByteString]? = nil, allowExecutable: Bool
   ) throws(TransactionError) -> ChangeSet {
-    if hasManifest { try finishCommit(again: true) }
+    if hasManifest { try finishCommit() }
     let workspace = try workspace()
     let upper = try upper()
     var changes = try Scan.run(upper: upper, lower: workspace, record: record)
@@ -34,7 +34,7 @@ extension Transaction {
       if !isPartial { try vanish() }
       return changes
     }
-    let stage = try Stage(id: id, workspace: workspace, upper: upper, record: record)
+    let stage = try Stage.make(record, workspace: workspace, upper: upper)
     do throws(TransactionError) {
       try stage.fill(changes)
       workspace.forget()
@@ -48,7 +48,7 @@ extension Transaction {
       throw error
     }
     hasManifest = true
-    try finishCommit(again: false)
+    try finishCommit(stage)
     return changes
   }
 
@@ -103,8 +103,8 @@ extension Transaction {
   // MARK: after the point of no return
 
   /// Does the steps of the manifest and ends the transaction, or its part.
-  /// - Parameter again: after a crash; some steps are done already.
-  func finishCommit(again: Bool) throws(TransactionError) {
+  /// - Parameter made: by this process; nil after a crash, when some steps are done already.
+  func finishCommit(_ made: Stage? = nil) throws(TransactionError) {
     let bytes = try doing(Self.manifestName) { () throws(SyscallError) in
       try Files.read(
         ByteString(Self.manifestName), limit: Self.maximumManifestBytes, at: directory.raw)
@@ -112,10 +112,12 @@ extension Transaction {
     let manifest = try Manifest(decoding: bytes)
     let workspace = try workspace()
     let upper = try upper()
-    let stage = Stage(open: id, workspace: workspace, upper: upper, record: record)
+    let stage =
+      if let made { made } else {
+        try Stage.resume(record, manifest, workspace: workspace, upper: upper)
+      }
     do throws(SyscallError) {
-      if again { try stage.refill(manifest) }
-      for step in manifest.steps { try stage.perform(step, again: again) }
+      for step in manifest.steps { try stage.perform(step, again: made == nil) }
       try Files.syncFileSystem(workspace.root.raw)
     } catch {
       throw TransactionError(

@@ -2,44 +2,70 @@ internal import Glibc
 internal import Kernel
 
 /// The staged files of one commit, and the steps that put them into place.
-struct Stage {
-  private let name: ByteString
+final class Stage {
+  private let place: StageDirectory
   private let workspace: Tree
   private let upper: Tree
   private let record: TransactionRecord
 
-  /// Of a commit whose staged files are there, or were.
-  init(open id: String, workspace: Tree, upper: Tree, record: TransactionRecord) {
-    name = ByteString(Transaction.stagePrefix + id)
+  private init(
+    _ place: StageDirectory, _ workspace: Tree, _ upper: Tree, _ record: TransactionRecord
+  ) {
+    self.place = place
     self.workspace = workspace
     self.upper = upper
     self.record = record
   }
 
-  /// Makes the place, empty and for nobody else.
-  init(
-    id: String, workspace: Tree, upper: Tree, record: TransactionRecord
-  ) throws(TransactionError) {
-    self.init(open: id, workspace: workspace, upper: upper, record: record)
-    let name = name
-    try doing("staging in \(record.workspace)") { () throws(SyscallError) in
-      // Of a commit that was killed before its point of no return.
-      try Tree.remove(name, at: workspace.root.raw)
-      try Files.makeDirectory(name, mode: 0o700, at: workspace.root.raw)
+  private static func name(_ record: TransactionRecord) -> ByteString {
+    ByteString(Transaction.stagePrefix + record.id)
+  }
+
+  /// An empty one.
+  static func make(
+    _ record: TransactionRecord, workspace: Tree, upper: Tree
+  ) throws(TransactionError) -> Stage {
+    // Of a commit that was killed before its point of no return.
+    let place = try StageDirectory.make(name(record), in: workspace, record.workspace)
+    return Stage(place, workspace, upper, record)
+  }
+
+  /// Of a commit that was interrupted after its point of no return. A stage that is there has every file
+  /// that is not in its place yet. When somebody has cleared it away (`git clean`), the layers still have
+  /// what it had.
+  static func resume(
+    _ record: TransactionRecord, _ manifest: Manifest, workspace: Tree, upper: Tree
+  ) throws(TransactionError) -> Stage {
+    let name = name(record)
+    if let place = try StageDirectory.open(name, in: workspace, record.workspace) {
+      return Stage(place, workspace, upper, record)
+    }
+    let fresh = name + ByteString("-again")
+    let place = try StageDirectory.make(fresh, in: workspace, record.workspace)
+    let stage = Stage(place, workspace, upper, record)
+    try doing("staging again in \(record.workspace)") { () throws(SyscallError) in
+      try stage.refill(manifest)
+      try Files.syncFileSystem(workspace.root.raw)
+    }
+    try place.rename(to: name)
+    return stage
+  }
+
+  /// What a commit that ended, or was killed before its point of no return, left in the workspace.
+  /// - Throws: `refused` when something else has the name; it is left alone.
+  static func remove(_ record: TransactionRecord, workspace: Tree) throws(TransactionError) {
+    for name in [name(record), name(record) + ByteString("-again")] {
+      try StageDirectory.open(name, in: workspace, record.workspace)?.remove()
     }
   }
 
-  func remove() { try? Tree.remove(name, at: workspace.root.raw) }
-
-  private func open() throws(SyscallError) -> OwnedFD {
-    try Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: workspace.root.raw)
-  }
+  func remove() { try? place.remove() }
 
   // MARK: before the point of no return
 
   func fill(_ changes: ChangeSet) throws(TransactionError) {
     do throws(SyscallError) {
-      let stage = try open()
+      let stage = place.raw
       var names: [ByteString: UInt64] = [:]
       for change in changes.additions where change.links > 1 {
         names[change.linkedTo ?? change.path, default: 0] += 1
@@ -49,12 +75,12 @@ struct Stage {
       for change in changes.additions where change.after?.kind != .directory {
         let target = ByteString("\(number)")
         if let first = change.linkedTo, let there = numbers[first] {
-          try Files.link(ByteString("\(there)"), at: stage.raw, to: target, at: stage.raw)
+          try Files.link(ByteString("\(there)"), at: stage, to: target, at: stage)
         } else {
           numbers[change.path] = number
           // A file that keeps a name in the layers must not be shared with the workspace.
           let isWhole = change.links == 1 || names[change.path] == change.links
-          try take(change, as: target, stage.raw, mayShare: isWhole)
+          try take(change, as: target, stage, mayShare: isWhole)
         }
         number += 1
       }
@@ -70,13 +96,13 @@ struct Stage {
   private func take(
     _ change: Change, as target: ByteString, _ stage: Int32, mayShare: Bool
   ) throws(SyscallError) {
-    let place = try upper.parent(of: change.path)
+    let source = try upper.parent(of: change.path)
     let entry = change.after!
     // The operator's rights must not come with the agent's content (no set-user-ID from a ring).
     let mode = entry.kind == .regular ? policy(change) : entry.mode
     if mayShare {
       do throws(SyscallError) {
-        try Files.link(place.name, at: place.directory, to: target, at: stage)
+        try Files.link(source.name, at: source.directory, to: target, at: stage)
         // Its owner may have taken the right to write from himself, which attributes need.
         let isLocked = entry.kind == .regular && entry.mode & 0o600 != 0o600
         if isLocked { try Files.setMode(entry.mode | 0o600, of: target, at: stage) }
@@ -90,18 +116,18 @@ struct Stage {
     }
     switch entry.kind {
     case .regular:
-      let source = try upper.openForReading(change.path, mode: entry.mode)
+      let content = try upper.openForReading(change.path, mode: entry.mode)
       let copy = try Files.open(
         target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: stage)
-      try Files.copyContents(from: source.raw, to: copy.raw, sizeBytes: entry.sizeBytes)
+      try Files.copyContents(from: content.raw, to: copy.raw, sizeBytes: entry.sizeBytes)
     case .symbolicLink:
-      let link = try Files.readLink(place.name, at: place.directory)
+      let link = try Files.readLink(source.name, at: source.directory)
       try Files.makeSymbolicLink(target, to: link, at: stage)
     case .fifo, .socket: try Files.makeNode(target, entry.kind, at: stage)
     default: throw SyscallError(call: "mknodat", object: change.path.text, errno: ENODEV)
     }
     let attributes = try Attributes.carried(
-      of: place.name, at: place.directory, marks: record.marks)
+      of: source.name, at: source.directory, marks: record.marks)
     try own(target, at: stage, entry, mode, attributes)
   }
 
@@ -122,7 +148,7 @@ struct Stage {
     if now.uid != entry.uid || now.gid != entry.gid {
       try Files.setOwner(uid: entry.uid, gid: entry.gid, of: name, at: directory)
     }
-    if entry.kind == .regular || entry.kind == .directory {
+    if entry.kind == .regular {
       try Attributes.set(attributes, of: name, at: directory)
     }
     if entry.kind != .symbolicLink { try Files.setMode(mode, of: name, at: directory) }
@@ -131,15 +157,8 @@ struct Stage {
 
   // MARK: after it
 
-  /// A stage that is there has every file that is not in its place yet. When somebody has cleared it away
-  /// (`git clean`) after a crash, the layers still have what it had.
-  func refill(_ manifest: Manifest) throws(SyscallError) {
-    if try workspace.status(of: name) != nil { return }
-    let fresh = name + ByteString("-again")
-    try Tree.remove(fresh, at: workspace.root.raw)
-    try Files.makeDirectory(fresh, mode: 0o700, at: workspace.root.raw)
-    let stage = try Files.open(
-      fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: workspace.root.raw)
+  private func refill(_ manifest: Manifest) throws(SyscallError) {
+    let stage = place.raw
     var staged: [FileIdentity: ByteString] = [:]
     for case .place(let path, let number, let digest) in manifest.steps {
       guard let kept = try upper.status(of: path) else {
@@ -149,15 +168,13 @@ struct Stage {
       if let there, try isPlaced(path, there, kept, digest) { continue }
       let target = ByteString("\(number)")
       if let first = staged[kept.identity] {
-        try Files.link(first, at: stage.raw, to: target, at: stage.raw)
+        try Files.link(first, at: stage, to: target, at: stage)
       } else {
         staged[kept.identity] = target
         let change = Change(path, before: there.map { Entry($0) }, after: Entry(kept))
-        try take(change, as: target, stage.raw, mayShare: !manifest.isPartial)
+        try take(change, as: target, stage, mayShare: !manifest.isPartial)
       }
     }
-    try Files.syncFileSystem(workspace.root.raw)
-    try Files.rename(fresh, at: workspace.root.raw, to: name, at: workspace.root.raw)
   }
 
   /// Whether the commit has put it there already: the file of the layer itself, or its copy.
@@ -185,13 +202,7 @@ struct Stage {
     switch step {
     case .removeFile(let path): try removal(path, isDirectory: false)
     case .removeDirectory(let path): try removal(path, isDirectory: true)
-    case .makeDirectory(let path):
-      let place = try workspace.parent(of: path)
-      do throws(SyscallError) {
-        try Files.makeDirectory(place.name, mode: 0o700, at: place.directory)
-      } catch {
-        if error.errno != EEXIST { throw error }
-      }
+    case .makeDirectory(let path): try makeDirectory(path)
     case .place(let path, let number, let digest):
       try put(path, number, digest, again: again)
     case .settle(let path): try settle(path)
@@ -214,42 +225,83 @@ struct Stage {
   private func put(
     _ path: ByteString, _ number: Int, _ digest: [UInt8]?, again: Bool
   ) throws(SyscallError) {
-    let staged = Scan.join(name, ByteString("\(number)"))
-    // It is in its place already.
-    if again, try workspace.status(of: staged) == nil { return }
-    if again, let digest {
-      let stage = try open()
-      let file = try Files.open(
-        ByteString("\(number)"), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: stage.raw)
-      guard try Digest.file(file) == digest else {
-        throw SyscallError(call: "read", object: staged.text, errno: EIO)
+    let staged = ByteString("\(number)")
+    if again {
+      do throws(SyscallError) {
+        _ = try Files.status(of: staged, at: place.raw, followLink: false)
+      } catch {
+        // It is in its place already.
+        if error.errno == ENOENT { return }
+        throw error
       }
     }
-    let place = try workspace.parent(of: path)
-    try Files.rename(staged, at: workspace.root.raw, to: place.name, at: place.directory)
+    if again, let digest {
+      let file = try Files.open(staged, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: place.raw)
+      guard try Digest.file(file) == digest else {
+        throw SyscallError(call: "read", object: "staged file \(number)", errno: EIO)
+      }
+    }
+    let target = try workspace.parent(of: path)
+    try Files.rename(staged, at: place.raw, to: target.name, at: target.directory)
   }
 
+  /// What is there is judged and changed by one descriptor: whoever owns the workspace can put something
+  /// else under the name meanwhile. A directory that belongs to neither side of the commit stays as it is.
   private func settle(_ path: ByteString) throws(SyscallError) {
-    guard let status = try upper.status(of: path), status.kind == .directory,
-      let there = try workspace.status(of: path), there.kind == .directory
-    else { return }
+    guard let wanted = try upper.status(of: path), wanted.kind == .directory else { return }
     let from = try upper.parent(of: path.isEmpty ? ByteString(".") : path)
     let attributes = try Attributes.carried(
       of: from.name, at: from.directory, marks: record.marks)
-    let to = try workspace.parent(of: path.isEmpty ? ByteString(".") : path)
-    try own(to.name, at: to.directory, Entry(status), status.mode, attributes)
+    do throws(SyscallError) {
+      let there = try workspace.openDirectory(path)
+      let status = try Files.status(there.raw)
+      guard status.uid == wanted.uid else { return }
+      if status.gid != wanted.gid {
+        try Files.setOwner(uid: wanted.uid, gid: wanted.gid, of: there.raw)
+      }
+      try Attributes.set(attributes, of: [], at: there.raw)
+      try Files.setMode(wanted.mode, of: there.raw)
+      try Files.setTimes(nanoseconds: wanted.modifiedNanoseconds, of: there.raw)
+    } catch {
+      guard [ENOENT, ENOTDIR, ELOOP].contains(error.errno) else { throw error }
+    }
+  }
+
+  /// It gets its owner inside the stage, where nobody can put another directory under its name.
+  private func makeDirectory(_ path: ByteString) throws(SyscallError) {
+    guard let wanted = try upper.status(of: path) else {
+      throw SyscallError(call: "openat", object: path.text, errno: ENOENT)
+    }
+    let fresh = StageDirectory.directoryName
+    // Of a commit that was killed here.
+    try? Files.remove(fresh, directory: true, at: place.raw)
+    try Files.makeDirectory(fresh, mode: 0o700, at: place.raw)
+    if wanted.uid != Identity.effectiveUID {
+      try Files.setOwner(uid: wanted.uid, gid: wanted.gid, of: fresh, at: place.raw)
+    }
+    do throws(SyscallError) {
+      let target = try workspace.parent(of: path)
+      try Files.rename(fresh, at: place.raw, to: target.name, at: target.directory)
+    } catch {
+      try? Files.remove(fresh, directory: true, at: place.raw)
+      // It is there already.
+      guard [EEXIST, ENOTEMPTY, ENOTDIR].contains(error.errno) else { throw error }
+    }
   }
 
   private func openUp(_ step: Manifest.Step) throws(SyscallError) {
-    let path: ByteString
+    let parts: [ArraySlice<UInt8>]
+    let slash = UInt8(ascii: "/")
     switch step {
-    case .removeFile(let it), .removeDirectory(let it), .makeDirectory(let it),
-      .place(let it, _, _), .settle(let it):
-      path = it
+    case .removeFile(let path), .removeDirectory(let path), .makeDirectory(let path),
+      .place(let path, _, _):
+      parts = path.split(separator: slash).dropLast()
+    // Settling opens the directory itself.
+    case .settle(let path): parts = path.split(separator: slash)
     }
     workspace.forget()
     var here: ByteString = []
-    for part in path.split(separator: UInt8(ascii: "/")).dropLast() {
+    for part in parts {
       let next = Scan.join(here, Array(part))
       guard let status = try workspace.status(of: next), status.kind == .directory else { return }
       if status.mode & 0o700 != 0o700 {

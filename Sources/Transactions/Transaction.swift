@@ -143,14 +143,17 @@ public final class Transaction {
       throw TransactionError(
         .refused, "\(id): its commit has begun and is finished first", hint: "agt txn recover")
     }
-    removeStage()
+    let stage = Result { () throws(TransactionError) in try removeStage() }
     try vanish()
+    // It is discarded; what has the name of a stage and is none is for its owner to see.
+    try stage.get()
   }
 
   /// What a commit that was killed before its point of no return left in the workspace.
-  func removeStage() {
+  /// - Throws: `refused` when something else has its name.
+  func removeStage() throws(TransactionError) {
     guard let workspace = try? workspace() else { return }
-    try? Tree.remove(ByteString(Self.stagePrefix + id), at: workspace.root.raw)
+    try Stage.remove(record, workspace: workspace)
   }
 
   /// From one moment to the next there is no such transaction; its files go afterwards.

@@ -270,11 +270,11 @@ public struct TransactionStore: Sendable {
     let transaction = Transaction(
       record: record, store: self, directory: directory, lock: lock!, hasManifest: hasManifest)
     if !hasManifest, record.state == .kept {
-      transaction.removeStage()
+      try transaction.removeStage()
       return nil
     }
     if hasManifest {
-      try transaction.finishCommit(again: true)
+      try transaction.finishCommit()
       return .committed
     }
     try transaction.discard()

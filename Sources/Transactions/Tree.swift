@@ -71,8 +71,9 @@ final class Tree {
     return try Files.extendedAttribute(name, of: place.name, at: place.directory)
   }
 
-  /// Removes a tree that nobody else can reach, whatever its modes are. It goes up by "..", so depth costs
-  /// neither descriptors nor stack.
+  /// Removes a tree that nobody else can reach, whatever its modes are: only for what is in a store. It goes
+  /// up by "..", so depth costs neither descriptors nor stack; a directory that is not where it was when it
+  /// was entered ends it with ESTALE.
   static func remove(_ name: ByteString, at directory: Int32) throws(SyscallError) {
     do throws(SyscallError) {
       return try Files.remove(name, at: directory)
@@ -81,18 +82,20 @@ final class Tree {
       guard error.errno == EISDIR || error.errno == EPERM else { throw error }
     }
     var here = try enter(name, at: directory)
-    var path = [name]
+    var path = [(name: name, identity: try Files.status(here.raw).identity)]
     var pending = [try Files.names(in: try here.duplicate())]
     while !path.isEmpty {
       guard let next = pending[pending.count - 1].popLast() else {
         pending.removeLast()
-        let done = path.removeLast()
-        if path.isEmpty {
-          try Files.remove(done, directory: true, at: directory)
-        } else {
-          here = try Files.open(ByteString(".."), O_RDONLY | O_DIRECTORY, at: here.raw)
-          try Files.remove(done, directory: true, at: here.raw)
+        let done = path.removeLast().name
+        guard let above = path.last?.identity else {
+          return try Files.remove(done, directory: true, at: directory)
         }
+        here = try Files.open(ByteString(".."), O_RDONLY | O_DIRECTORY, at: here.raw)
+        guard try Files.status(here.raw).identity == above else {
+          throw SyscallError(call: "openat", object: done.text, errno: ESTALE)
+        }
+        try Files.remove(done, directory: true, at: here.raw)
         continue
       }
       do throws(SyscallError) {
@@ -100,7 +103,7 @@ final class Tree {
       } catch {
         guard error.errno == EISDIR || error.errno == EPERM else { throw error }
         here = try enter(next, at: here.raw)
-        path.append(next)
+        path.append((next, try Files.status(here.raw).identity))
         pending.append(try Files.names(in: try here.duplicate()))
       }
     }

@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import TestSupport
 import Testing
@@ -167,10 +168,9 @@ import Testing
     _ = other.wait()
   }
 
-  /// Ring 1 sees the files of the user who started it; what is there does not listen to it (above).
-  @Test(arguments: Starter.isRoot ? ["1", "2", "3"] : ["2", "3"])
-  func ringsDoNotSeeTheRegistry(_ ring: String) {
-    let site = Site(.native)
+  @Test(arguments: Starter.all, ["1", "2", "3"])
+  func ringsDoNotSeeTheRegistry(_ starter: Starter, _ ring: String) {
+    let site = Site(starter)
     let script = "for f in \(site.registry)/*/operator.sock; do echo $f; done"
     let nothing = "\(site.registry)/*/operator.sock\n"
     #expect(site.start(script, ring: "0").wait().out != nothing)
@@ -221,6 +221,77 @@ import Testing
         "agt-run: \(site.registry): a link, somebody else's, or writable for others; runs register "
           + "there\n  hint: set XDG_RUNTIME_DIR to a directory of your own"), "\(run.err)")
     #expect(site.agt("ps").status == 125)
+  }
+
+  /// What an agent of the same uid could put there, if it reached the registry after all.
+  @Test func whatIsPlantedIsNotObeyed() throws {
+    let site = Site(.ordinary)
+    #expect(site.start("echo on").wait().out == "on\n")
+    let victim = Command(Starter.ordinary.prefix + ["/bin/sleep", "60"]).start()
+    let id = "01K00000000000000000000000"
+    let status = """
+      {"version":1,"run":"\(id)","name":"deploy","agent":null,"ring":3,"profile":"ring3","command":[],
+      "workspace":"/w","network":"none","startedNanoseconds":1,"supervisorPid":4194303,
+      "initPid":\(victim.pid),"observedNanoseconds":TIME}
+      """
+    for time in ["9000000000000000000", "$(($(cut -d. -f1 /proc/uptime) * 1000000000))"] {
+      let text = status.replacing("TIME", with: time).replacing("\n", with: "")
+      let planted = Command.shell(
+        "mkdir -p $1/\(id) && cat > $1/\(id)/status.json <<EOF\n\(text)\nEOF", [site.registry]
+      ).with { $0.words = (Starter.ordinary.prefix.map { Array($0.utf8) }) + $0.words }.run()
+      #expect(planted.status == 0, "\(planted.summary)")
+      let cleared = site.agt("gc")
+      #expect(cleared.out.contains(id) && !cleared.out.contains("killed"), "\(cleared.summary)")
+      #expect(kill(victim.pid, 0) == 0, "the victim is dead")
+    }
+    // A pipe would keep a reader waiting.
+    let pipe = Command(
+      Starter.ordinary.prefix + [
+        "/bin/sh", "-c", "mkdir -p $0/\(id) && mkfifo $0/\(id)/status.json", site.registry,
+      ]
+    ).run()
+    #expect(pipe.status == 0, "\(pipe.summary)")
+    let listing = site.agt("ps")
+    #expect(listing.status == 0 && !listing.timedOut, "\(listing.summary)")
+    #expect(site.agt("gc").status == 0)
+    victim.signal(9)
+    _ = victim.wait()
+  }
+
+  @Test func aNameIsThatOfTheLivingRun() throws {
+    let site = Site(.native)
+    let first = site.start("echo ready; read x", ["--name", site.mark])
+    #expect(first.waitForOutput("ready"))
+    first.signal(9)
+    _ = first.wait()
+    let second = site.start("echo ready; read x", ["--name", site.mark])
+    #expect(second.waitForOutput("ready"))
+    let seen = try JSONParser.parse(site.agt("inspect", site.mark).output)
+    #expect(seen["supervised"]?.boolValue == true)
+    second.signal(15)
+    _ = second.wait()
+    _ = site.agt("gc")
+  }
+
+  @Test func aRunWithoutDescriptorsGoesOn() throws {
+    let site = Site(.native)
+    let running = site.start("echo ready; read x; exit 7", ["--name", site.mark])
+    #expect(running.waitForOutput("ready"))
+    let supervisor = try #require(
+      try JSONParser.parse(site.agt("inspect", site.mark).output)["supervisorPid"]?.integerValue)
+    // The next number that is free is above the limit; what is open stays open.
+    let lowered = Command.shell(
+      "n=0; while [ -e /proc/$1/fd/$n ]; do n=$((n + 1)); done; prlimit --pid $1 --nofile=$n:",
+      ["\(supervisor)"]
+    ).run()
+    #expect(lowered.status == 0, "\(lowered.summary)")
+    for _ in 0..<3 {
+      let asked = site.agt("inspect", site.mark)
+      #expect(asked.status == 0, "\(asked.summary)")
+    }
+    running.signal(15)
+    // No descriptor for the clock of the grace either: it ends at once.
+    #expect(running.wait().status == 137)
   }
 
   @Test func noSuchRun() {

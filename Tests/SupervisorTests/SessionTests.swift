@@ -106,6 +106,23 @@ import Testing
     #expect(RunPlaces(uid: 61235, runtimeDirectory: nil).paths == ["/tmp/agt-61235"])
   }
 
+  /// One mkdir of somebody else must not keep a user from the kill switch.
+  @Test(.enabled(if: geteuid() == 0, "root alone can give files away"))
+  func somebodyElsesFallbackIsLeftOut() throws {
+    let place = Place()
+    _ = unsafe chown(place.path, 61237, 61237)
+    _ = unsafe mkdir(place.path + "/agt", 0o700)
+    _ = unsafe chown(place.path + "/agt", 61237, 61237)
+    let places = places(place, uid: 61237)
+    _ = unsafe mkdir("/tmp/agt-61237", 0o755)
+    defer { _ = unsafe rmdir("/tmp/agt-61237") }
+    #expect(throws: RunError.self) { _ = try places.openExisting("/tmp/agt-61237") }
+    #expect(try RunRegistry(places).list().isEmpty)
+    // Where new runs register is another matter.
+    _ = unsafe chown(place.path + "/agt", 0, 0)
+    #expect(throws: RunError.self) { _ = try RunRegistry(places).list() }
+  }
+
   @Test(.enabled(if: geteuid() == 0, "root alone can give files away")) func squatters() throws {
     let place = Place()
     let own = places(place)

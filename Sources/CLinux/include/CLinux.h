@@ -93,6 +93,13 @@ static inline int agt_utimensat(int dir, const char *path, int64_t access, int64
     if (times[i].tv_nsec < 0) { times[i].tv_nsec += 1000000000; times[i].tv_sec--; }
   return utimensat(dir, path, times, AT_SYMLINK_NOFOLLOW);
 }
+/* futimens(3): of the open file itself. */
+static inline int agt_futimens(int fd, int64_t nanoseconds) {
+  struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+  if (time.tv_nsec < 0) { time.tv_nsec += 1000000000; time.tv_sec--; }
+  struct timespec times[2] = {time, time};
+  return futimens(fd, times);
+}
 static inline ssize_t agt_copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t count) {
   return syscall(SYS_copy_file_range, from, from_offset, to, to_offset, count, 0);
 }

@@ -28,7 +28,7 @@ public enum LostRuns {
 
   public static func clear(_ registry: RunRegistry) throws(RunError) -> [Finding] {
     var findings: [Finding] = []
-    for run in try registry.list() where !run.isSupervised {
+    for run in try registry.list() where !run.isSupervised && !run.hasSupervisor {
       // A launch that has no socket yet is none of ours to judge.
       if run.status == nil, run.isBeginning { continue }
       let (wasAlive, terminated) = end(run)
@@ -59,16 +59,8 @@ public enum LostRuns {
 extension RegisteredRun {
   /// Takes the run out of the registry.
   func remove() {
-    for file in [RunDirectory.socketName, RunDirectory.statusName] {
-      try? Files.remove(ByteString(file), at: directory.raw)
-    }
     guard let parent = try? Files.open(ByteString(place), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     else { return }
-    try? Files.remove(ByteString(id), directory: true, at: parent.raw)
-    guard let name = status?.name else { return }
-    let link = ByteString(RunDirectory.namePrefix + name)
-    if (try? Files.readLink(link, at: parent.raw)) == ByteString(id) {
-      try? Files.remove(link, at: parent.raw)
-    }
+    RunDirectory.remove(id, name: status?.name, directory.raw, parent: parent.raw)
   }
 }

@@ -136,8 +136,16 @@ final class OperatorService: RunService {
 
   // MARK: connections
 
+  /// Held to have a number left when the ring's connections have taken all others.
+  private var spare = try? Files.open(ByteString("/dev/null"), O_RDONLY)
+
   private func accept(_ loop: RunLoop) throws(SyscallError) {
-    guard let place = listener.raw, let socket = try UnixSockets.accept(place) else { return }
+    guard let place = listener.raw else { return }
+    let accepted: OwnedFD?
+    do throws(SyscallError) { accepted = try UnixSockets.accept(place) } catch {
+      return turnAway(place)
+    }
+    guard let socket = accepted else { return }
     let number = socket.raw
     guard connections.count < Self.clientsMax else { return }
     let peer = try UnixSockets.peer(number)
@@ -151,6 +159,18 @@ final class OperatorService: RunService {
     connections[number] = Connection(client, socket, peer)
     descriptors[client] = number
     try loop.watch(number, .input, for: self)
+  }
+
+  /// No descriptor is left: that is no reason to end the run, and whoever asks gets to know it.
+  private func turnAway(_ listener: Int32) {
+    spare = nil
+    if let socket = try? UnixSockets.accept(listener) {
+      let reason: JSONObject = [
+        "ok": false, "error": "the supervisor has no descriptor left", "hint": "ask again",
+      ]
+      try? Messages.send(socket.raw, JSONWriter.compact(.object(reason)))
+    }
+    spare = try? Files.open(ByteString("/dev/null"), O_RDONLY)
   }
 
   private func disconnect(_ number: Int32, _ loop: RunLoop) {

@@ -9,7 +9,7 @@ enum PeerJudge {
   /// Deeper trees of processes than this are no terminal's.
   private static let ancestorsMax = 128
   /// As RingInit names itself.
-  private static let nameOfInit = "agt-init"
+  static let nameOfInit = "agt-init"
 
   /// - Parameter ringInit: PID 1 of the run's own ring.
   /// - Returns: nil when the peer may command.
@@ -19,15 +19,30 @@ enum PeerJudge {
     }
     guard peer.pid > 0 else { return outside("its pid is not visible here") }
     // Held open while its files are read, so that the pid does not become another's meanwhile.
-    let pidfd = UnixSockets.peerPidfd(socket)
-    guard let status = try? Files.read(ByteString("/proc/\(peer.pid)/status"), limit: 65536).text
-    else { return outside("it is gone") }
-    guard ids(in: status, "NSpid") == 1 else { return outside("another pid namespace") }
+    let pidfd: OwnedFD?
+    do throws(SyscallError) { pidfd = try UnixSockets.peerPidfd(socket) } catch {
+      return outside("it is gone")
+    }
+    if let reason = place(peer.pid) { return outside(reason) }
     if let reason = ancestry(peer.pid, ringInit) { return outside(reason) }
     if let pidfd, (try? Processes.signal(pidfd: pidfd.raw, 0)) == false {
       return outside("it is gone")
     }
     return nil
+  }
+
+  /// Whether an agent could have made this listener look like a supervisor: it has its operator's uid, but
+  /// not its pid namespace. An agent of ring 0 has both, and is as mighty as its operator.
+  static func isImpostor(listener peer: UnixSockets.Peer) -> Bool {
+    (peer.uid != Identity.effectiveUID && peer.uid != 0) || peer.pid <= 0 || place(peer.pid) != nil
+  }
+
+  /// - Returns: nil for a process of our own pid namespace.
+  private static func place(_ pid: Int32) -> String? {
+    guard let status = try? Files.read(ByteString("/proc/\(pid)/status"), limit: 65536).text else {
+      return "it is gone"
+    }
+    return ids(in: status, "NSpid") == 1 ? nil : "another pid namespace"
   }
 
   private static func outside(_ reason: String) -> String {

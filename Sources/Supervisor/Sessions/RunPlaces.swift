@@ -127,6 +127,9 @@ struct RunDirectory: ~Copyable {
   /// Takes a name over from a run that is gone.
   private static func claim(_ name: String, _ id: String, _ parent: Int32) throws(SyscallError) {
     let link = ByteString(namePrefix + name)
+    // Two that take over the same name take turns, or the second would remove the link of the first.
+    let turn = try Files.open(ByteString("."), O_RDONLY | O_DIRECTORY, at: parent)
+    try Descriptors.lock(turn.raw)
     do throws(SyscallError) {
       try Files.makeSymbolicLink(link, to: ByteString(id), at: parent)
     } catch {
@@ -160,18 +163,18 @@ struct RunDirectory: ~Copyable {
     self.name = name
   }
 
-  deinit {
+  deinit { Self.remove(id, name: name, directory.raw, parent: parent.raw) }
+
+  static func remove(_ id: String, name: String?, _ directory: Int32, parent: Int32) {
     if let name {
-      let link = ByteString(Self.namePrefix + name)
+      let link = ByteString(namePrefix + name)
       // Somebody may have taken the name over.
-      if (try? Files.readLink(link, at: parent.raw)) == ByteString(id) {
-        try? Files.remove(link, at: parent.raw)
+      if (try? Files.readLink(link, at: parent)) == ByteString(id) {
+        try? Files.remove(link, at: parent)
       }
     }
-    for file in [Self.socketName, Self.statusName] {
-      try? Files.remove(ByteString(file), at: directory.raw)
-    }
-    try? Files.remove(ByteString(id), directory: true, at: parent.raw)
+    for file in [socketName, statusName] { try? Files.remove(ByteString(file), at: directory) }
+    try? Files.remove(ByteString(id), directory: true, at: parent)
   }
 }
 

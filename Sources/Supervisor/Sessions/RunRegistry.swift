@@ -8,16 +8,17 @@ public struct RunRegistry {
 
   /// - Parameter environment: of the caller, `NAME=VALUE`.
   public init(environment: [[UInt8]]) {
-    let caller = Caller(environment)
-    places = RunPlaces(caller)
+    self.init(RunPlaces(Caller(environment)))
   }
 
+  init(_ places: RunPlaces) { self.places = places }
+
   /// Every run that is registered, by age.
-  /// - Throws: when a directory in which runs register is not the user's alone.
+  /// - Throws: when the directory in which new runs register is not the user's alone. Another that is not
+  ///   holds no run of ours, because no launch would have used it; it is named on stderr.
   public func list() throws(RunError) -> [RegisteredRun] {
     var runs: [RegisteredRun] = []
-    for path in places.paths {
-      guard let place = try places.openExisting(path) else { continue }
+    for (path, place) in try existing() {
       for name in (try? Files.names(in: ByteString(path))) ?? [] {
         guard RunIdentifier.isValid(name.text),
           let directory = try? Files.open(
@@ -29,10 +30,34 @@ public struct RunRegistry {
     return runs.sorted { $0.id < $1.id }
   }
 
-  /// The run with this id, this name, or an id that alone begins so.
+  private func existing() throws(RunError) -> [(path: String, place: PlaceDescriptor)] {
+    var all: [(path: String, place: PlaceDescriptor)] = []
+    for (index, path) in places.paths.enumerated() {
+      do throws(RunError) {
+        guard let place = try places.openExisting(path) else { continue }
+        all.append((path, PlaceDescriptor(place)))
+      } catch {
+        if index == 0 { throw error }
+        Output.say("agt: left out: \(error.message)")
+      }
+    }
+    return all
+  }
+
+  /// An open directory in a list.
+  private final class PlaceDescriptor {
+    private let directory: OwnedFD
+    var raw: Int32 { directory.raw }
+    init(_ directory: consuming OwnedFD) { self.directory = directory }
+  }
+
+  /// The run with this id, this name, or an id that alone begins so. A name belongs to the run that took it
+  /// last.
   public func find(_ text: String) throws(RunError) -> RegisteredRun {
     let runs = try list()
-    if let named = runs.first(where: { $0.id == text || $0.status?.name == text }) { return named }
+    if let same = runs.first(where: { $0.id == text }) { return same }
+    let named = runs.filter { $0.status?.name == text }
+    if let living = named.last(where: { $0.isNamed(text) }) ?? named.last { return living }
     let begun = runs.filter { !text.isEmpty && $0.id.hasPrefix(text) }
     if begun.count == 1 { return begun[0] }
     if begun.count > 1 {
@@ -78,7 +103,7 @@ public final class RegisteredRun {
   init(id: String, place: String, directory: consuming OwnedFD) {
     self.id = id
     self.place = place
-    let bytes = try? Files.read(
+    let bytes = try? Files.readRegular(
       ByteString(RunDirectory.statusName), limit: Self.statusMaxBytes, at: directory.raw)
     let status = bytes.flatMap { try? JSONParser.parse($0) }.flatMap { RunStatus($0) }
     self.status = status?.id == id ? status : nil
@@ -88,9 +113,20 @@ public final class RegisteredRun {
   /// 32 words of 256 bytes each, escaped, and the rest.
   private static let statusMaxBytes = 65536
 
-  /// - Throws: when nobody listens; `isBeginning` tells a launch from a crash.
+  /// - Throws: when nobody listens; `isBeginning` tells a launch from a crash. EPERM when a process of a
+  ///   ring does.
   func connect() throws(SyscallError) -> OperatorLink {
-    OperatorLink(try UnixSockets.connect(RunDirectory.socketName, in: directory.raw))
+    let socket = try UnixSockets.connect(RunDirectory.socketName, in: directory.raw)
+    if PeerJudge.isImpostor(listener: try UnixSockets.peer(socket.raw)) {
+      throw SyscallError(call: "connect", object: RunDirectory.socketName, errno: EPERM)
+    }
+    return OperatorLink(socket)
+  }
+
+  /// Whether the link of this name leads here.
+  func isNamed(_ name: String) -> Bool {
+    let link = ByteString("\(place)/\(RunDirectory.namePrefix)\(name)")
+    return (try? Files.readLink(link)) == ByteString(id)
   }
 
   /// Whether a supervisor listens; one that is launching may not yet.
@@ -124,12 +160,14 @@ public final class RegisteredRun {
   /// PID 1 of the ring, when it is still there. A zombie is not: PID 1 becomes one after everybody else of
   /// its namespace is gone (pid_namespaces(7)), and its new parent may let it be.
   var livingInit: ProcessSample? {
-    guard let status, let sample = ProcessSample(status.initPid),
-      sample.existed(atNanoseconds: status.observedNanoseconds), sample.state != "Z",
-      sample.state != "X"
+    guard let status, let sample = status.sample(of: status.initPid),
+      sample.name == PeerJudge.nameOfInit
     else { return nil }
     return sample
   }
+
+  /// Whether the supervisor is still there, also when its socket is not.
+  var hasSupervisor: Bool { status.map { $0.sample(of: $0.supervisorPid) != nil } ?? false }
 
   /// One request, one answer.
   /// - Throws: `RunError` when the run refuses, or does not answer in time.
@@ -173,6 +211,16 @@ public final class RegisteredRun {
     } catch {
       throw unreachable(error)
     }
+  }
+}
+
+extension RunStatus {
+  /// A process that the status names, while it is the same and alive.
+  fileprivate func sample(of pid: Int32) -> ProcessSample? {
+    guard observedNanoseconds <= Clock.monotonicNanoseconds(), let sample = ProcessSample(pid),
+      sample.existed(atNanoseconds: observedNanoseconds), sample.state != "Z", sample.state != "X"
+    else { return nil }
+    return sample
   }
 }
 

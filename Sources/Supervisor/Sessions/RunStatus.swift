@@ -46,8 +46,13 @@ struct RunStatus: Equatable {
       let supervisor = Self.pid(json["supervisorPid"]), let ringInit = Self.pid(json["initPid"]),
       let observed = Self.unsigned(json["observedNanoseconds"])
     else { return nil }
+    let name = json["name"]?.stringValue
+    let agent = json["agent"]?.stringValue
+    for label in [name, agent] {
+      if let label, Label.problem(label) != nil { return nil }
+    }
     self.init(
-      id: id, name: json["name"]?.stringValue, agent: json["agent"]?.stringValue, ring: ring,
+      id: id, name: name, agent: agent, ring: ring,
       profile: profile,
       command: (json["command"]?.arrayValue ?? []).compactMap(\.stringValue),
       workspace: workspace, network: network, startedNanoseconds: started,

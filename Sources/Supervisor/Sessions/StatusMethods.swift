@@ -24,12 +24,17 @@ enum StatusMethods {
 extension RunStatus {
   /// Of a run that is about to begin; the pid of PID 1 comes later.
   init(_ run: borrowing PreparedRun, _ options: RunOptions, beganNanoseconds: UInt64) {
-    let network =
-      switch run.profile.network {
-      case .none: "none"
-      case .loopback: "loopback"
-      case .host: "host"
-      }
+    let network: String
+    if let plan = run.network {
+      network = Self.cut(plan.summary)
+    } else {
+      network =
+        switch run.profile.network {
+        case .none: "none"
+        case .loopback: "loopback"
+        case .host: "host"
+        }
+    }
     self.init(
       id: run.id, name: options.name, agent: options.agent, ring: run.profile.ring,
       profile: run.profile.name, command: options.command.prefix(Self.wordsMax).map(Self.word),
@@ -44,5 +49,11 @@ extension RunStatus {
 
   private static func word(_ bytes: [UInt8]) -> String {
     bytes.count <= wordMaxBytes ? bytes.text : Array(bytes.prefix(wordMaxBytes)).text + "…"
+  }
+
+  private static let networkMaxCharacters = 1024
+
+  private static func cut(_ text: String) -> String {
+    text.count <= networkMaxCharacters ? text : text.prefix(networkMaxCharacters) + "…"
   }
 }

@@ -1,0 +1,70 @@
+import TestSupport
+import Testing
+
+/// What agt-run keeps for later runs is out of every agent's reach, whatever the agent is shown: who could
+/// change a compiled profile would turn the next ring 3 into ring 0.
+@Suite struct OwnPlacesTests {
+  private struct Site {
+    let scratch = Scratch()
+
+    func run(_ words: [String], _ script: String) -> Completed {
+      Command.agtRun(words + ["--", "sh", "-c", script], as: .ordinary, in: scratch).run()
+    }
+
+    /// The home as workspace, and a file of it that ring 3 does not show otherwise.
+    init() {
+      _ = Command.shell(
+        "mkdir -p $1/.config && echo secret > $1/secret && mkdir $1/work", [scratch.home]
+      ).run()
+    }
+  }
+
+  /// Overwrites each compiled profile with the smallest, that of ring 0.
+  private static let attack = """
+    cd .cache/agt && small=$(ls -S *.profile | tail -1) && for f in *.profile; do
+      [ $f = $small ] || cat $small > $f
+    done
+    """
+
+  @Test func compiledProfilesStayWhatTheyAre() {
+    let site = Site()
+    let home = site.scratch.home
+    let look = ["--workspace", home + "/work", "--ring", "3"]
+    // Fills the cache.
+    #expect(site.run(["--ring", "0"], "true").status == 0)
+    #expect(site.run(look, "cat \(home)/secret").out == "")
+    let attacked = site.run(["--ring", "2", "--workspace", home], Self.attack)
+    #expect(attacked.status != 0, "\(attacked.summary)")
+    #expect(site.run(look, "cat \(home)/secret").out == "")
+    // The control: from outside of every ring the same attack succeeds.
+    var outside = Command(Starter.ordinary.prefix + ["/bin/sh", "-c", Self.attack], in: home)
+    outside.environment[1] = "HOME=\(home)"
+    let done = outside.run()
+    #expect(done.status == 0, "\(done.summary)")
+    #expect(site.run(look, "cat \(home)/secret").out == "secret\n")
+  }
+
+  @Test(arguments: ["1", "2"]) func theyCannotBeMovedAway(_ ring: String) {
+    let site = Site()
+    let home = site.scratch.home
+    let script = """
+      cd \(home); ls .cache/agt .local/state/agt
+      for d in .cache .local .local/state .cache/agt .local/state/agt; do mv $d moved-$$ && echo $d; done
+      rmdir .cache/agt .local/state/agt && echo removed
+      touch .cache/agt/x .local/state/agt/x && echo written
+      mv .config .other && mkdir .cache/mine && touch .cache/mine/f && mv .cache/mine . && echo free
+      """
+    let run = site.run(["--ring", ring, "--workspace", home], script)
+    #expect(run.out == ".cache/agt:\n\n.local/state/agt:\nfree\n", "\(run.summary)")
+  }
+
+  @Test func aWorkspaceInsideThemIsRefused() {
+    let site = Site()
+    #expect(site.run(["--ring", "3"], "true").status == 0)
+    let run = site.run(["--workspace", site.scratch.home + "/.cache/agt"], "true")
+    #expect(run.status == 126)
+    #expect(
+      run.err == "agt-run: \(site.scratch.home)/.cache/agt as workspace: it belongs to agt-run "
+        + "itself\n  hint: name another directory: --workspace DIR\n")
+  }
+}
