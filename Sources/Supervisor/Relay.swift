@@ -26,6 +26,8 @@ final class Relay: NetworkHandler {
 
   let destination: Destination
   private let service: NetworkService
+  private let insideSocket: OwnedFD
+  private var outsideSocket: OwnedFD?
   private var inside: RelaySide
   private var outside = RelaySide(nil)
   private var state = State.resolving
@@ -56,7 +58,8 @@ final class Relay: NetworkHandler {
   private static let totalMilliseconds: UInt64 = 86_400_000
 
   init(inside: consuming OwnedFD, to destination: Destination, _ service: NetworkService) {
-    self.inside = RelaySide(inside)
+    self.inside = RelaySide(inside.raw)
+    insideSocket = inside
     self.destination = destination
     self.service = service
     isInspecting = destination.name != nil && destination.name != NetworkRule.hostLoopback
@@ -133,7 +136,8 @@ final class Relay: NetworkHandler {
         place = next
         try Sockets.setNoDelay(socket.raw)
         let result = try Sockets.connect(socket.raw, to: next)
-        outside = RelaySide(socket)
+        outside = RelaySide(socket.raw)
+        outsideSocket = consume socket
         try outside.want(.output, hasEnded: false, service.watches, self)
         setDeadline(NetworkService.nowMilliseconds + Self.connectMilliseconds)
         if result == .done { opened() }
@@ -298,6 +302,7 @@ final class Relay: NetworkHandler {
   private func closeOutside() {
     outside.unwatch(service.watches)
     outside = RelaySide(nil)
+    outsideSocket = nil
   }
 
   private func close(cleanly: Bool = false) {

@@ -1,15 +1,13 @@
 internal import Kernel
 
 /// One of the two sockets of a relayed connection, and what the loop is asked to tell of it.
-struct RelaySide: ~Copyable {
-  private var socket: OwnedFD?
+struct RelaySide {
+  /// Of the socket, which the relay owns; nil when there is none.
+  let raw: Int32?
   private var interest: Poller.Interest = []
   private var isWatched = false
 
-  init(_ socket: consuming OwnedFD?) { self.socket = socket }
-
-  /// Nil when there is no socket.
-  var raw: Int32? { socket.raw }
+  init(_ raw: Int32?) { self.raw = raw }
 
   func isAsked(for wanted: Poller.Interest) -> Bool { interest.contains(wanted) }
 
@@ -20,7 +18,7 @@ struct RelaySide: ~Copyable {
     _ wanted: Poller.Interest, hasEnded: Bool, _ watches: NetworkWatches,
     _ handler: any NetworkHandler
   ) throws(SyscallError) {
-    guard let number = socket.raw else { return }
+    guard let number = raw else { return }
     let isWanted = !(wanted.isEmpty && hasEnded)
     defer { interest = wanted }
     if isWanted, !isWatched {
@@ -35,7 +33,7 @@ struct RelaySide: ~Copyable {
 
   /// Before the socket is closed.
   mutating func unwatch(_ watches: NetworkWatches) {
-    if isWatched, let number = socket.raw { watches.unwatch(number) }
+    if isWatched, let number = raw { watches.unwatch(number) }
     isWatched = false
   }
 }
