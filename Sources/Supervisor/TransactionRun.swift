@@ -114,9 +114,10 @@ final class TransactionRun {
     }
     do throws(TransactionError) {
       if mode == .commitOnSuccess {
-        let changes = try transaction.commit(allowExecutable: allowExecutable)
-        return TransactionOutcome(
-          id: transaction.id, mode: mode, state: .committed, changes: changes.count)
+        let committed = try transaction.commit(allowExecutable: allowExecutable)
+        var outcome = TransactionOutcome(id: transaction.id, mode: mode, state: .committed)
+        if case .changes(let count) = committed { outcome.changes = count }
+        return outcome
       }
       let changes = try transaction.changes()
       if changes.isEmpty && changes.conflicts.isEmpty { return discard("no changes") }

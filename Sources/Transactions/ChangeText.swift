@@ -34,9 +34,10 @@ extension Transaction {
       lines.append("+++ " + (change.after == nil ? "/dev/null" : "transaction/\(name)"))
       return lines + hunks
     }
-    let before = change.before.flatMap { workspaceDigest(of: change.path, $0) }
+    let before = digest(of: change.path, in: .workspace, change.before)
+    let after = digest(of: change.path, in: .transaction, change.after)
     lines.append("  sha256 \(before.map { Hexadecimal.encode($0) } ?? "-")")
-    lines.append("      -> \(change.digest.map { Hexadecimal.encode($0) } ?? "-")")
+    lines.append("      -> \(after.map { Hexadecimal.encode($0) } ?? "-")")
     return lines
   }
 
@@ -105,7 +106,7 @@ extension Transaction {
   public func json(_ changes: ChangeSet, _ gated: [Gate.Finding]) -> JSONValue {
     .object([
       "id": .string(id), "workspace": .string(record.workspace),
-      "changes": .array(changes.sorted.map(Self.json)),
+      "changes": .array(changes.sorted.map(json)),
       "conflicts": .array(
         changes.conflicts.map {
           Self.object(Self.names($0.path) + [("what", .string($0.what))])
@@ -129,20 +130,21 @@ extension Transaction {
     return .object(object)
   }
 
-  private static func json(_ change: Change) -> JSONValue {
+  private func json(_ change: Change) -> JSONValue {
     let entry = { (entry: Entry?) -> JSONValue in
       guard let entry else { return .null }
       return .object([
-        "kind": .string(name(entry.kind)), "mode": .string(String(entry.mode, radix: 8)),
+        "kind": .string(Self.name(entry.kind)), "mode": .string(String(entry.mode, radix: 8)),
         "uid": JSONValue(entry.uid), "gid": JSONValue(entry.gid),
         "size": JSONValue(entry.sizeBytes),
       ])
     }
-    return object(
-      names(change.path) + [
+    let digest = digest(of: change.path, in: .transaction, change.after)
+    return Self.object(
+      Self.names(change.path) + [
         ("change", .string(change.kind.rawValue)), ("before", entry(change.before)),
         ("after", entry(change.after)),
-        ("sha256", JSONValue(change.digest.map { Hexadecimal.encode($0) })),
+        ("sha256", JSONValue(digest.map { Hexadecimal.encode($0) })),
       ])
   }
 }

@@ -10,13 +10,14 @@ public struct Entry: Equatable, Sendable {
   public var sizeBytes: Int64
   public var modifiedNanoseconds: Int64
 
+}
+
+extension Entry {
   init(_ status: FileStatus) {
-    kind = status.kind
-    mode = status.mode
-    uid = status.uid
-    gid = status.gid
-    sizeBytes = status.kind == .directory ? 0 : status.sizeBytes
-    modifiedNanoseconds = status.modifiedNanoseconds
+    self.init(
+      kind: status.kind, mode: status.mode, uid: status.uid, gid: status.gid,
+      sizeBytes: status.kind == .directory ? 0 : status.sizeBytes,
+      modifiedNanoseconds: status.modifiedNanoseconds)
   }
 }
 
@@ -28,8 +29,6 @@ public struct Change: Equatable, Sendable {
   public var before: Entry?
   /// In the transaction; nil when the path is removed.
   public var after: Entry?
-  /// SHA-256 of the new content of a regular file.
-  public var digest: [UInt8]?
   /// The first path, in order, of the same file (hard links), when this is a further one.
   public var linkedTo: ByteString?
   /// How many names the file has in the layers.
@@ -46,13 +45,12 @@ public struct Change: Equatable, Sendable {
   }
 
   init(
-    _ path: ByteString, before: Entry?, after: Entry?, digest: [UInt8]? = nil,
-    linkedTo: ByteString? = nil, links: UInt64 = 1
+    _ path: ByteString, before: Entry?, after: Entry?, linkedTo: ByteString? = nil,
+    links: UInt64 = 1
   ) {
     self.path = path
     self.before = before
     self.after = after
-    self.digest = digest
     self.linkedTo = linkedTo
     self.links = links
   }
@@ -80,8 +78,7 @@ public struct ChangeSet: Equatable, Sendable {
   /// - Throws: `notFound` when a path selects nothing.
   public func selecting(_ paths: [ByteString]) throws(TransactionError) -> ChangeSet {
     let isSelected = { (path: ByteString) in paths.contains { Self.isAtOrBelow(path, $0) } }
-    for path in paths
-    where !(removals + additions).contains(where: { Self.isAtOrBelow($0.path, path) }) {
+    for path in paths where !selects(path) {
       throw TransactionError(
         .notFound, "\(Display.path(path)): the transaction does not change it",
         hint: "paths are those that `agt txn diff --stat` prints, relative to the workspace")
@@ -122,6 +119,11 @@ public struct ChangeSet: Equatable, Sendable {
       }
     }
     return part
+  }
+
+  func selects(_ path: ByteString) -> Bool {
+    removals.contains { Self.isAtOrBelow($0.path, path) }
+      || additions.contains { Self.isAtOrBelow($0.path, path) }
   }
 
   static func isAtOrBelow(_ path: ByteString, _ above: ByteString) -> Bool {

@@ -10,46 +10,63 @@ public import Kernel
 /// 3. The steps: unlink, mkdir, rename. Each can be done again.
 /// 4. To disk, and the transaction is gone.
 extension Transaction {
+  /// How a commit ended that ended well.
+  public enum Committed: Equatable, Sendable {
+    /// So many changes are in the workspace.
+    case changes(Int)
+    /// What an interrupted commit had left to do is done, and that was all.
+    case finished
+  }
+
+  /// An interrupted commit is finished first.
   /// - Parameters:
   ///   - paths: nil for everything; otherwise those and what is below them. The transaction goes on with
   ///     the rest.
   ///   - allowExecutable: also files that something would execute or trust (`Gate`).
-  /// - Returns: what was committed.
   /// - Throws: `conflict` or `gated` with nothing changed. `failed` with nothing changed, unless
   ///   `hasManifest` holds: then recovery finishes it.
   @discardableResult
   public func commit(
     paths: [ByteString]? = nil, allowExecutable: Bool
-  ) throws(TransactionError) -> ChangeSet {
-    if hasManifest { try finishCommit() }
+  ) throws(TransactionError) -> Committed {
+    let finished = hasManifest ? try finishCommit() : nil
+    if finished?.isPartial == false { return .finished }
     let workspace = try workspace()
     let upper = try upper()
     var changes = try Scan.run(upper: upper, lower: workspace, record: record)
-    if let paths { changes = try changes.selecting(paths) }
+    if var paths {
+      // What was asked for may be the very part that is finished.
+      paths.removeAll { path in
+        finished?.steps.contains { ChangeSet.isAtOrBelow($0.path, path) } == true
+          && !changes.selects(path)
+      }
+      if paths.isEmpty { return .finished }
+      changes = try changes.selecting(paths)
+    }
     try refuse(conflicts: changes.conflicts)
     let gated = try gated(changes)
     if !allowExecutable, !gated.isEmpty { throw Self.refusal(gated: gated, id) }
     let isPartial = paths != nil
     if changes.isEmpty {
       if !isPartial { try vanish() }
-      return changes
+      return .changes(0)
     }
     let stage = try Stage.make(record, workspace: workspace, upper: upper)
     do throws(TransactionError) {
-      try stage.fill(changes)
+      let digests = try stage.fill(changes)
       workspace.forget()
       try refuse(conflicts: try latest(changes, workspace))
       try doing("syncing the workspace") { () throws(SyscallError) in
         try Files.syncFileSystem(workspace.root.raw)
       }
-      try replace(Self.manifestName, Manifest(changes, isPartial: isPartial).encoded)
+      try replace(Self.manifestName, Manifest(changes, digests, isPartial: isPartial).encoded)
     } catch {
       if !Self.hasManifest(directory.raw) { stage.remove() }
       throw error
     }
     hasManifest = true
     try finishCommit(stage)
-    return changes
+    return .changes(changes.count)
   }
 
   private func refuse(conflicts: [Conflict]) throws(TransactionError) {
@@ -104,7 +121,8 @@ extension Transaction {
 
   /// Does the steps of the manifest and ends the transaction, or its part.
   /// - Parameter made: by this process; nil after a crash, when some steps are done already.
-  func finishCommit(_ made: Stage? = nil) throws(TransactionError) {
+  @discardableResult
+  func finishCommit(_ made: Stage? = nil) throws(TransactionError) -> Manifest {
     let bytes = try doing(Self.manifestName) { () throws(SyscallError) in
       try Files.read(
         ByteString(Self.manifestName), limit: Self.maximumManifestBytes, at: directory.raw)
@@ -131,6 +149,7 @@ extension Transaction {
       try vanish()
     }
     hasManifest = false
+    return manifest
   }
 
   /// After a part: what was committed is no change any more, and no conflict either.
@@ -141,18 +160,15 @@ extension Transaction {
     var times: [String: Int64] = [:]
     try doing("leaving the rest of \(id)") { () throws(SyscallError) in
       for step in manifest.steps {
-        let path: ByteString
+        let path = step.path
         switch step {
-        case .removeFile(let removed), .removeDirectory(let removed):
-          path = removed
+        case .removeFile, .removeDirectory:
           // Its whiteout has nothing to cover any more.
           if let status = try upper.status(of: path), status.kind == .characterDevice {
             let place = try upper.parent(of: path)
             try Files.remove(place.name, at: place.directory)
           }
-        case .makeDirectory(let made): path = made
-        case .place(let placed, _, _): path = placed
-        case .settle(let settled): path = settled
+        case .makeDirectory, .place, .settle: break
         }
         var here = path
         while true {

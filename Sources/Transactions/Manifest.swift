@@ -15,6 +15,14 @@ struct Manifest: Equatable {
     case place(ByteString, number: Int, digest: [UInt8]?)
     /// Takes mode, owner, attributes and times from the upper layer; the root is the empty path.
     case settle(ByteString)
+
+    var path: ByteString {
+      switch self {
+      case .removeFile(let path), .removeDirectory(let path), .makeDirectory(let path),
+        .place(let path, _, _), .settle(let path):
+        path
+      }
+    }
   }
 
   var steps: [Step] = []
@@ -27,7 +35,8 @@ struct Manifest: Equatable {
   }
 
   /// The steps of these changes. Staged files are numbered in their order.
-  init(_ changes: ChangeSet, isPartial: Bool) {
+  /// - Parameter digests: of the regular files, by number.
+  init(_ changes: ChangeSet, _ digests: [Int: [UInt8]], isPartial: Bool) {
     self.isPartial = isPartial
     for change in changes.removals {
       steps.append(
@@ -40,7 +49,7 @@ struct Manifest: Equatable {
         if change.before?.kind != .directory { steps.append(.makeDirectory(change.path)) }
         continue
       }
-      steps.append(.place(change.path, number: number, digest: change.digest))
+      steps.append(.place(change.path, number: number, digest: digests[number]))
       number += 1
     }
     // The leaves first: whatever is done below a directory changes its times.

@@ -132,8 +132,7 @@ struct Scan {
     }
     if let there, there.kind == .directory { try remove(path, there) }
     let before = there.flatMap { $0.kind == .directory ? nil : Entry($0) }
-    let digest = status.kind == .regular ? try digest(upper, path, status) : nil
-    if let there, there.kind == status.kind, try isSame(path, status, there, digest) { return }
+    if let there, there.kind == status.kind, try isSame(path, status, there) { return }
     var first: ByteString?
     if status.links > 1 {
       first = firstNames[status.identity.inode]
@@ -141,19 +140,18 @@ struct Scan {
     }
     changes.additions.append(
       Change(
-        path, before: before, after: Entry(status), digest: digest, linkedTo: first,
-        links: status.links))
+        path, before: before, after: Entry(status), linkedTo: first, links: status.links))
   }
 
   /// Copied up, but as it was: opened for writing and not written, for instance.
   private func isSame(
-    _ path: ByteString, _ status: FileStatus, _ there: FileStatus, _ digest: [UInt8]?
+    _ path: ByteString, _ status: FileStatus, _ there: FileStatus
   ) throws(SyscallError) -> Bool {
     guard Entry(status) == Entry(there), status.links == 1, try !differ(path, status, there) else {
       return false
     }
     switch status.kind {
-    case .regular: return try digest == self.digest(lower, path, there)
+    case .regular: return try digest(upper, path, status) == digest(lower, path, there)
     case .symbolicLink:
       let one = try upper.parent(of: path)
       let other = try lower.parent(of: path)

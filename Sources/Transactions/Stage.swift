@@ -63,8 +63,10 @@ final class Stage {
 
   // MARK: before the point of no return
 
-  func fill(_ changes: ChangeSet) throws(TransactionError) {
+  /// - Returns: the digests of the regular files, by number.
+  func fill(_ changes: ChangeSet) throws(TransactionError) -> [Int: [UInt8]] {
     do throws(SyscallError) {
+      var digests: [Int: [UInt8]] = [:]
       let stage = place.raw
       var names: [ByteString: UInt64] = [:]
       for change in changes.additions where change.links > 1 {
@@ -75,15 +77,21 @@ final class Stage {
       for change in changes.additions where change.after?.kind != .directory {
         let target = ByteString("\(number)")
         if let first = change.linkedTo, let there = numbers[first] {
+          digests[number] = digests[there]
           try Files.link(ByteString("\(there)"), at: stage, to: target, at: stage)
         } else {
           numbers[change.path] = number
+          if let after = change.after, after.kind == .regular {
+            digests[number] = try Digest.file(
+              try upper.openForReading(change.path, mode: after.mode))
+          }
           // A file that keeps a name in the layers must not be shared with the workspace.
           let isWhole = change.links == 1 || names[change.path] == change.links
           try take(change, as: target, stage, mayShare: isWhole)
         }
         number += 1
       }
+      return digests
     } catch {
       throw TransactionError(
         "staging in \(record.workspace)", error,
@@ -290,15 +298,9 @@ final class Stage {
   }
 
   private func openUp(_ step: Manifest.Step) throws(SyscallError) {
-    let parts: [ArraySlice<UInt8>]
-    let slash = UInt8(ascii: "/")
-    switch step {
-    case .removeFile(let path), .removeDirectory(let path), .makeDirectory(let path),
-      .place(let path, _, _):
-      parts = path.split(separator: slash).dropLast()
+    var parts = step.path.split(separator: UInt8(ascii: "/"))
     // Settling opens the directory itself.
-    case .settle(let path): parts = path.split(separator: slash)
-    }
+    if case .settle = step {} else { _ = parts.popLast() }
     workspace.forget()
     var here: ByteString = []
     for part in parts {

@@ -61,9 +61,15 @@ public final class Transaction {
   /// What of the changes needs to be allowed by name.
   public func gated(_ changes: ChangeSet) throws(TransactionError) -> [Gate.Finding] {
     let upper = try upper()
+    let workspace = try workspace()
     return Gate.findings(changes.additions) { path in
       guard let place = try? upper.parent(of: path) else { return nil }
       return try? Files.readLink(place.name, at: place.directory)
+    } isInWorkspace: { path in
+      // What cannot be looked at may be there.
+      do throws(SyscallError) { return try workspace.status(of: path) != nil } catch {
+        return true
+      }
     }
   }
 
@@ -85,9 +91,10 @@ public final class Transaction {
     }
   }
 
-  /// SHA-256 of a regular file of the workspace; nil when it cannot be read.
-  public func workspaceDigest(of path: ByteString, _ entry: Entry) -> [UInt8]? {
-    guard entry.kind == .regular, let tree = try? workspace(),
+  /// SHA-256 of a regular file; nil when it is none, or cannot be read.
+  func digest(of path: ByteString, in side: Side, _ entry: Entry?) -> [UInt8]? {
+    guard let entry, entry.kind == .regular,
+      let tree = side == .workspace ? try? workspace() : try? upper(),
       let file = try? tree.openForReading(path, mode: entry.mode)
     else { return nil }
     return try? Digest.file(file)

@@ -120,10 +120,14 @@ struct TransactionCommand: ParsableCommand {
     var quiet = false
     func run() throws {
       let paths = selection(self.paths)
-      let count = try attempt { () throws(TransactionError) in
-        try store.take(id).commit(paths: paths, allowExecutable: allowExecutable).count
+      let committed = try attempt { () throws(TransactionError) in
+        try store.take(id).commit(paths: paths, allowExecutable: allowExecutable)
       }
-      if !quiet { print("committed \(count) change\(count == 1 ? "" : "s")") }
+      if quiet { return }
+      switch committed {
+      case .changes(let count): print("committed \(count) change\(count == 1 ? "" : "s")")
+      case .finished: print("finished the commit that was interrupted")
+      }
     }
   }
 

@@ -97,6 +97,29 @@ import Testing
     #expect(File.names(site.scratch.path)?.contains { $0.hasPrefix(".agt-txn-") } == false)
   }
 
+  @Test(
+    "committing again finishes an interrupted commit",
+    .enabled(if: strace, "strace is not installed"), arguments: [[], ["new"]])
+  func again(_ paths: [String]) throws {
+    let (site, id, _) = try prepare(.ordinary)
+    let commit = site.native(
+      [
+        "/usr/bin/strace", "-f", "-o", "/dev/null", "-e",
+        "inject=renameat:signal=SIGKILL:when=4", "-e", "trace=renameat", Site.agtPath, "txn",
+        "commit", id,
+      ] + paths)
+    try #require(commit.status != 0, "it was to be killed")
+    let again = site.agt(["commit", id] + paths)
+    #expect(again.status == 0, "\(again.summary)")
+    #expect(again.out == "finished the commit that was interrupted\n")
+    if !paths.isEmpty {
+      let rest = site.agt(["commit", id])
+      #expect(rest.status == 0, "\(rest.summary)")
+    }
+    #expect(try Self.content(site) == Self.expected)
+    #expect(site.agt(["list"]).out == "")
+  }
+
   /// Everything that the program made, in one text.
   private static func content(_ site: Site) throws -> String {
     site.native([

@@ -1,3 +1,4 @@
+import Kernel
 import Testing
 
 @testable import Transactions
@@ -45,14 +46,59 @@ import Testing
     ".git/modules/a/config", ".envrc", "deep/.envrc", "package.json", ".github/workflows/ci.yml",
     ".gitlab-ci.yml", "Jenkinsfile", ".claude/settings.json", "CLAUDE.md", ".vscode/tasks.json",
     ".cursorrules", ".git", ".cargo/config.toml", "venv/lib/x.pth", ".gitattributes",
+    ".git/commondir", "commondir", ".git/objects/info/alternates", ".git/worktrees/a/gitdir",
+    ".git/modules/a/HEAD", ".git/config.worktree", ".git/info/attributes", ".git/shallow",
+    ".git/index/x", ".git/sharedindex.1", ".hg/hgrc", ".hg/sharedpath", ".devcontainer.json",
+    ".gitpod.yml", "lefthook.yml", "lefthook.yaml", "lefthook-local.yml", ".lefthook.toml",
+    "a.code-workspace", ".pnp.cjs", "mise.local.toml", ".mise.toml", "mise.toml", ".env.local",
+    ".clinerules", ".clinerules/x.md", ".zed/settings.json", "CLAUDE.local.md",
+    ".vscode", ".hg", ".github", ".github/workflows",
   ])
   func gated(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) != nil) }
 
   @Test(arguments: [
     "main.py", "hooks/x", "config", "src/git/config", ".github/CODEOWNERS", "README.md",
-    ".gitignore", "environment", "docs/package.json.md",
+    ".gitignore", "environment", "docs/package.json.md", ".git/objects/ab/cd", ".git/HEAD",
+    ".git/refs/heads/main", ".git/logs/HEAD", ".git/index", ".git/ORIG_HEAD", ".git/FETCH_HEAD",
+    ".git/packed-refs", ".git/COMMIT_EDITMSG", ".hg/store/00changelog.i", "mise.md", "HEAD",
   ])
   func free(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) == nil) }
+
+  private func findings(
+    _ added: [String], _ there: [String] = [], kind: FileStatus.Kind = .regular,
+    target: String? = nil
+  ) -> [String] {
+    let changes = added.map { path in
+      Change(
+        bytes(path), before: nil,
+        after: Entry(
+          kind: kind, mode: 0o644, uid: 0, gid: 0, sizeBytes: 0, modifiedNanoseconds: 0))
+    }
+    return Gate.findings(changes) { _ in
+      target.map { bytes($0) }
+    } isInWorkspace: {
+      there.map { bytes($0) }.contains($0)
+    }.map { String(decoding: $0.path, as: UTF8.self) }
+  }
+
+  @Test("a directory becomes a repository") func bareRepositories() {
+    #expect(findings(["d/config"]) == [])
+    #expect(findings(["d/config", "d/HEAD"]) == [])
+    #expect(findings(["d/config", "d/HEAD", "d/objects"]) == ["d/HEAD", "d/config", "d/objects"])
+    #expect(findings(["d/hooks/update"], ["d/HEAD", "d/objects"]) == ["d/hooks/update"])
+    #expect(findings(["d/hooks/update"], ["HEAD", "objects"]) == [])
+    #expect(findings(["config"], ["HEAD", "objects", "refs"]) == ["config"])
+    // Piece by piece, in several commits.
+    #expect(findings(["HEAD"], ["config", "objects"]) == ["HEAD"])
+    #expect(findings(["d/objects"], ["d/config", "d/HEAD"], kind: .directory) == ["d/objects"])
+    #expect(findings(["d/refs"], ["d/config", "d/HEAD", "d/objects"]) == ["d/refs"])
+    #expect(findings(["d/objects"], ["e/config", "e/HEAD"], kind: .directory) == [])
+  }
+
+  @Test func linksThatCannotBeRead() {
+    #expect(findings(["l"], kind: .symbolicLink) == ["l"])
+    #expect(findings(["l"], kind: .symbolicLink, target: "here") == [])
+  }
 
   @Test func linksOut() {
     #expect(Gate.leavesWorkspace(from: bytes("a"), bytes("/x")))
@@ -60,6 +106,11 @@ import Testing
     #expect(Gate.leavesWorkspace(from: bytes("d/a"), bytes("../../x")))
     #expect(Gate.leavesWorkspace(from: bytes("d/a"), bytes("x/../../../d")))
     #expect(!Gate.leavesWorkspace(from: bytes("d/a"), bytes("../x")))
+    // A name on the way may be a link: p/q/s -> ../../ makes this u beside the workspace.
+    #expect(!Gate.leavesWorkspace(from: bytes("p/q/s"), bytes("../../")))
+    #expect(Gate.leavesWorkspace(from: bytes("out"), bytes("p/q/s/../../u")))
+    #expect(Gate.leavesWorkspace(from: bytes("d/a"), bytes("./b/..")))
+    #expect(!Gate.leavesWorkspace(from: bytes("d/e/a"), bytes("./.././../x/./y")))
     #expect(!Gate.leavesWorkspace(from: bytes("a"), bytes("b/c")))
   }
 

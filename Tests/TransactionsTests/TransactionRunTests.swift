@@ -207,6 +207,22 @@ import Testing
     #expect(site.agt(["discard", id]).status == 0)
   }
 
+  @Test("a run ends without reading what it wrote") func large() throws {
+    let site = site(.native)
+    let run = site.agtRun(
+      ["--txn"], ["/bin/sh", "-c", "truncate -s 3G large; truncate -s 2097152 zeros"])
+    #expect(run.status == 0, "\(run.summary)")
+    #expect(run.seconds < 10)
+    let id = site.identifier(run)
+    #expect(site.agt(["diff", "--stat", id]).out.contains("A 3221225472  large"))
+    // SHA-256 of 2 MiB of zeros, as sha256sum prints it.
+    let digest = site.run(["/bin/sh", "-c", "head -c 2097152 /dev/zero | sha256sum | cut -c 1-64"])
+    let shown = site.agt(["diff", id, "zeros"]).out
+    #expect(digest.output.count == 65 && shown.contains("-> " + digest.out), "\(shown)")
+    #expect(site.agt(["diff", "--json", id, "zeros"]).out.contains(digest.out.dropLast()))
+    #expect(site.agt(["discard", id]).status == 0)
+  }
+
   @Test("what cannot be a transaction") func refused() {
     let site = site(.native)
     let run = { (options: [String]) in site.agtRun(options, ["/bin/true"]) }
