@@ -51,13 +51,14 @@ extension SagaMachine {
 
   /// Why the saga has to turn round.
   private var abortCause: (cause: SagaCause, reason: String)? {
+    // What a person says outweighs what the plan says of failures: halting, for one.
+    if isCancelled { return (.cancel, reason) }
     for step in steps.indices {
       let state = steps[step]
       let isBroken = state.isViolation && state.status == .unknown && plan(step).kind != .pivot
       guard isForwardFailure(step) || isBroken else { continue }
       return (state.isViolation ? .violation : .failure, "\(id(step)): \(state.reason)")
     }
-    if isCancelled { return (.cancel, reason) }
     if let deadline, clock >= deadline { return (.deadline, "the deadline passed") }
     return nil
   }

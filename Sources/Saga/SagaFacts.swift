@@ -45,7 +45,7 @@ extension SagaMachine {
     case .cancelled(_, let reason):
       isCancelled = true
       self.reason = reason
-      if phase.isResting { phase = .running }
+      if phase.isResting || phase == .halting { phase = .running }
     case .resolved(let name, let happened, let evidence, _, let outputs):
       resolved(graph.index(of: name)!, happened, evidence, outputs)
     }

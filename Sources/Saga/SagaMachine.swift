@@ -223,8 +223,19 @@ public struct SagaMachine: Sendable {
     case .success(let rendered): arguments = rendered
     case .failure(let problem): return .failure(problem)
     }
+    // With the pointers to them and their NULs.
+    var bytes = arguments.reduce(0) { $0 + $1.utf8.count + 9 }
     for variable in command.environment {
-      if case .failure(let problem) = values.render(variable.value) { return .failure(problem) }
+      switch values.render(variable.value) {
+      case .success(let text): bytes += variable.name.utf8.count + text.utf8.count + 10
+      case .failure(let problem): return .failure(problem)
+      }
+    }
+    if bytes > SagaLimits.actionMaxBytes {
+      return .failure(
+        SagaProblem(
+          "its arguments and its environment would have \(bytes) bytes; at most "
+            + "\(SagaLimits.actionMaxBytes) are passed; put the rest into a file"))
     }
     var key = "\(sagaID)/\(id(step))"
     if let template = plan(step).idempotency?.key {

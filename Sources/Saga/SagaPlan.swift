@@ -303,6 +303,9 @@ public enum SagaLimits {
   public static let argumentsMax = 1024
   /// Longest text of one argument after substitution (MAX_ARG_STRLEN of execve(2) is 128 KiB).
   public static let argumentMaxBytes = 65_536
+  /// Arguments and environment of one attempt: half of what Linux usually passes (execve(2): a quarter of a
+  /// stack of 8 MiB), so that the caller's environment and the options of agt-run have room.
+  public static let actionMaxBytes = 1 << 20
   /// Names become parts of file names and of shell words.
   public static let nameMaxBytes = 64
   public static let parallelismDefault = 4

@@ -93,9 +93,16 @@ public struct Approvals {
       "reason": .string(reason),
     ])
     let uid = Identity.effectiveUID
-    let file = "\(directory.approvals)/\(step).\(expiresAt).\(uid)"
+    let prefix = "\(step).\(expiresAt)."
     do throws(SyscallError) {
-      try Files.create(ByteString(file), mode: 0o644, contents: JSONWriter.compact(text))
+      if try written(prefix, digest: SHA256.text(bytes)).contains(where: { $0.uid == uid }) {
+        throw SyscallError(call: "open", object: directory.approvals, errno: EEXIST)
+      }
+      // Nobody can take this name before us, and a name says nothing about who has answered.
+      let name = "\(prefix)\(uid).\(String(UInt64.random(in: .min ... .max), radix: 16))"
+      try Files.create(
+        ByteString("\(directory.approvals)/\(name)"), mode: 0o644,
+        contents: JSONWriter.compact(text))
     } catch {
       throw RunError(
         .internalFailure, "answering \(step): \(error.description)",
@@ -103,35 +110,40 @@ public struct Approvals {
     }
   }
 
-  /// Answers to exactly this request, of members of its group.
+  /// Answers to exactly this request, of members of its group; denials first, because whoever starts late
+  /// finds all of them at once.
   func answers(_ request: ApprovalRequest) throws(SyscallError) -> [Answer] {
-    let prefix = "\(request.step).\(request.expiresAt)."
-    let digest = SHA256.text(request.bytes)
-    var answers: [Answer] = []
-    for name in try Files.names(in: ByteString(directory.approvals)).map(\.text).sorted() {
-      guard name.hasPrefix(prefix), let uid = UInt32(name.dropFirst(prefix.count)),
-        let answer = read(name, uid: uid, digest: digest)
-      else { continue }
-      let isOwn = uid == request.requester && !request.countsRequester
-      if answer.verdict == .approve && isOwn { continue }
-      if Groups.isMember(uid, of: request.group) { answers.append(answer) }
+    let answers = try written(
+      "\(request.step).\(request.expiresAt).", digest: SHA256.text(request.bytes)
+    ).filter { answer in
+      let isOwn = answer.uid == request.requester && !request.countsRequester
+      if answer.verdict == .approve && isOwn { return false }
+      return Groups.isMember(answer.uid, of: request.group)
     }
-    return answers
+    return answers.filter { $0.verdict == .deny } + answers.filter { $0.verdict == .approve }
   }
 
-  private func read(_ name: String, uid: UInt32, digest: String) -> Answer? {
+  private func written(_ prefix: String, digest: String) throws(SyscallError) -> [Answer] {
+    try Files.names(in: ByteString(directory.approvals)).map(\.text).sorted().compactMap {
+      $0.hasPrefix(prefix) ? read($0, digest: digest) : nil
+    }
+  }
+
+  private func read(_ name: String, digest: String) -> Answer? {
     guard
       let file = try? Files.open(
         ByteString(directory.approvals + "/" + name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
       let status = try? Files.status(file.raw), status.kind == .regular,
-      // A second name could be another file of that user.
-      status.uid == uid, status.links == 1,
+      // A second name could be another file of that user; and in one that others may write, they could have
+      // written the answer, and then moved it here.
+      status.links == 1, status.mode & 0o022 == 0,
       let bytes = try? Descriptors.readAll(file.raw, limit: 8192),
       let json = try? JSONParser.parse(bytes), json["request"]?.stringValue == digest,
       let verdict = json["verdict"]?.stringValue.flatMap(Verdict.init)
     else { return nil }
     return Answer(
-      uid: uid, verdict: verdict, reason: SagaText.plain(json["reason"]?.stringValue ?? ""))
+      uid: status.uid, verdict: verdict,
+      reason: SagaText.plain(json["reason"]?.stringValue ?? ""))
   }
 }
 

@@ -59,7 +59,13 @@ public final class SagaLines: SagaProgress {
 
   public init(quiet: Bool) {
     isQuiet = quiet
-    isLive = !quiet && Descriptors.isTerminal(1)
+    isLive = !quiet && Descriptors.isTerminal(1) && Self.size != nil
+  }
+
+  /// Nil when the terminal does not know its size, or has no room (0 by 0 of ioctl_tty(2)).
+  private static var size: (columns: Int, rows: Int)? {
+    guard let size = Terminals.windowSize(1), size.columns > 1, size.rows > 3 else { return nil }
+    return (Int(size.columns), Int(size.rows))
   }
 
   public func begin(_ machine: SagaMachine, _ directory: SagaDirectory) {
@@ -80,7 +86,7 @@ public final class SagaLines: SagaProgress {
   }
 
   public func show(_ machine: SagaMachine, now: UInt64) {
-    guard isLive, let size = Terminals.windowSize(1) else { return }
+    guard isLive, let size = Self.size else { return }
     var lines: [String] = []
     let width = machine.graph.plan.steps.map(\.id.text.count).max() ?? 0
     for step in machine.graph.order {
@@ -95,17 +101,17 @@ public final class SagaLines: SagaProgress {
       } else if !state.reason.isEmpty {
         line += SagaText.plain(state.reason)
       }
-      lines.append(String(line.prefix(Int(size.columns) - 1)))
+      lines.append(String(line.prefix(size.columns - 1)))
     }
     // What does not fit: those that are at work or have gone wrong.
-    let rows = Int(size.rows) - 2
+    let rows = size.rows - 2
     if lines.count > rows {
       let quiet: Set<SagaStepStatus> = [.pending, .succeeded, .skipped, .compensated]
       lines = zip(machine.graph.order, lines).filter { !quiet.contains(machine.steps[$0.0].status) }
         .map(\.1)
       let done = machine.steps.count { $0.status == .succeeded }
       lines =
-        Array(lines.prefix(max(1, rows - 1))) + ["\(done) of \(machine.steps.count) succeeded"]
+        Array(lines.prefix(rows - 1)) + ["\(done) of \(machine.steps.count) succeeded"]
     }
     erase()
     drawn = lines.count

@@ -68,6 +68,8 @@ public final class SagaRunner {
     self.directory = directory
     self.progress = progress
     do throws(SyscallError) {
+      // Before anybody can read our pid: a signal that is not expected ends the process.
+      signals = try Signals.descriptor(for: [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE])
       guard let lock = try directory.lock() else {
         throw SyscallError(call: "flock", object: directory.path, errno: EWOULDBLOCK)
       }
@@ -93,7 +95,6 @@ public final class SagaRunner {
       // Relative paths of the plan mean the same whoever goes on from wherever.
       try Files.changeDirectory(ByteString(header.workspace))
       poller = try Poller()
-      signals = try Signals.descriptor(for: [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE])
       try poller.add(signals.raw, .input)
     } catch { throw RunError(.internalFailure, "saga \(directory.id): \(error.description)") }
   }
@@ -103,15 +104,24 @@ public final class SagaRunner {
   public func run(_ event: SagaEvent? = nil) throws(RunError) -> Ending {
     do throws(SyscallError) {
       progress.begin(machine, directory)
-      if !machine.phase.isResting || event != nil {
+      if !machine.phase.isResting || event != nil || isAskedToCancel {
         // Those that run are known before anything is decided: they may have to end.
         let found = try adopt()
         try deliver(.runner(boot: Self.boot(), pid: getpid()))
         for event in found { try deliver(event) }
       }
       if let event { try deliver(event) }
+      // Whoever asked was told that it will be done, also when the runner then died.
+      try readCancellation()
       try deliver(.tick)
-      while !hasLeft, !(machine.phase.isResting && attempts.isEmpty) { try turn() }
+      while !hasLeft {
+        if machine.phase.isResting && attempts.isEmpty {
+          try readCancellation()
+          if machine.phase.isResting { break }
+        } else {
+          try turn()
+        }
+      }
     } catch {
       progress.end(machine, journal.syncCount, journal.syncNanoseconds)
       throw RunError(
@@ -189,15 +199,18 @@ public final class SagaRunner {
     // All of them first, with one sync: what is started needs its own record, and may have more.
     try journal.append(records)
     for record in records { progress.record(record, machine) }
+    var failed: [SagaEvent] = []
     for effect in others {
       switch effect {
       case .append: break
-      case .start(let action): try start(action)
+      case .start(let action): if let end = try start(action) { failed.append(end) }
       case .stop(let step, let kind, let number):
         attempts.first { $0.step == step && $0.kind == kind && $0.number == number }?.stop()
       case .wake(let time): wakeAt = time
       }
     }
+    // Only now: what follows from one may end another that was to start in this same loop.
+    for end in failed { try deliver(end) }
     try publishRequests()
     progress.show(machine, now: clock.now)
   }
@@ -210,18 +223,19 @@ public final class SagaRunner {
       workspace: header.workspace, startedAt: machine.steps[action.step].startedAt)
   }
 
-  private func start(_ action: SagaAction) throws(SyscallError) {
+  /// - Returns: its end, when it could not be started.
+  private func start(_ action: SagaAction) throws(SyscallError) -> SagaEvent? {
     let attempt = attempt(action)
     do throws(SyscallError) {
       try attempt.start(
         action, agtRun: agtRun,
         trace: Trace.parent(header.trace, attempt.stepName, action.kind, action.attempt))
       attempts.append(attempt)
+      return nil
     } catch {
       if error.call != "posix_spawn" { throw error }
-      try deliver(
-        .ended(
-          step: action.step, action.kind, attempt: action.attempt, .notStarted(error.description)))
+      return .ended(
+        step: action.step, action.kind, attempt: action.attempt, .notStarted(error.description))
     }
   }
 
@@ -259,8 +273,10 @@ public final class SagaRunner {
 
   // MARK: people
 
+  private var isAskedToCancel: Bool { Files.mayAccess(ByteString(directory.cancellation), F_OK) }
+
   private func readCancellation() throws(SyscallError) {
-    let file = directory.path + "/cancel"
+    let file = directory.cancellation
     guard let text = try? Files.read(ByteString(file), limit: 4096).text else { return }
     let uid = try Files.status(of: ByteString(file), followLink: false).uid
     if machine.mayCancel {

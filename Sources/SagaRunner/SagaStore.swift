@@ -155,6 +155,7 @@ public struct SagaDirectory: Sendable {
   var journal: String { path + "/journal.jsonl" }
   var approvals: String { path + "/approvals" }
   var requests: String { path + "/requests" }
+  var cancellation: String { path + "/cancel" }
 
   /// `runs/STEP.KIND.N` without what follows.
   func run(_ step: String, _ kind: SagaActionKind, _ attempt: Int) -> String {
@@ -237,12 +238,16 @@ public enum SagaPlanFile {
 extension SagaDirectory {
   /// Tells the runner that somebody wants the saga undone.
   public func askToCancel(_ runner: Int32, reason: String) throws(RunError) {
+    let file = ByteString(cancellation)
     do throws(SyscallError) {
-      let file = ByteString(path + "/cancel")
       try? Files.remove(file)
       try Files.create(file, mode: 0o600, contents: Array(reason.utf8.prefix(4096)))
       try Processes.signal(runner, SIGUSR1)
-    } catch { throw RunError(.internalFailure, "telling process \(runner): \(error.description)") }
+    } catch {
+      // What is said to have failed is not done later.
+      try? Files.remove(file)
+      throw RunError(.internalFailure, "telling process \(runner): \(error.description)")
+    }
   }
 
   /// Removes the saga and everything that is known of it.

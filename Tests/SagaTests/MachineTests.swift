@@ -124,6 +124,43 @@ import Testing
     #expect(machine.phase == .compensated)
   }
 
+  /// Halting leaves everything as it is, until a person wants it undone.
+  @Test(arguments: [false, true]) func cancelsWhatIsHalted(_ isHalting: Bool) throws {
+    let steps = """
+      steps:
+      - {id: a, kind: compensatable, run: [x], compensate: {run: [y]}}
+      - {id: b, kind: readonly, needs: [a], run: [x]}
+      - {id: c, kind: readonly, needs: [a], run: [x]}
+      """
+    var machine = machine(try graph(steps, head: "onFailure: halt"))
+    _ = machine.handle(.tick, at: 1000)
+    _ = machine.handle(.ended(step: 0, .run, attempt: 1, .succeeded(outputs: [:])), at: 1000)
+    _ = machine.handle(.ended(step: 1, .run, attempt: 1, .exited(1)), at: 1000)
+    #expect(machine.phase == .halting)
+    let end = SagaEvent.ended(step: 2, .run, attempt: 1, .killed("asked"))
+    if !isHalting { _ = machine.handle(end, at: 1000) }
+    #expect(machine.phase == (isHalting ? .halting : .halted))
+    var effects = machine.handle(.cancel(uid: 7, reason: "undo it"), at: 1000)
+    if isHalting {
+      #expect(effects.contains(.stop(step: 2, .run, attempt: 1)))
+      effects = machine.handle(end, at: 1000)
+    }
+    #expect(effects.started.map(\.kind) == [.compensate])
+    _ = machine.handle(.ended(step: 0, .compensate, attempt: 1, .succeeded(outputs: [:])), at: 1000)
+    #expect(machine.phase == .cancelled)
+    #expect(machine.reason == "undo it")
+  }
+
+  /// What the kernel would not pass is refused before anything starts, and said.
+  @Test func argumentsInAll() throws {
+    let words = Array(repeating: "\"${params.p}\"", count: 17).joined(separator: ", ")
+    let steps = "steps: [{id: a, kind: readonly, run: [x, \(words)]}]"
+    let long = String(repeating: "x", count: 65_536)
+    var machine = machine(try graph(steps, head: Self.head), parameters: ["p": long])
+    #expect(machine.handle(.tick, at: 1000).started == [])
+    #expect(machine.reason.contains("at most 1048576 are passed"), "\(machine.reason)")
+  }
+
   private static let voted = """
     steps:
     - {id: a, kind: pivot, run: [x], irreversible: gone, approval: {group: ops, quorum: 2, expires: 1m}}

@@ -177,6 +177,60 @@ import Testing
     #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nundo b\nundo a\n")
   }
 
+  @Test(arguments: Starter.all) func cancelsWhatIsHalted(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      "steps:\n" + SagaSite.step("a") + SagaSite.step("b", needs: ["a"]) + Self.failing,
+      head: "onFailure: halt")
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 4, "\(run.summary)")
+    let id = try #require(site.identifier(run))
+    let cancelled = site.agt(["cancel", id, "--reason", "no use"])
+    #expect(cancelled.status == 5, "\(cancelled.summary)")
+    #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nend b\nundo b\nundo a\n")
+  }
+
+  /// Who was told that a saga will be undone is obeyed, although the runner died before it looked.
+  @Test(arguments: Starter.all) func cancellationOutlivesTheRunner(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    site.plan(
+      "steps:\n" + SagaSite.step("a", script: "sleep 1") + SagaSite.step("b", needs: ["a"]))
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(Clock.eventually(10) { site.scratch.read("log") == "begin a\n" })
+    #expect(running.waitForOutput("a: running"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let pid = try #require(
+      File.read(site.directory(id) + "/lock").flatMap { Int32($0.dropLast()) })
+    kill(pid, SIGSTOP)
+    #expect(site.agt(["cancel", id, "--reason", "no use"]).status == 0)
+    kill(pid, SIGKILL)
+    _ = running.wait()
+    let resumed = site.agt(["resume", id])
+    #expect(resumed.status == 5, "\(resumed.summary)")
+    #expect(resumed.out.contains("no use"))
+    #expect(site.scratch.read("log")?.hasSuffix("undo a\n") == true)
+    #expect(!File.exists(site.scratch.path + "/b"))
+  }
+
+  /// One of two steps cannot be started; the other, which was to start with it, is ended at once.
+  @Test func failedStart() throws {
+    let site = SagaSite(.native)
+    let words = Array(repeating: "\"${params.p}\"", count: 8).joined(separator: ", ")
+    site.plan(
+      """
+      steps:
+      - {id: a, kind: readonly, run: [/bin/echo, \(words)]}
+      - {id: b, kind: readonly, run: [/bin/sleep, "15"]}
+      """, head: "params: {p: {type: string}}")
+    // The arguments may have a quarter of the stack (execve(2)).
+    let run = site.agt(
+      ["run", "plan.yaml", "--param", "p=\(String(repeating: "x", count: 60_000))"],
+      before: ["/usr/bin/prlimit", "--stack=1600000"])
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("a: not started: posix_spawn"), "\(run.out)")
+    #expect(run.seconds < 10)
+  }
+
   @Test func fanOutGoesOnWithoutOne() throws {
     let site = SagaSite(.native)
     site.plan(
@@ -232,6 +286,17 @@ import Testing
     #expect(terminal.screen.contains("a  succeeded"))
     #expect(terminal.screen.contains("\u{1B}[2A\u{1B}[J"))
   }
+
+  /// A terminal without a size, as one over a serial line is, gets lines.
+  @Test(arguments: [(0, 0), (1, 1), (80, 0)]) func tinyTerminal(_ columns: Int, _ rows: Int) {
+    let site = SagaSite(.native)
+    site.plan("steps:\n" + SagaSite.step("a"))
+    let terminal = PseudoTerminal(
+      site.command(["run", "plan.yaml"]), rows: UInt16(rows), columns: UInt16(columns))
+    #expect(terminal.waitForEnd() == 0)
+    _ = site.identifier(terminal.screen)
+    #expect(terminal.screen.contains("a: succeeded"), "\(terminal.screen)")
+  }
 }
 
 /// People who agree: different users of a group, and to exactly what is then executed.
@@ -275,6 +340,66 @@ import Testing
     let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
     #expect(site.agt(["deny", id, "go", "--reason", "not today"], as: 1).status == 0)
     let run = running.wait()
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("denied by user 1: not today"))
+    #expect(!File.exists(site.scratch.path + "/gone"))
+  }
+
+  private static let pivot = """
+    steps:
+    - {id: go, kind: pivot, run: [/bin/touch, gone], irreversible: "gone", approval: {group: daemon, expires: 20s}}
+    """
+
+  /// Neither a member's file that others may write nor a name that speaks of a member is a member's answer.
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func forged() throws {
+    let site = SagaSite(.root)
+    site.plan(Self.pivot)
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let forging = Command.shell(
+      """
+      cd "$1"; expires=$(grep -o '"expiresAt":[0-9]*' requests/go | grep -o '[0-9]*$')
+      digest=$(sha256sum requests/go | cut -d ' ' -f 1)
+      answer="{\"request\":\"$digest\",\"verdict\":\"approve\",\"reason\":\"\"}"
+      printf '%s' "$answer" > approvals/go.$expires.1.ab
+      chown 1 approvals/go.$expires.1.ab; chmod 666 approvals/go.$expires.1.ab
+      printf '%s' "$answer" > runs/x; chown 1 runs/x; chmod 644 runs/x
+      ln runs/x approvals/go.$expires.1.cd
+      printf '%s' "$answer" > approvals/go.$expires.1; chown 2 approvals/go.$expires.1
+      printf '%s' "$answer" > approvals/go.$expires.1.ef; chown 2 approvals/go.$expires.1.ef
+      """, [site.directory(id)]
+    ).run()
+    #expect(forging.status == 0, "\(forging.summary)")
+    Clock.sleep(0.3)
+    #expect(!File.exists(site.scratch.path + "/gone"))
+    // Nor does any of it keep the member from answering, once.
+    #expect(site.agt(["approve", id, "go"], as: 1).status == 0)
+    #expect(running.wait().status == 0)
+  }
+
+  /// A denial counts, whatever else is found when a runner looks.
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func deniedFirst() throws
+  {
+    let site = SagaSite(.root)
+    site.plan(Self.pivot)
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    running.signal(SIGKILL)
+    _ = running.wait()
+    #expect(site.agt(["deny", id, "go", "--reason", "not today"], as: 1).status == 0)
+    let second = site.agt(["approve", id, "go"], as: 1)
+    #expect(second.status == 125 && second.err.contains("you have answered already"))
+    // The approval's name sorts before the denial's.
+    let approval = Command.shell(
+      """
+      cd "$1"; denial=$(ls approvals); sed s/deny/approve/ approvals/$denial > approvals/${denial%.*}.0
+      chown 1 approvals/*.0
+      """, [site.directory(id)]
+    ).run()
+    #expect(approval.status == 0, "\(approval.summary)")
+    let run = site.agt(["resume", id])
     #expect(run.status == 1, "\(run.summary)")
     #expect(run.out.contains("denied by user 1: not today"))
     #expect(!File.exists(site.scratch.path + "/gone"))
