@@ -102,7 +102,7 @@ let package = Package(
     tests("NetworkTests", ["Network", "Policy"]),
     tests("RingsTests", ["Rings", "JSON"]),
     .testTarget(
-      name: "PolicyTests", dependencies: ["Policy", "YAML", "JSON"],
+      name: "PolicyTests", dependencies: ["Policy", "Network", "YAML", "JSON"],
       exclude: ["cedar_decisions.py"], swiftSettings: strict),
     tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
     .testTarget(

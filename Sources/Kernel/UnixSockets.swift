@@ -57,10 +57,7 @@ public enum UnixSockets {
 
   /// The next connection, close-on-exec and not blocking; nil when none waits.
   public static func accept(_ socket: Int32) throws(SyscallError) -> OwnedFD? {
-    let number = agt_accept(socket)
-    if number >= 0 { return OwnedFD(number) }
-    if errno == EAGAIN || errno == EINTR || errno == ECONNABORTED { return nil }
-    throw SyscallError(call: "accept4", errno: errno)
+    try Sockets.accept(socket)
   }
 
   public static func peer(_ socket: Int32) throws(SyscallError) -> Peer {

@@ -47,7 +47,7 @@ public struct ListenPlan: Equatable, Sendable {
       switch rule.destination {
       case .subdomains: return nil
       case .network(let network):
-        guard network.prefixLength == (network.address.isIPv4 ? 32 : 128) else { return nil }
+        guard network.isSingle else { return nil }
         addresses.append(network.address.bytes)
       case .host(let name):
         guard let index = numbers[name] else { return nil }

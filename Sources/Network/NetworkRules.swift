@@ -17,17 +17,21 @@ public struct NetworkRules: Sendable {
 
   /// The rule for a name in canonical spelling.
   public func rule(host: String, port: Int) -> NetworkRule? {
-    rules.first { rule in
-      if case .network = rule.destination { return false }
-      return rule.isMatch(host: host, port: port)
-    }
+    rules.first { $0.ports.contains(port) && isName(host, of: $0) }
   }
 
   /// Whether a name may be looked up: some rule names it at some port.
-  public func isResolvable(_ host: String) -> Bool { !ports(of: host).isEmpty }
+  public func isResolvable(_ host: String) -> Bool { rules.contains { isName(host, of: $0) } }
 
-  private func ports(of host: String) -> [Int] {
-    rules.flatMap { rule in rule.ports.filter { self.rule(host: host, port: $0) != nil } }
+  /// At which a rule names the host, each once.
+  private func ports(of host: String) -> Set<Int> {
+    rules.reduce(into: []) { if isName(host, of: $1) { $0.formUnion($1.ports) } }
+  }
+
+  /// A range of addresses names no host.
+  private func isName(_ host: String, of rule: NetworkRule) -> Bool {
+    if case .network = rule.destination { return false }
+    return rule.isMatch(host: host)
   }
 
   public enum Refusal: Error, Equatable, Sendable {
@@ -84,11 +88,9 @@ public struct NetworkRules: Sendable {
 
   /// Whether a rule names this very address, not only a range around it.
   public func names(_ address: IPAddress, port: Int) -> Bool {
-    let single = address.isIPv4 ? 32 : 128
-    return rules.contains { rule in
+    rules.contains { rule in
       guard case .network(let network) = rule.destination else { return false }
-      return rule.ports.contains(port) && network.prefixLength == single
-        && network.address == address
+      return rule.ports.contains(port) && network.isSingle && network.address == address
     }
   }
 

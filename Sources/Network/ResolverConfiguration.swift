@@ -1,30 +1,23 @@
 public import Policy
 
-/// The host's resolver: which servers it asks (resolv.conf(5)) and what it knows without (hosts(5)).
+/// The host's resolver: which servers it asks, and how long (resolv.conf(5)).
 public struct ResolverConfiguration: Equatable, Sendable {
   public var servers: [IPAddress] = []
   /// Of one question to one server.
   public var timeoutSeconds: Int = 2
   /// Rounds over all servers.
   public var attempts: Int = 2
-  /// Names in canonical spelling.
-  public var hosts: [String: [IPAddress]] = [:]
 
   /// MAXNS of resolv.h.
   static let maximumServers = 3
   /// More would outlast the patience of the program that asked.
   static let maximumTimeoutSeconds = 5
   static let maximumAttempts = 3
-  /// Lists of blocked hosts have a hundred thousand names; none of them is one that a rule names.
-  static let maximumHosts = 65_536
 
-  /// - Parameters:
-  ///   - resolver: The text of /etc/resolv.conf; the search list is for names that people type and is not
-  ///     applied to those that rules name.
-  ///   - hosts: The text of /etc/hosts.
-  ///   - isWanted: Which names of `hosts` are kept.
-  public init(resolver: String, hosts: String, isWanted: (String) -> Bool) {
-    for line in resolver.split(whereSeparator: \.isNewline) {
+  /// - Parameter text: of /etc/resolv.conf; the search list is for names that people type and is not
+  ///   applied to those that rules name.
+  public init(_ text: String) {
+    for line in text.split(whereSeparator: \.isNewline) {
       let words = Self.words(line)
       switch words.first {
       case "nameserver":
@@ -39,17 +32,6 @@ public struct ResolverConfiguration: Equatable, Sendable {
     }
     // resolv.conf(5): without a server, the one of this machine.
     if servers.isEmpty { servers = [IPAddress("127.0.0.1")!] }
-    for line in hosts.split(whereSeparator: \.isNewline) {
-      let words = Self.words(line)
-      guard words.count > 1, let address = IPAddress(String(words[0])) else { continue }
-      for word in words.dropFirst() { add(String(word), address, isWanted) }
-    }
-  }
-
-  private mutating func add(_ text: String, _ address: IPAddress, _ isWanted: (String) -> Bool) {
-    guard let name = try? HostName.canonical(text), isWanted(name), hosts.count < Self.maximumHosts
-    else { return }
-    hosts[name, default: []].append(address)
   }
 
   private mutating func option(_ word: Substring) {

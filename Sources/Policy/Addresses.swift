@@ -138,7 +138,7 @@ public struct IPNetwork: Equatable, Hashable, Sendable {
   init(_ text: String) throws(Problem) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count <= 2, let address = IPAddress(String(parts[0])) else { throw .notNetwork }
-    let bits = address.isIPv4 ? 32 : 128
+    let bits = Self.wholeBits(address)
     guard parts.count == 2 else {
       self.address = address
       prefixLength = bits
@@ -154,6 +154,9 @@ public struct IPNetwork: Equatable, Hashable, Sendable {
       throw .hostBits
     }
   }
+
+  /// The prefix of one address.
+  static func wholeBits(_ address: IPAddress) -> Int { address.isIPv4 ? 32 : 128 }
 
   public func contains(_ other: IPAddress) -> Bool {
     guard other.isIPv4 == address.isIPv4 else { return false }

@@ -71,7 +71,11 @@ public struct NetworkRule: Equatable, Sendable {
 
   /// Whether the rule names this host, in canonical spelling, at this port.
   public func isMatch(host: String, port: Int) -> Bool {
-    guard ports.contains(port) else { return false }
+    ports.contains(port) && isMatch(host: host)
+  }
+
+  /// The same at any port.
+  public func isMatch(host: String) -> Bool {
     switch destination {
     case .host(let name): return name == host
     case .subdomains(let suffix):
@@ -85,8 +89,11 @@ extension IPNetwork {
   /// The network of one address.
   init(single address: IPAddress) {
     self.address = address
-    prefixLength = address.isIPv4 ? 32 : 128
+    prefixLength = Self.wholeBits(address)
   }
+
+  /// Whether it is the network of one address.
+  public var isSingle: Bool { prefixLength == Self.wholeBits(address) }
 }
 
 extension PolicySet {
@@ -97,21 +104,4 @@ extension PolicySet {
     guard let name = try? HostName.canonical(host) else { return nil }
     return network.first { $0.isMatch(host: name, port: port) }
   }
-
-  /// The rule that lets an address be reached at a port without a name.
-  public func networkRule(address: IPAddress, port: Int) -> NetworkRule? {
-    network.first { rule in
-      guard case .network(let range) = rule.destination else { return false }
-      return rule.ports.contains(port) && range.contains(address)
-    }
-  }
-
-  /// Whether a name may be looked up: some rule names it at some port.
-  public func isResolvable(host: String) -> Bool {
-    guard let name = try? HostName.canonical(host) else { return false }
-    return network.contains { rule in rule.ports.contains { rule.isMatch(host: name, port: $0) } }
-  }
-
-  /// The TCP ports that any rule names, ascending: the ones to listen on in ring 2.
-  public var networkPorts: [Int] { Set(network.flatMap(\.ports)).sorted() }
 }

@@ -68,7 +68,7 @@ extension NetworkRule.Destination {
     case .host(let name): name
     case .subdomains(let suffix): "*.\(suffix)"
     case .network(let network):
-      network.prefixLength == (network.address.isIPv4 ? 32 : 128)
+      network.isSingle
         ? network.address.description : "\(network.address)/\(network.prefixLength)"
     }
   }

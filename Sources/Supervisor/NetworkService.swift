@@ -26,12 +26,17 @@ final class NetworkService: RunService {
   private var maximumRelays: Int
 
   /// Each is two sockets, and two pipes while data waits on both sides.
-  private static let descriptorsPerRelay = 6
+  static let descriptorsPerRelay = 6
   private static let maximumRelays = 1024
-  /// For everything else in the supervisor.
-  private static let reservedDescriptors = 256
+  /// However few files the machine lets us open.
+  private static let minimumRelays = 16
   /// Clients of the DNS over TCP.
   private static let maximumStreams = 64
+  /// Connections to the operator's socket (`OperatorService`).
+  private static let operatorClients = 64
+  /// The supervisor's loop, the stage, the terminal, the run's record and its place in the registry, and
+  /// what is open for a moment: a file that is read, a connection that is refused.
+  private static let ownDescriptors = 64
 
   init(_ plan: NetworkPlan, _ events: RunEvents) throws(SyscallError) {
     self.plan = plan
@@ -42,10 +47,20 @@ final class NetworkService: RunService {
     watches = NetworkWatches()
     resolver = Resolver(watches)
     let hard = Limits.current(.openFiles)?.hard ?? 1024
-    let wanted = Self.maximumRelays * Self.descriptorsPerRelay + Self.reservedDescriptors
-    try Limits.setSoft(.openFiles, to: min(hard, UInt64(wanted)))
-    maximumRelays = max(
-      16, (Int(min(hard, UInt64(wanted))) - Self.reservedDescriptors) / Self.descriptorsPerRelay)
+    let bounds = Self.bounds(hardLimit: hard, sockets: plan.sockets.count)
+    try Limits.setSoft(.openFiles, to: bounds.openFiles)
+    maximumRelays = bounds.relays
+  }
+
+  /// - Parameter sockets: in the ring, open for the whole run.
+  /// - Returns: how many files are open at most, and how many connections there are at most.
+  static func bounds(hardLimit: UInt64, sockets: Int) -> (openFiles: UInt64, relays: Int) {
+    let others =
+      sockets + maximumStreams + Resolver.maximumSockets + operatorClients + ownDescriptors
+    let wanted = UInt64(maximumRelays * descriptorsPerRelay + others)
+    let openFiles = min(hardLimit, wanted)
+    let relays = (Int(openFiles) - others) / descriptorsPerRelay
+    return (openFiles, max(minimumRelays, relays))
   }
 
   func start(in loop: RunLoop) throws(SyscallError) {

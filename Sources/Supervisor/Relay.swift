@@ -26,8 +26,10 @@ final class Relay: NetworkHandler {
 
   let destination: Destination
   private let service: NetworkService
-  private let inside: OwnedFD
-  private var outside: OwnedFD?
+  private let insideSocket: OwnedFD
+  private var outsideSocket: OwnedFD?
+  private var inside: RelaySide
+  private var outside = RelaySide(nil)
   private var state = State.resolving
   private var candidates: [SocketAddress] = []
   private var place: SocketAddress?
@@ -35,10 +37,8 @@ final class Relay: NetworkHandler {
   private var toInside = RelayFlow()
   /// The first bytes are still looked at: they may be a TLS hello.
   private var isInspecting: Bool
-  private var insideInterest: Poller.Interest = []
-  private var outsideInterest: Poller.Interest = []
-  private var isOutsideWatched = false
   private(set) var deadlineMilliseconds: UInt64
+  /// When bytes moved last.
   private var lastMilliseconds: UInt64
   private let endMilliseconds: UInt64
 
@@ -58,7 +58,8 @@ final class Relay: NetworkHandler {
   private static let totalMilliseconds: UInt64 = 86_400_000
 
   init(inside: consuming OwnedFD, to destination: Destination, _ service: NetworkService) {
-    self.inside = inside
+    self.inside = RelaySide(inside.raw)
+    insideSocket = inside
     self.destination = destination
     self.service = service
     isInspecting = destination.name != nil && destination.name != NetworkRule.hostLoopback
@@ -72,10 +73,9 @@ final class Relay: NetworkHandler {
 
   func start() {
     do throws(SyscallError) {
-      try Sockets.setNoDelay(inside.raw)
-      try Sockets.setBuffers(inside.raw, bytes: Self.insideBufferBytes)
-      insideInterest = isInspecting ? .input : []
-      try service.watches.watch(inside.raw, insideInterest, self)
+      try Sockets.setNoDelay(inside.raw!)
+      try Sockets.setBuffers(inside.raw!, bytes: Self.insideBufferBytes)
+      try inside.want(isInspecting ? .input : [], hasEnded: false, service.watches, self)
     } catch { return close() }
     if let address = destination.address {
       take([address])
@@ -136,11 +136,9 @@ final class Relay: NetworkHandler {
         place = next
         try Sockets.setNoDelay(socket.raw)
         let result = try Sockets.connect(socket.raw, to: next)
-        let number = socket.raw
-        outside = consume socket
-        outsideInterest = .output
-        try service.watches.watch(number, .output, self)
-        isOutsideWatched = true
+        outside = RelaySide(socket.raw)
+        outsideSocket = consume socket
+        try outside.want(.output, hasEnded: false, service.watches, self)
         setDeadline(NetworkService.nowMilliseconds + Self.connectMilliseconds)
         if result == .done { opened() }
         return
@@ -179,12 +177,10 @@ final class Relay: NetworkHandler {
         if try Sockets.connect(outside, to: place) == .done { opened() }
       } catch { connectNext(error.errno) }
     case .open:
-      lastMilliseconds = NetworkService.nowMilliseconds
-      let interest = isInside ? insideInterest : outsideInterest
-      if event.readable, !interest.contains(.input) {
+      let isAsked = isInside ? inside.isAsked(for: .input) : outside.isAsked(for: .input)
+      if event.readable, !isAsked, Sockets.pendingError(event.descriptor) != 0 {
         // Nothing was asked for: an error, or the end of both directions.
-        let descriptor = isInside ? inside.raw : outside.raw!
-        if Sockets.pendingError(descriptor) != 0 { return close() }
+        return close()
       }
       if isInside, isInspecting, event.readable { inspect() }
       pump(
@@ -197,7 +193,7 @@ final class Relay: NetworkHandler {
   private func readEarly(_ event: Poller.Event) {
     if isInspecting, event.readable {
       inspect()
-    } else if Sockets.pendingError(inside.raw) != 0 {
+    } else if Sockets.pendingError(event.descriptor) != 0 {
       return close()
     }
     if state != .closed { setInterests() }
@@ -223,7 +219,7 @@ final class Relay: NetworkHandler {
 
   private func inspect() {
     do throws(SyscallError) {
-      let bytes = try Descriptors.read(inside.raw, upTo: ClientHello.maximumBytes)
+      let bytes = try Descriptors.read(inside.raw!, upTo: ClientHello.maximumBytes)
       if bytes.isEmpty {
         toOutside.endSource()
         isInspecting = false
@@ -233,6 +229,7 @@ final class Relay: NetworkHandler {
         setDeadline(NetworkService.nowMilliseconds + Self.helloMilliseconds)
       }
       toOutside.head += bytes
+      lastMilliseconds = NetworkService.nowMilliseconds
     } catch {
       if error.errno != EAGAIN { close() }
       return
@@ -254,23 +251,27 @@ final class Relay: NetworkHandler {
         ? nil : "the client hides the name it asks for (encrypted hello)"
     }
     guard let serverName else { return nil }
-    guard let name = try? HostName.canonical(serverName),
-      service.rules.rule(host: name, port: Int(destination.port)) != nil
-    else { return "no network rule names \(serverName), which the client asks for" }
-    return nil
+    // What the client wrote may be long, and anything; only names are repeated.
+    guard let name = try? HostName.canonical(serverName) else {
+      return "the client asks for a name that is none"
+    }
+    let isNamed = service.rules.rule(host: name, port: Int(destination.port)) != nil
+    return isNamed ? nil : "no network rule names \(name), which the client asks for"
   }
 
   // MARK: bytes
 
   /// Only the direction in which something can have changed: each is a call or two.
   private func pump(outward: Bool = true, inward: Bool = true) {
-    guard state == .open, let outside = outside.raw else { return }
+    guard state == .open, let inside = inside.raw, let outside = outside.raw else { return }
+    let before = toOutside.transferredBytes + toInside.transferredBytes
     do throws(SyscallError) {
-      if outward, !isInspecting {
-        try toOutside.pump(from: inside.raw, to: outside, service.pipes)
-      }
-      if inward { try toInside.pump(from: outside, to: inside.raw, service.pipes) }
+      if outward, !isInspecting { try toOutside.pump(from: inside, to: outside, service.pipes) }
+      if inward { try toInside.pump(from: outside, to: inside, service.pipes) }
     } catch { return close() }
+    if toOutside.transferredBytes + toInside.transferredBytes != before {
+      lastMilliseconds = NetworkService.nowMilliseconds
+    }
     if toOutside.isOver, toInside.isOver { return close(cleanly: true) }
     setInterests()
   }
@@ -286,26 +287,8 @@ final class Relay: NetworkHandler {
       if !isInspecting, toOutside.waitsForSink { wantedOutside.insert(.output) }
     }
     do throws(SyscallError) {
-      if wanted != insideInterest {
-        insideInterest = wanted
-        try service.watches.change(inside.raw, wanted)
-      }
-      guard let outside = outside.raw else { return }
-      // Both directions may be over on that side while its last bytes wait for the other: the kernel would
-      // say so again and again.
-      let watchesOutside = !(wantedOutside.isEmpty && toOutside.isOver)
-      if watchesOutside != isOutsideWatched {
-        isOutsideWatched = watchesOutside
-        outsideInterest = wantedOutside
-        if watchesOutside {
-          try service.watches.watch(outside, wantedOutside, self)
-        } else {
-          service.watches.unwatch(outside)
-        }
-      } else if watchesOutside, wantedOutside != outsideInterest {
-        outsideInterest = wantedOutside
-        try service.watches.change(outside, wantedOutside)
-      }
+      try inside.want(wanted, hasEnded: toInside.isOver, service.watches, self)
+      try outside.want(wantedOutside, hasEnded: toOutside.isOver, service.watches, self)
     } catch { close() }
   }
 
@@ -317,17 +300,17 @@ final class Relay: NetworkHandler {
   }
 
   private func closeOutside() {
-    if let outside = outside.raw { service.watches.unwatch(outside) }
-    outside = nil
-    isOutsideWatched = false
+    outside.unwatch(service.watches)
+    outside = RelaySide(nil)
+    outsideSocket = nil
   }
 
   private func close(cleanly: Bool = false) {
     guard state != .closed else { return }
     state = .closed
-    service.watches.unwatch(inside.raw)
+    inside.unwatch(service.watches)
     if cleanly {
-      Sockets.closeCleanly(inside.raw)
+      Sockets.closeCleanly(inside.raw!)
     } else if let outside = outside.raw {
       Sockets.resetOnClose(outside)
     }

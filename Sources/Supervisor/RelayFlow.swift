@@ -41,6 +41,9 @@ struct RelayFlow {
   /// A source that gave less has no more at this moment; asking it again would be one call for nothing.
   private static let shortBytes = 16_384
 
+  /// Read and written, each counted.
+  var transferredBytes: UInt64 { 2 * movedBytes + UInt64(heldBytes + head.count) }
+
   var waitsForSink: Bool { heldBytes > 0 || !head.isEmpty }
   var waitsForSource: Bool { !hasEnded && !waitsForSink }
 

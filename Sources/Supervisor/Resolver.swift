@@ -18,8 +18,12 @@ final class Resolver {
 
   private static let maximumRemembered = 4096
   private static let maximumRunning = 64
+  /// At once: each lookup asks for both families.
+  static let maximumSockets = maximumRunning * Lookup.Family.allCases.count
   private static let maximumWaiters = 1024
+  /// Three servers and some options count; hosts files, which may be long lists, are read in parts.
   private static let maximumFileBytes = 1 << 20
+  private static let partBytes = 1 << 16
   private static let dueNever = UInt64.max
 
   init(_ watches: NetworkWatches) { self.watches = watches }
@@ -38,12 +42,9 @@ final class Resolver {
     }
     guard running.count < Self.maximumRunning else { return done(.failed("too many lookups")) }
     // Read each time: machines change networks while a run lasts.
-    let configuration = ResolverConfiguration(
-      resolver: Self.text("/etc/resolv.conf"), hosts: Self.text("/etc/hosts"),
-      isWanted: { $0 == name })
-    if let addresses = configuration.hosts[name] {
-      return done(.addresses(addresses, timeToLiveSeconds: 0))
-    }
+    let known = Self.known(name)
+    if !known.isEmpty { return done(.addresses(known, timeToLiveSeconds: 0)) }
+    let configuration = ResolverConfiguration(Self.resolverText)
     let lookup = RunningLookup(
       Lookup(name: name, configuration, nowMilliseconds: now), watches
     ) { [self] in finish(name, $0) }
@@ -61,7 +62,8 @@ final class Resolver {
 
   private func finish(_ name: String, _ resolution: Resolution) {
     guard let lookup = running.removeValue(forKey: name) else { return }
-    if case .addresses(let addresses, let seconds) = resolution {
+    // An absence has no lifetime of its own here (RFC 2308 takes it from the zone): it is asked for again.
+    if case .addresses(let addresses, let seconds) = resolution, !addresses.isEmpty {
       if remembered.count >= Self.maximumRemembered { remembered = [:] }
       remembered[name] = Remembered(
         addresses: addresses,
@@ -71,13 +73,31 @@ final class Resolver {
     for done in lookup.waiters { done(resolution) }
   }
 
-  /// A file that is missing says nothing.
-  private static func text(_ path: String) -> String {
-    guard let file = try? Files.open(ByteString(path), O_RDONLY | O_NONBLOCK),
-      let status = try? Files.status(file.raw), status.kind == .regular,
+  /// Of /etc/resolv.conf.
+  private static var resolverText: String {
+    guard let file = open("/etc/resolv.conf"),
       let bytes = try? Descriptors.readAll(file.raw, limit: maximumFileBytes)
     else { return "" }
     return bytes.text
+  }
+
+  /// What /etc/hosts says of a name.
+  private static func known(_ name: String) -> [IPAddress] {
+    var search = HostsSearch(name)
+    guard let file = open("/etc/hosts") else { return [] }
+    while let bytes = try? Descriptors.read(file.raw, upTo: partBytes), !bytes.isEmpty {
+      search.take(bytes)
+    }
+    search.finish()
+    return search.addresses
+  }
+
+  /// A file that is missing says nothing.
+  private static func open(_ path: String) -> OwnedFD? {
+    guard let file = try? Files.open(ByteString(path), O_RDONLY | O_NONBLOCK),
+      let status = try? Files.status(file.raw), status.kind == .regular
+    else { return nil }
+    return file
   }
 }
 

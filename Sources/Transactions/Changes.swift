@@ -136,6 +136,6 @@ public struct ChangeSet: Equatable, Sendable {
 /// A path that somebody else changed since the transaction began.
 public struct Conflict: Equatable, Sendable {
   public var path: ByteString
-  /// `was changed`, `was removed`, `was made`: after the transaction began.
+  /// `was changed` or `was removed`: after the transaction began.
   public var what: String
 }

@@ -61,7 +61,7 @@ extension Transaction {
       }
       try replace(Self.manifestName, Manifest(changes, digests, isPartial: isPartial).encoded)
     } catch {
-      if !Self.hasManifest(directory.raw) { stage.remove() }
+      if !Self.hasManifest(directory) { stage.remove() }
       throw error
     }
     hasManifest = true
@@ -125,7 +125,7 @@ extension Transaction {
   func finishCommit(_ made: Stage? = nil) throws(TransactionError) -> Manifest {
     let bytes = try doing(Self.manifestName) { () throws(SyscallError) in
       try Files.read(
-        ByteString(Self.manifestName), limit: Self.maximumManifestBytes, at: directory.raw)
+        ByteString(Self.manifestName), limit: Self.maximumManifestBytes, at: directory)
     }
     let manifest = try Manifest(decoding: bytes)
     let workspace = try workspace()
@@ -182,8 +182,8 @@ extension Transaction {
     }
     try settle(times)
     try doing("ending the commit") { () throws(SyscallError) in
-      try Files.remove(ByteString(Self.manifestName), at: directory.raw)
-      try Files.sync(directory.raw)
+      try Files.remove(ByteString(Self.manifestName), at: directory)
+      try Files.sync(directory)
     }
   }
 }

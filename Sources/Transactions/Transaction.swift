@@ -12,30 +12,28 @@ public final class Transaction {
 
   public private(set) var record: TransactionRecord
   let store: TransactionStore
-  let directory: OwnedFD
-  private let lock: OwnedFD
+  private let claim: Claim
   /// The point of no return of a commit is passed.
   public internal(set) var hasManifest: Bool
 
   init(
-    record: TransactionRecord, store: TransactionStore, directory: consuming OwnedFD,
-    lock: consuming OwnedFD, hasManifest: Bool
+    record: TransactionRecord, store: TransactionStore, claim: Claim, hasManifest: Bool
   ) {
     self.record = record
     self.store = store
-    self.directory = directory
-    self.lock = lock
+    self.claim = claim
     self.hasManifest = hasManifest
   }
 
   public var id: String { record.id }
+  var directory: Int32 { claim.directory.raw }
   /// Holds `upper` and `work`, on one file system.
   public var layersPath: String { "\(store.path)/\(id)/layers" }
 
   /// Of `layersPath`, for whoever mounts it.
   public func layersIdentity() throws(TransactionError) -> FileIdentity {
     try doing(layersPath) { () throws(SyscallError) in
-      try Files.status(of: ByteString("layers"), at: directory.raw, followLink: false).identity
+      try Files.status(of: ByteString("layers"), at: directory, followLink: false).identity
     }
   }
 
@@ -45,6 +43,16 @@ public final class Transaction {
         ByteString(recordName), limit: TransactionRecord.maximumBytes, at: directory)
     }
     return try TransactionRecord(decoding: bytes)
+  }
+
+  /// Whether the record is what a loss of power makes of a file that did not reach the disk: none, an empty
+  /// one, or zeros.
+  static func isRecordTorn(_ directory: Int32) -> Bool {
+    do throws(SyscallError) {
+      let bytes = try Files.read(
+        ByteString(recordName), limit: TransactionRecord.maximumBytes, at: directory)
+      return bytes.isEmpty || bytes.contains(0)
+    } catch { return error.errno == ENOENT }
   }
 
   static func hasManifest(_ directory: Int32) -> Bool {
@@ -105,7 +113,7 @@ public final class Transaction {
   func upper() throws(TransactionError) -> Tree {
     do throws(SyscallError) {
       let place = try Files.open(
-        ByteString("layers/upper"), O_RDONLY | O_DIRECTORY, at: directory.raw,
+        ByteString("layers/upper"), O_RDONLY | O_DIRECTORY, at: directory,
         resolve: [.beneath, .noSymlinks])
       return Tree(place)
     } catch { throw TransactionError(layersPath, error) }
@@ -163,20 +171,7 @@ public final class Transaction {
     try Stage.remove(record, workspace: workspace)
   }
 
-  /// From one moment to the next there is no such transaction; its files go afterwards.
-  func vanish() throws(TransactionError) {
-    try doing("removing \(store.path)/\(id)") { () throws(SyscallError) in
-      let parent = try Files.open(ByteString(store.path), O_RDONLY | O_DIRECTORY)
-      let gone = ByteString(TransactionStore.gone + id)
-      try Files.rename(ByteString(id), to: gone, at: parent.raw)
-      do throws(SyscallError) {
-        try Tree.remove(gone, at: parent.raw)
-      } catch {
-        // Recovery in another process may be at it as well.
-        if error.errno != ENOENT { throw error }
-      }
-    }
-  }
+  func vanish() throws(TransactionError) { try store.vanish(id) }
 
   func settle(_ times: [String: Int64]) throws(TransactionError) {
     record.settled.merge(times) { $1 }
@@ -188,17 +183,23 @@ public final class Transaction {
     try replace(Self.recordName, record.encoded)
   }
 
-  /// A file that is there whole or not at all, also after a loss of power.
   func replace(_ name: String, _ contents: [UInt8]) throws(TransactionError) {
     try doing("writing \(name)") { () throws(SyscallError) in
-      let fresh = ByteString(name + ".new")
-      try? Files.remove(fresh, at: directory.raw)
-      let file = try Files.open(
-        fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: directory.raw)
-      try Descriptors.write(file.raw, contents)
-      try Files.sync(file.raw)
-      try Files.rename(fresh, to: ByteString(name), at: directory.raw)
-      try Files.sync(directory.raw)
+      try Self.replace(name, contents, at: directory)
     }
+  }
+
+  /// A file that is there whole or not at all, also after a loss of power.
+  static func replace(
+    _ name: String, _ contents: [UInt8], at directory: Int32
+  ) throws(SyscallError) {
+    let fresh = ByteString(name + ".new")
+    try? Files.remove(fresh, at: directory)
+    let file = try Files.open(
+      fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: directory)
+    try Descriptors.write(file.raw, contents)
+    try Files.sync(file.raw)
+    try Files.rename(fresh, to: ByteString(name), at: directory)
+    try Files.sync(directory)
   }
 }

@@ -8,8 +8,6 @@ public struct TransactionRecord: Equatable, Sendable {
     case open
     /// Its run is over and it waits for `agt txn commit` or `discard`.
     case kept
-    /// The point of no return is passed: what is missing is done by recovery.
-    case committing
   }
 
   /// The run's own identifier, a ULID.

@@ -25,7 +25,6 @@ public struct TransactionStore: Sendable {
   private static let fresh = ".new-"
   /// Beginning takes a millisecond; whoever has not ended it after this was killed.
   private static let beginningNanoseconds: Int64 = 60_000_000_000
-  private static let tmpfsType: Int64 = 0x0102_1994
 
   // MARK: beginning
 
@@ -58,13 +57,11 @@ public struct TransactionStore: Sendable {
         id: id, workspace: workspace, device: status.identity.device,
         inode: status.identity.inode, marksAreUsers: marksAreUsers, begunNanoseconds: begun,
         command: command.map(\.text))
-      try Files.create(
-        ByteString(Transaction.recordName), mode: 0o600, contents: record.encoded,
-        at: directory.raw)
+      try Transaction.replace(Transaction.recordName, record.encoded, at: directory.raw)
       try makeLayers(directory.raw, like: workspace, status)
       try Files.rename(name, to: ByteString(id), at: store.raw)
       return Transaction(
-        record: record, store: self, directory: directory, lock: lock, hasManifest: false)
+        record: record, store: self, claim: Claim(id, directory, lock), hasManifest: false)
     }
   }
 
@@ -121,18 +118,31 @@ public struct TransactionStore: Sendable {
     }
   }
 
-  /// nil when there is none. Somebody else's, or one that others may enter, is refused.
+  /// nil when there is none. A link, somebody else's, or one that others may enter, is refused.
   private func open() throws(TransactionError) -> OwnedFD? {
-    guard let there = try? Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW) else {
-      return nil
+    let there = try doing(path) { () throws(SyscallError) in
+      try Self.openDirectory(ByteString(path), at: Files.here)
     }
-    let status = try doing(path) { () throws(SyscallError) in try Files.status(there.raw) }
+    guard let number = there.raw else { return nil }
+    let status = try doing(path) { () throws(SyscallError) in try Files.status(number) }
     guard status.uid == Identity.effectiveUID, status.mode & 0o077 == 0 else {
       throw TransactionError(
         .refused, "\(path) belongs to somebody else, or others may enter it",
         hint: "chown \(Identity.effectiveUID) \(path) && chmod 700 \(path)")
     }
     return there
+  }
+
+  /// nil when there is none.
+  private static func openDirectory(
+    _ name: ByteString, at directory: Int32
+  ) throws(SyscallError) -> OwnedFD? {
+    do throws(SyscallError) {
+      return try Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
+    } catch {
+      if error.errno == ENOENT { return nil }
+      throw error
+    }
   }
 
   private static func lock(_ directory: Int32) throws(SyscallError) -> OwnedFD? {
@@ -163,7 +173,17 @@ public struct TransactionStore: Sendable {
 
   /// What is known of one without taking it.
   public struct Listing: Sendable {
-    public var record: TransactionRecord
+    public enum State: String, Sendable {
+      case open, kept
+      /// The point of no return is passed: what is missing is done by recovery.
+      case committing
+      /// Its record cannot be read.
+      case damaged
+    }
+    public var id: String
+    public var state: State
+    /// nil when it is damaged.
+    public var record: TransactionRecord?
     /// Its run, a commit or a discard is at work.
     public var isBusy: Bool
   }
@@ -171,14 +191,23 @@ public struct TransactionStore: Sendable {
   public func list() throws(TransactionError) -> [Listing] {
     var all: [Listing] = []
     for id in try identifiers() {
-      guard let store = try open(),
-        let directory = try? Files.open(
-          ByteString(id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store.raw),
-        var record = try? Transaction.readRecord(directory.raw)
-      else { continue }
-      let lock = try doing(id) { () throws(SyscallError) in try Self.lock(directory.raw) }
-      if Transaction.hasManifest(directory.raw) { record.state = .committing }
-      all.append(Listing(record: record, isBusy: lock.raw == nil))
+      guard let store = try open() else { continue }
+      let opened = try doing("\(path)/\(id)") { () throws(SyscallError) in
+        try Self.openDirectory(ByteString(id), at: store.raw)
+      }
+      guard let directory = opened.raw else { continue }
+      let record = try? Transaction.readRecord(directory)
+      // It may have ended while we looked.
+      guard Self.isThere(ByteString(id), store.raw, directory) else { continue }
+      let lock = try doing(id) { () throws(SyscallError) in try Self.lock(directory) }
+      let state: Listing.State =
+        switch record?.state {
+        case nil: .damaged
+        case _ where Transaction.hasManifest(directory): .committing
+        case .open: .open
+        case .kept: .kept
+        }
+      all.append(Listing(id: id, state: state, record: record, isBusy: lock.raw == nil))
     }
     return all
   }
@@ -186,6 +215,60 @@ public struct TransactionStore: Sendable {
   /// Takes one: nobody else works on it until the value ends.
   /// - Parameter id: whole, or its beginning when only one begins so.
   public func take(_ id: String) throws(TransactionError) -> Transaction {
+    let claim = try claim(id)
+    do throws(TransactionError) {
+      return try transaction(claim)
+    } catch {
+      throw error.kind == .refused ? damaged(claim) : error
+    }
+  }
+
+  /// Throws one away, also when its record is damaged: nothing can be committed from it any more.
+  /// - Parameter id: whole, or its beginning when only one begins so.
+  public func discard(_ id: String) throws(TransactionError) {
+    let claim = try claim(id)
+    if let transaction = try? transaction(claim) { return try transaction.discard() }
+    if Transaction.hasManifest(claim.directory.raw) { throw damaged(claim) }
+    try vanish(claim.name)
+  }
+
+  private func transaction(_ claim: Claim) throws(TransactionError) -> Transaction {
+    Transaction(
+      record: try Transaction.readRecord(claim.directory.raw), store: self, claim: claim,
+      hasManifest: Transaction.hasManifest(claim.directory.raw))
+  }
+
+  private func damaged(_ claim: Claim) -> TransactionError {
+    let place = "\(path)/\(claim.name)"
+    let file = "\(place)/\(Transaction.recordName)"
+    if Transaction.hasManifest(claim.directory.raw) {
+      return TransactionError(
+        .refused, "\(file) is damaged, and the commit has begun that it belongs to",
+        hint: "put the file back from a copy, then: agt txn recover; or finish by hand what "
+          + "\(place)/\(Transaction.manifestName) lists, from \(place)/layers/upper, and remove "
+          + place)
+    }
+    return TransactionError(
+      .refused, "\(file) is damaged",
+      hint: "what the run wrote is in \(place)/layers/upper; then: agt txn discard \(claim.name)")
+  }
+
+  /// From one moment to the next there is no such transaction; its files go afterwards.
+  func vanish(_ id: String) throws(TransactionError) {
+    try doing("removing \(path)/\(id)") { () throws(SyscallError) in
+      let parent = try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+      let gone = ByteString(Self.gone + id)
+      try Files.rename(ByteString(id), to: gone, at: parent.raw)
+      do throws(SyscallError) {
+        try Tree.remove(gone, at: parent.raw)
+      } catch {
+        // Recovery in another process may be at it as well.
+        if error.errno != ENOENT { throw error }
+      }
+    }
+  }
+
+  private func claim(_ id: String) throws(TransactionError) -> Claim {
     let matching = try identifiers().filter { $0 == id || (id.count >= 4 && $0.hasPrefix(id)) }
     guard let name = matching.first else {
       throw TransactionError(
@@ -209,10 +292,7 @@ public struct TransactionStore: Sendable {
       throw TransactionError(
         .notFound, "\(name): there is no such transaction any more", hint: "agt txn list")
     }
-    let record = try Transaction.readRecord(directory.raw)
-    let hasManifest = Transaction.hasManifest(directory.raw)
-    return Transaction(
-      record: record, store: self, directory: directory, lock: lock!, hasManifest: hasManifest)
+    return Claim(name, directory, lock!)
   }
 
   // MARK: recovery
@@ -265,11 +345,20 @@ public struct TransactionStore: Sendable {
     let lock: OwnedFD?
     do throws(SyscallError) { lock = try Self.lock(directory.raw) } catch { return nil }
     guard lock.raw != nil, Self.isThere(name, store, directory.raw) else { return nil }
-    let record = try Transaction.readRecord(directory.raw)
-    let hasManifest = Transaction.hasManifest(directory.raw)
-    let transaction = Transaction(
-      record: record, store: self, directory: directory, lock: lock!, hasManifest: hasManifest)
-    if !hasManifest, record.state == .kept {
+    let claim = Claim(name.text, directory, lock!)
+    let transaction: Transaction
+    do throws(TransactionError) {
+      transaction = try self.transaction(claim)
+    } catch {
+      let hasManifest = Transaction.hasManifest(claim.directory.raw)
+      guard !hasManifest, Transaction.isRecordTorn(claim.directory.raw) else {
+        throw error.kind == .refused ? damaged(claim) : error
+      }
+      try vanish(claim.name)
+      return .discarded
+    }
+    let hasManifest = transaction.hasManifest
+    if !hasManifest, transaction.record.state == .kept {
       try transaction.removeStage()
       return nil
     }
@@ -279,5 +368,18 @@ public struct TransactionStore: Sendable {
     }
     try transaction.discard()
     return .discarded
+  }
+}
+
+/// The open directory of a transaction, and the lock on it.
+final class Claim {
+  let name: String
+  let directory: OwnedFD
+  private let lock: OwnedFD
+
+  init(_ name: String, _ directory: consuming OwnedFD, _ lock: consuming OwnedFD) {
+    self.name = name
+    self.directory = directory
+    self.lock = lock
   }
 }

@@ -24,16 +24,16 @@ struct TransactionCommand: ParsableCommand {
     }
   }
 
-  /// Relative to the workspace, as `--stat` prints them.
+  /// Relative to the workspace, as `--stat` prints them; nil for everything.
   static func selection(_ paths: [String]) -> [ByteString]? {
-    paths.isEmpty
-      ? nil
-      : paths.map { path in
-        var bytes = ByteString(path)
-        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
-        if bytes.starts(with: ByteString("./")) { bytes.removeFirst(2) }
-        return bytes
-      }
+    let selected = paths.map { path in
+      var bytes = ByteString(path)
+      while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+      while bytes.starts(with: ByteString("./")) { bytes.removeFirst(2) }
+      return bytes
+    }
+    // The workspace itself is everything.
+    return selected.isEmpty || selected.contains(ByteString(".")) ? nil : selected
   }
 
   struct List: ParsableCommand {
@@ -47,22 +47,26 @@ struct TransactionCommand: ParsableCommand {
           .array(
             all.map {
               .object([
-                "id": .string($0.record.id), "state": .string($0.record.state.rawValue),
-                "busy": .bool($0.isBusy), "workspace": .string($0.record.workspace),
-                "begunNanoseconds": JSONValue($0.record.begunNanoseconds),
-                "command": JSONValue($0.record.command),
+                "id": .string($0.id), "state": .string($0.state.rawValue),
+                "busy": .bool($0.isBusy), "workspace": JSONValue($0.record?.workspace),
+                "begunNanoseconds": ($0.record?.begunNanoseconds).map { JSONValue($0) } ?? .null,
+                "command": ($0.record?.command).map { JSONValue($0) } ?? .null,
               ])
             }))
         return
       }
       for listing in all {
-        let record = listing.record
         let state =
-          listing.isBusy ? "running" : record.state == .open ? "abandoned" : record.state.rawValue
+          listing.isBusy
+          ? "running" : listing.state == .open ? "abandoned" : listing.state.rawValue
+        let head = "\(Display.path(ByteString(listing.id)))  \(Printing.padded(state, 10))  "
+        guard let record = listing.record else {
+          print(head + "its record cannot be read")
+          continue
+        }
         let command = record.command.joined(separator: " ")
         print(
-          "\(record.id)  \(Printing.padded(state, 10))  "
-            + Display.path(ByteString(record.workspace)) + "  "
+          head + Display.path(ByteString(record.workspace)) + "  "
             + Display.escaped(ByteString(command), keepingTabs: false))
       }
     }
@@ -137,7 +141,7 @@ struct TransactionCommand: ParsableCommand {
     @Argument(help: "Transactions, or the beginnings of their identifiers.")
     var ids: [String]
     func run() throws {
-      for id in ids { try attempt { () throws(TransactionError) in try store.take(id).discard() } }
+      for id in ids { try attempt { () throws(TransactionError) in try store.discard(id) } }
     }
   }
 

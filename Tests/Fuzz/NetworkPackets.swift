@@ -46,9 +46,14 @@ private func answer(_ bytes: [UInt8]) {
     mutating func next() -> UInt64 { 0x0101_0101_0101_0101 }
   }
   var random = Fixed()
-  let configuration = ResolverConfiguration(
-    resolver: String(decoding: bytes, as: UTF8.self), hosts: String(decoding: bytes, as: UTF8.self)
-  ) { $0 == "a.example.org" }
+  let configuration = ResolverConfiguration(String(decoding: bytes, as: UTF8.self))
+  var whole = HostsSearch("a.example.org")
+  var parts = whole
+  whole.take(bytes)
+  whole.finish()
+  for byte in bytes { parts.take([byte]) }
+  parts.finish()
+  precondition(whole.addresses == parts.addresses, "parts of a hosts file say something else")
   var lookup = Lookup(name: "a.example.org", configuration, nowMilliseconds: 0)
   for effect in lookup.start(nowMilliseconds: 0, using: &random) {
     guard case .send(let family, _, _, let query, _) = effect else { continue }

@@ -79,6 +79,24 @@ import Testing
     #expect(!all.isResolvable("www.example.org"))
   }
 
+  /// Each query walks the rules once: sixteen times as many take about sixteen times as long.
+  @Test func manyRules() throws {
+    let clock = ContinuousClock()
+    func time(_ count: Int) throws -> Duration {
+      let all = NetworkRules(
+        try (0..<count).map { try NetworkRule(argument: "*.n\($0).example:\(1 + $0 % 64)") })
+      return try (0..<5).map { _ in
+        try clock.measure {
+          #expect(!all.isResolvable("www.example.org"))
+          #expect(all.isResolvable("a.n\(count - 1).example"))
+          let far = try address("10.0.0.1")
+          #expect(throws: NetworkRules.Refusal.self) { try all.judge(far, host: "a.n1.example") }
+        }
+      }.min()!
+    }
+    #expect(try time(1024) / time(64) < 64)
+  }
+
   @Test(arguments: [
     ("example.org", "a host and a port are needed"),
     (":443", "a host and a port are needed"),

@@ -22,7 +22,7 @@ import Testing
     var result: Resolution?
 
     init(_ name: String, _ resolver: String = "nameserver 192.0.2.1\nnameserver 192.0.2.2\n") {
-      let configuration = ResolverConfiguration(resolver: resolver, hosts: "") { _ in true }
+      let configuration = ResolverConfiguration(resolver)
       lookup = Lookup(name: name, configuration, nowMilliseconds: 0)
       take(lookup.start(nowMilliseconds: 0, using: &random))
     }
@@ -189,21 +189,58 @@ import Testing
 
   @Test func configuration() {
     let read = ResolverConfiguration(
-      resolver: """
-        # comment
-        search example.com
-        nameserver 192.0.2.1 ; first
-        nameserver fe80::1%eth0
-        nameserver 2001:db8::53
-        nameserver nonsense
-        options ndots:5 timeout:99 attempts:0 rotate
-        """,
-      hosts: "127.0.0.1 localhost\n10.0.0.1 Db.Example.ORG db # x\n::1 db.example.org\nbad\n"
-    ) { $0 == "db.example.org" }
+      """
+      # comment
+      search example.com
+      nameserver 192.0.2.1 ; first
+      nameserver fe80::1%eth0
+      nameserver 2001:db8::53
+      nameserver nonsense
+      options ndots:5 timeout:99 attempts:0 rotate
+      """)
     #expect(read.servers == [IPAddress("192.0.2.1")!, IPAddress("2001:db8::53")!])
     #expect(read.timeoutSeconds == 5 && read.attempts == 1)
-    #expect(read.hosts == ["db.example.org": [IPAddress("10.0.0.1")!, IPAddress("::1")!]])
-    let empty = ResolverConfiguration(resolver: "", hosts: "") { _ in true }
-    #expect(empty.servers == [IPAddress("127.0.0.1")!])
+    #expect(ResolverConfiguration("").servers == [IPAddress("127.0.0.1")!])
+  }
+
+  private func addresses(of name: String, in text: String, partBytes: Int = 1 << 16) -> [String] {
+    let bytes = Array(text.utf8)
+    var search = HostsSearch(name)
+    for start in stride(from: 0, to: bytes.count, by: partBytes) {
+      search.take(Array(bytes[start..<min(start + partBytes, bytes.count)]))
+    }
+    search.finish()
+    return search.addresses.map(\.description)
+  }
+
+  @Test(arguments: [1, 2, 3, 7, 64, 4096]) func hosts(_ partBytes: Int) {
+    let text = """
+      127.0.0.1 localhost
+      10.0.0.1 Db.Example.ORG db # db.example.com
+      ::1\t other\tdb.example.org.\r
+      #10.0.0.2 db.example.org
+      10.0.0.3;db.example.org
+      10.0.0.4 xdb.example.org db.example.orgx db.example.org..
+
+      fe80::1%eth0 db.example.org
+      bad db.example.org
+      db.example.org
+      10.0.0.5 münchen.example
+      10.0.0.6 XN--mnchen-3YA.example#
+      10.0.0.7 last.example
+      """
+    func found(_ name: String) -> [String] { addresses(of: name, in: text, partBytes: partBytes) }
+    #expect(found("db.example.org") == ["10.0.0.1", "::1"])
+    #expect(found("db") == ["10.0.0.1"])
+    #expect(found("db.example.com") == [])
+    #expect(found("xn--mnchen-3ya.example") == ["10.0.0.5", "10.0.0.6"])
+    #expect(found("last.example") == ["10.0.0.7"])
+  }
+
+  @Test func hostsOnLongLines() {
+    let line = "10.0.0.1 " + String(repeating: "name ", count: 30_000)
+    let tooLong = String(repeating: line, count: 8)
+    let text = line + "a.example\n" + tooLong + "a.example\n1.1.1.1 a.example"
+    #expect(addresses(of: "a.example", in: text) == ["10.0.0.1", "1.1.1.1"])
   }
 }

@@ -52,6 +52,10 @@ def answers(name, kind):
         return [(name, "A", PUBLIC if rebound <= 1 else PRIVATE, 0)] if kind == "A" else []
     if name == "big.example.org":
         return [(name, "A", PUBLIC, 60)] * 60 if kind == "A" else []
+    if name == "late.example.org":
+        # Asked twice for an answer (A and AAAA); without an address the first time.
+        asked = queries.count(name)
+        return [(name, "A", PUBLIC, 60)] if kind == "A" and asked > 2 else []
     if name.endswith(".wild.example.org"):
         return [(name, "A", PUBLIC, 60)] if kind == "A" else []
     if name not in NAMES:
@@ -169,6 +173,12 @@ def reset(connection):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def deaf(connection):
+    """Has said everything, and reads nothing."""
+    connection.shutdown(socket.SHUT_WR)
+    time.sleep(60)
+
+
 def pour(connection):
     """As many bytes as the client asks for."""
     size = int(connection.recv(100))
@@ -221,9 +231,11 @@ def build():
     for address in [PUBLIC, OTHER, PRIVATE, "93.184.216.36", "169.254.169.254", "192.0.2.53", "172.16.0.9"]:
         run("ip", "address", "add", address + "/32", "dev", "lo")
     run("ip", "-6", "address", "add", PUBLIC6 + "/128", "dev", "lo", "nodad")
+    more = DIRECTORY + "/more-hosts"
+    known = open(more).read() if os.path.exists(more) else ""
     for name, text in [
         ("resolv.conf", "search example.com\nnameserver 192.0.2.53\noptions timeout:1\n"),
-        ("hosts", "127.0.0.1 localhost\n93.184.216.34 known.example.org\n10.1.2.3 myself.example.org\n"),
+        ("hosts", known + "127.0.0.1 localhost\n93.184.216.34 known.example.org\n10.1.2.3 myself.example.org\n"),
     ]:
         place = DIRECTORY + "/" + name
         open(place, "w").write(text)
@@ -240,7 +252,7 @@ def build():
         listen(address, 7000, echo)
     for address in [PUBLIC, OTHER]:
         web(address, 443, tls)
-    for port, serve in [(7001, greet), (7002, count), (7003, reset), (7004, pour)]:
+    for port, serve in [(7001, greet), (7002, count), (7003, reset), (7004, pour), (7006, deaf)]:
         listen(PUBLIC, port, serve)
 
 

@@ -1,4 +1,5 @@
 internal import JSON
+internal import Network
 internal import Testing
 
 @testable internal import Policy
@@ -217,10 +218,11 @@ internal import Testing
     #expect(set.networkRule(host: "10.20.3.4", port: 5432) != nil)
     #expect(set.networkRule(host: "::ffff:10.20.3.4", port: 5432) != nil)
     #expect(set.networkRule(host: "10.21.3.4", port: 5432) == nil)
-    #expect(set.networkRule(address: try #require(IPAddress("10.20.0.1")), port: 5432) != nil)
-    #expect(set.isResolvable(host: "api.openai.com"))
-    #expect(!set.isResolvable(host: "example.org"))
-    #expect(set.networkPorts == [443, 5432])
+    let reach = NetworkRules(set.network)
+    _ = try reach.rule(address: try #require(IPAddress("10.20.0.1")), port: 5432)
+    #expect(reach.isResolvable("api.openai.com"))
+    #expect(!reach.isResolvable("example.org"))
+    #expect(reach.ports == [443, 5432])
   }
 
   @Test func violationTriggers() throws {

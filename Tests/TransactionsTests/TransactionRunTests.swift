@@ -223,6 +223,61 @@ import Testing
     #expect(site.agt(["discard", id]).status == 0)
   }
 
+  @Test("the workspace itself is everything", arguments: [".", "./"])
+  func everything(_ path: String) {
+    let site = site(.native)
+    let id = site.identifier(site.agtRun(["--txn"], change))
+    #expect(site.agt(["commit", id, path]).out == "committed 2 changes\n")
+    #expect(site.scratch.read("c") == "c\n")
+    #expect(site.agt(["diff", id]).status == 2, "it is over")
+  }
+
+  /// A state directory with one kept transaction whose record is then these bytes.
+  private func damaged(_ site: Site, _ record: String) -> (store: String, id: String) {
+    let id = site.identifier(site.agtRun(["--txn"], change))
+    let store = site.scratch.home + "/.local/state/agt/txn"
+    _ = site.run(["/bin/sh", "-c", "printf '\(record)' > \(store)/\(id)/record.json"])
+    return (store, id)
+  }
+
+  @Test("a damaged record is shown, and can be got rid of") func damagedRecord() {
+    let site = site(.ordinary)
+    let (store, id) = damaged(site, "{\"version\": 9}")
+    #expect(site.agt(["list"]).out == "\(id)  damaged     its record cannot be read\n")
+    #expect(site.agt(["list", "--json"]).out.contains("\"state\": \"damaged\""))
+    for words in [["diff", id], ["commit", id], ["recover"]] {
+      let refused = site.agt(words)
+      #expect(refused.status == 125, "\(refused.summary)")
+      #expect(refused.err.contains("\(store)/\(id)/record.json is damaged"), "\(refused.err)")
+    }
+    _ = site.run(["/usr/bin/touch", "\(store)/\(id)/manifest"])
+    let begun = site.agt(["discard", id])
+    #expect(begun.status == 125 && begun.err.contains("\(store)/\(id)/manifest"), "\(begun.err)")
+    _ = site.run(["/bin/rm", "\(store)/\(id)/manifest"])
+    #expect(site.agt(["discard", id]).status == 0)
+    #expect(File.names(store) == [])
+  }
+
+  @Test("what a loss of power makes of a record is discarded", arguments: ["", "\\0\\0"])
+  func tornRecord(_ record: String) {
+    let site = site(.ordinary)
+    let (store, id) = damaged(site, record)
+    let recovery = site.agt(["recover"])
+    #expect(recovery.out == "\(id) discarded\n", "\(recovery.summary)")
+    #expect(File.names(store) == [])
+  }
+
+  @Test("a store that is a link is refused, not empty") func linkedStore() {
+    let site = site(.ordinary)
+    let state = site.scratch.home + "/.local/state/agt"
+    _ = site.run(["/bin/sh", "-c", "mkdir -p \(state)/real && ln -s real \(state)/txn"])
+    site.own()
+    for words in [["list"], ["recover"], ["discard", "01NONE"]] {
+      let refused = site.agt(words)
+      #expect(refused.status == 125 && refused.err.contains(state + "/txn"), "\(refused.summary)")
+    }
+  }
+
   @Test("what cannot be a transaction") func refused() {
     let site = site(.native)
     let run = { (options: [String]) in site.agtRun(options, ["/bin/true"]) }
