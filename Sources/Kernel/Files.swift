@@ -173,6 +173,20 @@ public enum Files {
     _ = try check(path.withCString { unsafe mkdirat(directory, $0, mode) }, "mkdirat", path.text)
   }
 
+  /// A directory and those above it that are missing.
+  /// - Parameters:
+  ///   - path: absolute.
+  ///   - mode: of each that is made, as the umask leaves it.
+  public static func makeDirectories(_ path: ByteString, mode: UInt32) throws(SyscallError) {
+    var here = ByteString("")
+    for part in path.split(separator: UInt8(ascii: "/")) {
+      here += [UInt8(ascii: "/")] + part
+      do throws(SyscallError) { try makeDirectory(here, mode: mode) } catch {
+        if error.errno != EEXIST { throw error }
+      }
+    }
+  }
+
   public static func makeSymbolicLink(
     _ path: ByteString, to target: ByteString, at directory: Int32 = here
   ) throws(SyscallError) {

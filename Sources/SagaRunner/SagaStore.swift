@@ -94,10 +94,10 @@ public struct SagaStore: Sendable {
   func create(_ header: SagaJournal.Header, plan: [UInt8]) throws(RunError) -> SagaDirectory {
     let directory = SagaDirectory(id: header.id, path: path + "/" + header.id)
     do throws(SyscallError) {
-      try makeStore()
-      let fresh = path + "/.new-" + header.id
       // The requests of root's sagas are for everyone to see, and to answer who may.
       let isRoot = Identity.effectiveUID == 0
+      try Files.makeDirectories(ByteString(path), mode: isRoot ? 0o755 : 0o700)
+      let fresh = path + "/.new-" + header.id
       try Files.makeDirectory(ByteString(fresh), mode: isRoot ? 0o711 : 0o700)
       try Files.makeDirectory(ByteString(fresh + "/runs"), mode: 0o700)
       try Files.makeDirectory(ByteString(fresh + "/requests"), mode: isRoot ? 0o755 : 0o700)
@@ -125,20 +125,6 @@ public struct SagaStore: Sendable {
 
   private func open(_ path: String) throws(SyscallError) -> OwnedFD {
     try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY)
-  }
-
-  private func makeStore() throws(SyscallError) {
-    var here = ""
-    let parts = path.split(separator: "/")
-    for part in parts {
-      here += "/" + part
-      do throws(SyscallError) {
-        try Files.makeDirectory(
-          ByteString(here), mode: Identity.effectiveUID == 0 ? 0o755 : 0o700)
-      } catch {
-        if error.errno != EEXIST { throw error }
-      }
-    }
   }
 
   private static func write(_ path: String, _ bytes: [UInt8]) throws(SyscallError) {

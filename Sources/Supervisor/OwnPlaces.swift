@@ -88,15 +88,9 @@ enum OwnPlaces {
   }
 
   private static func make(_ path: String) throws(RunError) {
-    var here = ""
-    for part in path.split(separator: "/") {
-      here += "/" + part
-      do throws(SyscallError) {
-        try Files.makeDirectory(ByteString(here), mode: 0o700)
-      } catch {
-        if error.errno != EEXIST { throw failure(here, error) }
-      }
-    }
+    do throws(SyscallError) {
+      try Files.makeDirectories(ByteString(path), mode: 0o700)
+    } catch { throw failure(path, error) }
   }
 
   private static func failure(_ path: String, _ error: SyscallError) -> RunError {

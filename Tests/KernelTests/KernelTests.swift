@@ -120,6 +120,23 @@ import Testing
   }
 }
 
+@Suite struct MissingDirectoryTests {
+  @Test func allOnTheWay() throws {
+    let top = "/tmp/agt-directories-\(getpid())"
+    let all = [top, top + "/a", top + "/a/b"]
+    defer { for path in all.reversed() { try? Files.remove(ByteString(path), directory: true) } }
+    for _ in 0..<2 { try Files.makeDirectories(ByteString(all[2]), mode: 0o700) }
+    for path in all {
+      let status = try Files.status(of: ByteString(path), followLink: false)
+      #expect(status.kind == .directory && status.mode == 0o700)
+    }
+    let error = #expect(throws: SyscallError.self) {
+      try Files.makeDirectories(ByteString("/dev/null/a"), mode: 0o700)
+    }
+    #expect(error?.errno == ENOTDIR)
+  }
+}
+
 @Suite struct NamespaceNameTests {
   @Test func inTheOrderOfTheMessages() {
     #expect(NamespaceSet([]).names == "")
