@@ -99,7 +99,7 @@ extension SagaMachine {
       steps[step].status = .failed
       steps[step].happened = true
       steps[step].isUnclear = false
-    case .exited(let status):
+    case .exited(let status, _):
       steps[step].isTouched = true
       failed(mayRetry: retry.statuses?.contains(status) ?? true)
     case .timedOut: unclear(mayRetry: retry.onTimeout)
@@ -147,7 +147,7 @@ extension SagaMachine {
       steps[step].isUnclear = false
       steps[step].status = .failed
       steps[step].mayRetry = false
-    case .exited(1):
+    case .exited(1, _):
       steps[step].happened = false
       steps[step].isUnclear = false
       steps[step].status = .failed

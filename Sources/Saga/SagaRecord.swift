@@ -146,6 +146,11 @@ private func texts(_ values: [String: String]) -> JSONValue {
 
 extension SagaOutcome {
   var json: JSONValue {
+    if case .exited(let status, let message?) = self {
+      return .object([
+        "result": "exited", "status": JSONValue(status), "message": .string(message),
+      ])
+    }
     func made(_ result: String, _ name: String? = nil, _ value: JSONValue = .null) -> JSONValue {
       var object: JSONObject = ["result": .string(result)]
       if let name { object[name] = value }
@@ -154,7 +159,7 @@ extension SagaOutcome {
     return switch self {
     case .succeeded(let outputs): made("succeeded", "outputs", texts(outputs))
     case .outputMissing(let why): made("output-missing", "reason", .string(why))
-    case .exited(let status): made("exited", "status", JSONValue(status))
+    case .exited(let status, _): made("exited", "status", JSONValue(status))
     case .timedOut: made("timed-out")
     case .signaled(let number): made("signaled", "signal", JSONValue(number))
     case .killed(let why): made("killed", "reason", .string(why))
@@ -170,7 +175,8 @@ extension SagaOutcome {
     switch try reader.text("result") {
     case "succeeded": self = .succeeded(outputs: try reader.texts("outputs"))
     case "output-missing": self = .outputMissing(try reader.text("reason"))
-    case "exited": self = .exited(try reader.count("status"))
+    case "exited":
+      self = .exited(try reader.count("status"), message: json["message"]?.stringValue)
     case "timed-out": self = .timedOut
     case "signaled": self = .signaled(try reader.count("signal"))
     case "killed": self = .killed(try reader.text("reason"))
@@ -187,7 +193,8 @@ extension SagaOutcome {
     switch self {
     case .succeeded: "succeeded"
     case .outputMissing(let why): why
-    case .exited(let status): "exit status \(status)"
+    case .exited(let status, nil): "exit status \(status)"
+    case .exited(let status, let message?): "exit status \(status): \(message)"
     case .timedOut: "out of time"
     case .signaled(let number): "ended by signal \(number)"
     case .killed(let why): "killed: \(why)"

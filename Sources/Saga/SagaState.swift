@@ -49,8 +49,9 @@ public enum SagaOutcome: Equatable, Sendable {
   case succeeded(outputs: [String: String])
   /// Status 0, but an output could not be taken.
   case outputMissing(String)
-  /// Another status; the program itself says that it failed.
-  case exited(Int)
+  /// Another status; the program itself says that it failed, or agt-run says why its changes were not
+  /// committed.
+  case exited(Int, message: String? = nil)
   case timedOut
   /// Ended by a signal of its own.
   case signaled(Int)

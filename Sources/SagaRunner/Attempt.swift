@@ -182,7 +182,7 @@ final class Attempt {
     case "exited":
       let number = Int(result["status"]?.integerValue ?? 125)
       if number == 0 { return succeeded() }
-      return cut ?? .exited(number)
+      return cut ?? .exited(number, message: message)
     case "signaled":
       return cut ?? .signaled(reason.split(separator: " ").last.flatMap { Int($0) } ?? 0)
     case "not_started": return .notStarted(message ?? reason)

@@ -224,7 +224,8 @@ import Testing
     var records = machine.handle(.runner(boot: "b", pid: 3), at: 1000).records
     records += machine.handle(.tick, at: 1000).records
     let outcomes: [SagaOutcome] = [
-      .succeeded(outputs: ["o": "v"]), .outputMissing("no"), .exited(3), .timedOut, .signaled(9),
+      .succeeded(outputs: ["o": "v"]), .outputMissing("no"), .exited(3), .exited(125, message: "m"),
+      .timedOut, .signaled(9),
       .killed("k"), .violation("v"), .notStarted("n"), .neverBegun, .lost("l"),
     ]
     let step = "a"
