@@ -16,9 +16,12 @@ public enum SagaLint {
     }
   }
 
+  /// - Parameter hostProblem: why `--net` would refuse a host; nil when it takes it.
   /// - Returns: the findings in the order of the plan; the graph when none is an error.
-  public static func check(_ plan: SagaPlan) -> (findings: [Finding], graph: SagaGraph?) {
-    var linter = SagaLinter(plan: plan)
+  public static func check(
+    _ plan: SagaPlan, hostProblem: @escaping (String) -> String? = { _ in nil }
+  ) -> (findings: [Finding], graph: SagaGraph?) {
+    var linter = SagaLinter(plan: plan, hostProblem: hostProblem)
     let graph = linter.run()
     let findings = linter.findings.sorted {
       ($0.place.line, $0.place.column) < ($1.place.line, $1.place.column)
@@ -33,7 +36,12 @@ private struct SagaLinter {
   private var indices: [String: Int] = [:]
   private var used: Set<String> = []
 
-  init(plan: SagaPlan) { self.plan = plan }
+  private let hostProblem: (String) -> String?
+
+  init(plan: SagaPlan, hostProblem: @escaping (String) -> String?) {
+    self.plan = plan
+    self.hostProblem = hostProblem
+  }
 
   mutating func run() -> SagaGraph? {
     for (index, step) in plan.steps.enumerated() {
@@ -156,10 +164,10 @@ private struct SagaLinter {
   // MARK: one step
 
   private mutating func check(_ step: SagaStep) {
-    checkTimeout(step.command, "step \(step.id.text)")
-    if let probe = step.idempotency?.probe { checkTimeout(probe, "the probe of \(step.id.text)") }
+    check(step.command, "step \(step.id.text)")
+    if let probe = step.idempotency?.probe { check(probe, "the probe of \(step.id.text)") }
     if let compensation = step.compensation {
-      checkTimeout(compensation.command, "the compensation of \(step.id.text)")
+      check(compensation.command, "the compensation of \(step.id.text)")
       checkCompensation(compensation, step)
     }
     if step.kind == .compensatable && step.compensation == nil {
@@ -205,7 +213,14 @@ private struct SagaLinter {
     }
   }
 
-  private mutating func checkTimeout(_ command: SagaCommand, _ what: String) {
+  private mutating func check(_ command: SagaCommand, _ what: String) {
+    for host in command.network {
+      guard let problem = hostProblem(host.text),
+        // Those of `defaults` are every step's.
+        !findings.contains(where: { $0.rule == "bad-host" && $0.place == host.place })
+      else { continue }
+      error("bad-host", host.place, problem)
+    }
     if command.timeoutMilliseconds == nil {
       error(
         "no-timeout", command.place,

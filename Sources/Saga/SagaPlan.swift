@@ -126,7 +126,7 @@ public struct SagaCommand: Equatable, Sendable {
   public var reads: [String]
   public var writes: [String]
   /// Hosts that may be reached in ring 2, as `--net` takes them.
-  public var network: [String]
+  public var network: [SagaName]
   public var environment: [SagaVariable]
   public var memoryBytes: UInt64?
   public var processes: UInt64?
@@ -135,7 +135,7 @@ public struct SagaCommand: Equatable, Sendable {
   public init(
     arguments: [SagaTemplate], ring: Int?, profile: String?, timeoutMilliseconds: UInt64?,
     graceMilliseconds: UInt64, workspace: Workspace?, reads: [String], writes: [String],
-    network: [String], environment: [SagaVariable], memoryBytes: UInt64?, processes: UInt64?,
+    network: [SagaName], environment: [SagaVariable], memoryBytes: UInt64?, processes: UInt64?,
     place: SagaPlace
   ) {
     self.arguments = arguments
@@ -322,4 +322,37 @@ public enum SagaLimits {
   static let probesMax = 3
   /// One year: what is longer is a misspelling.
   public static let durationMaxMilliseconds: UInt64 = 366 * 86_400_000
+}
+
+extension SagaName {
+  public static func isValid(_ text: String) -> Bool {
+    guard let first = text.utf8.first, first | 32 >= 97, first | 32 <= 122,
+      text.utf8.count <= SagaLimits.nameMaxBytes
+    else { return false }
+    return text.utf8.allSatisfy {
+      ($0 | 32 >= 97 && $0 | 32 <= 122) || (48...57).contains($0) || $0 == UInt8(ascii: "-")
+        || $0 == UInt8(ascii: "_")
+    }
+  }
+}
+
+extension SagaParameter {
+  /// Why a value is refused; nil when it fits.
+  public func problem(with text: String) -> SagaProblem? {
+    let fits =
+      switch kind {
+      case .string: !text.utf8.contains(0) && text.utf8.count <= SagaLimits.argumentMaxBytes
+      case .integer: Int64(text).map { String($0) == text } ?? false
+      case .boolean: text == "true" || text == "false"
+      }
+    if !fits {
+      return SagaProblem("\(SagaText.quote(text)) is not of the type \(kind.rawValue)")
+    }
+    if let choices, !choices.contains(text) {
+      return SagaProblem(
+        "\(SagaText.quote(text)) is not allowed for \(name.text); write one of "
+          + choices.map(SagaText.quote).joined(separator: ", "))
+    }
+    return nil
+  }
 }

@@ -130,7 +130,11 @@ public struct SagaPlanReader {
 
   private func approval(_ node: YAMLNode) throws(YAMLError) -> SagaApproval {
     var reader = try YAMLMappingReader(node, file: file)
-    let group = try reader.require("group").string(file)
+    let groupNode = try reader.require("group")
+    let group = try groupNode.string(file)
+    if group.isEmpty {
+      throw groupNode.error(file, "the group is empty; name one of: getent group")
+    }
     let quorum =
       try reader.optional("quorum")?.integer(file, in: 1...SagaLimits.quorumMax) ?? 1
     let expires = try duration(try reader.require("expires"))
@@ -146,8 +150,19 @@ public struct SagaPlanReader {
     if let node = reader.optional("maxAttempts") {
       retry.attemptsMax = try node.integer(file, in: 1...SagaLimits.attemptsMax)
     }
-    if let node = reader.optional("initial") { retry.initialMilliseconds = try duration(node) }
+    let initial = reader.optional("initial")
+    if let initial { retry.initialMilliseconds = try duration(initial) }
     if let node = reader.optional("max") { retry.delayMaxMilliseconds = try duration(node) }
+    if retry.initialMilliseconds > retry.delayMaxMilliseconds {
+      if let initial {
+        throw initial.error(
+          file,
+          "the first delay is longer than the longest one, max, which is "
+            + "\(retry.delayMaxMilliseconds)ms; make one of them fit")
+      }
+      // Not written: a shorter max shortens it.
+      retry.initialMilliseconds = retry.delayMaxMilliseconds
+    }
     if let node = reader.optional("factor") { retry.factor = try number(node, 1...100) }
     if let node = reader.optional("jitter") { retry.jitter = try number(node, 0...1) }
     if let node = reader.optional("on") {
@@ -232,7 +247,7 @@ struct SagaDefaults {
     var workspace: SagaCommand.Workspace?
     var reads: [String] = []
     var writes: [String] = []
-    var network: [String] = []
+    var network: [SagaName] = []
     var environment: [SagaVariable] = []
     var memoryBytes: UInt64?
     var processes: UInt64?
@@ -262,6 +277,9 @@ extension SagaPlanReader {
       runs.ring = nil
     }
     if let node = reader.optional("timeout") {
+      if case .scalar(let text, _) = node.content, !node.isNull {
+        throw node.error(file, "a timeout has parts; write {run: \(SagaText.plain(text))}")
+      }
       var timeout = try YAMLMappingReader(node, file: file)
       if let node = timeout.optional("run") { runs.timeoutMilliseconds = try duration(node) }
       if let node = timeout.optional("grace") { runs.graceMilliseconds = try duration(node) }
@@ -274,7 +292,12 @@ extension SagaPlanReader {
       if let node = files.optional("write") { runs.writes = try strings(node) }
       try files.finish()
     }
-    if let node = reader.optional("net") { runs.network = try strings(node) }
+    if let node = reader.optional("net") {
+      runs.network = []
+      for node in try node.sequence(file) {
+        runs.network.append(SagaName(try nonEmpty(node), place(node)))
+      }
+    }
     if let node = reader.optional("env") {
       for entry in try node.mapping(file) {
         let name = try entry.key.string(file)
@@ -296,10 +319,16 @@ extension SagaPlanReader {
   private func command(
     _ node: YAMLNode, _ runs: SagaDefaults.Runs
   ) throws(YAMLError) -> SagaCommand {
+    if case .scalar(let text, _) = node.content, !node.isNull {
+      throw node.error(file, "there is no shell; write \(Self.list(of: text))")
+    }
     var arguments: [SagaTemplate] = []
     for node in try node.sequence(file) { arguments.append(try template(node)) }
     if arguments.isEmpty {
       throw node.error(file, "no program is named; write [program, argument]")
+    }
+    if arguments[0].literal == "" {
+      throw node.error(file, "the name of the program is empty; write [program, argument]")
     }
     if arguments.count > SagaLimits.argumentsMax {
       throw node.error(file, "more than \(SagaLimits.argumentsMax) arguments; pass a file instead")
@@ -310,6 +339,18 @@ extension SagaPlanReader {
       workspace: runs.workspace, reads: runs.reads, writes: runs.writes, network: runs.network,
       environment: runs.environment, memoryBytes: runs.memoryBytes, processes: runs.processes,
       place: place(node))
+  }
+
+  /// The list that a line for a shell stands for, when it is but words.
+  private static func list(of line: String) -> String {
+    let words = line.split(separator: " ")
+    let isPlain = words.allSatisfy { word in
+      word.utf8.allSatisfy {
+        ($0 | 32 >= 97 && $0 | 32 <= 122) || (48...57).contains($0) || "-_./=+".utf8.contains($0)
+      }
+    }
+    return words.isEmpty || !isPlain
+      ? "[program, argument]" : "[\(words.joined(separator: ", "))]"
   }
 
   // MARK: values
@@ -355,11 +396,15 @@ extension SagaPlanReader {
   private func strings(_ node: YAMLNode) throws(YAMLError) -> [String] {
     var strings: [String] = []
     for node in try node.sequence(file) {
-      let text = try node.string(file)
-      if text.isEmpty { throw node.error(file, "the text is empty; leave the entry out") }
-      strings.append(text)
+      strings.append(try nonEmpty(node))
     }
     return strings
+  }
+
+  private func nonEmpty(_ node: YAMLNode) throws(YAMLError) -> String {
+    let text = try node.string(file)
+    if text.isEmpty { throw node.error(file, "the text is empty; leave the entry out") }
+    return text
   }
 
   /// A path that stays below the workspace.
@@ -403,38 +448,5 @@ extension SagaPlanReader {
       NearestName.find(text, among: names).map { "did you mean \(SagaText.quote($0))?" }
       ?? "write \(names.joined(separator: ", "))"
     throw node.error(file, "\(SagaText.quote(text)) is not known here; \(hint)")
-  }
-}
-
-extension SagaName {
-  public static func isValid(_ text: String) -> Bool {
-    guard let first = text.utf8.first, first | 32 >= 97, first | 32 <= 122,
-      text.utf8.count <= SagaLimits.nameMaxBytes
-    else { return false }
-    return text.utf8.allSatisfy {
-      ($0 | 32 >= 97 && $0 | 32 <= 122) || (48...57).contains($0) || $0 == UInt8(ascii: "-")
-        || $0 == UInt8(ascii: "_")
-    }
-  }
-}
-
-extension SagaParameter {
-  /// Why a value is refused; nil when it fits.
-  public func problem(with text: String) -> SagaProblem? {
-    let fits =
-      switch kind {
-      case .string: !text.utf8.contains(0) && text.utf8.count <= SagaLimits.argumentMaxBytes
-      case .integer: Int64(text).map { String($0) == text } ?? false
-      case .boolean: text == "true" || text == "false"
-      }
-    if !fits {
-      return SagaProblem("\(SagaText.quote(text)) is not of the type \(kind.rawValue)")
-    }
-    if let choices, !choices.contains(text) {
-      return SagaProblem(
-        "\(SagaText.quote(text)) is not allowed for \(name.text); write one of "
-          + choices.map(SagaText.quote).joined(separator: ", "))
-    }
-    return nil
   }
 }

@@ -42,7 +42,7 @@ public struct ApprovalRequest: Sendable {
       "profile": JSONValue(plan.command.profile), "workspace": .string(workspace),
       "workspaceMode": JSONValue(plan.command.workspace?.rawValue),
       "read": JSONValue(plan.command.reads), "write": JSONValue(plan.command.writes),
-      "net": JSONValue(plan.command.network),
+      "net": JSONValue(plan.command.network.map(\.text)),
       "irreversible": JSONValue(plan.irreversible), "planDigest": .string(planDigest),
       "group": .string(group), "quorum": JSONValue(approval.quorum),
       "requester": JSONValue(requester), "expiresAt": JSONValue(expiresAt),

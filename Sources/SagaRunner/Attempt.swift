@@ -95,7 +95,7 @@ final class Attempt {
     }
     for path in command.reads { words += ["--read", path] }
     for path in command.writes { words += ["--write", path] }
-    for host in command.network { words += ["--net", host] }
+    for host in command.network { words += ["--net", host.text] }
     if let bytes = command.memoryBytes { words += ["--memory", "\(bytes)"] }
     if let count = command.processes { words += ["--pids", "\(count)"] }
     var environment = action.environment

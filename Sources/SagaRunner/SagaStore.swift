@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Hashing
 public import Kernel
+internal import Policy
 public import Saga
 public import Supervisor
 internal import YAML
@@ -207,6 +208,18 @@ public struct SagaDirectory: Sendable {
 public enum SagaPlanFile {
   /// As the reader's own bound.
   public static let sizeMaxBytes = 8 << 20
+
+  /// What is wrong with a plan that is to begin, its hosts included.
+  public static func check(
+    _ plan: SagaPlan
+  ) -> (findings: [SagaLint.Finding], graph: SagaGraph?) {
+    SagaLint.check(plan) { host in
+      do throws(NetworkRule.ArgumentError) {
+        _ = try NetworkRule(argument: host)
+        return nil
+      } catch { return error.message + (error.hint.map { "; \($0)" } ?? "") }
+    }
+  }
 
   /// The graph of a plan that has no errors.
   static func graph(_ bytes: [UInt8], file: String) throws(SagaProblem) -> SagaGraph {

@@ -84,7 +84,7 @@ struct SagaCommand: ParsableCommand {
     func run() throws {
       var all: [(String, SagaLint.Finding)] = []
       for file in files {
-        all += SagaLint.check(try SagaCommand.read(file).plan).findings.map { (file, $0) }
+        all += SagaPlanFile.check(try SagaCommand.read(file).plan).findings.map { (file, $0) }
       }
       if json {
         Printing.json(
@@ -126,7 +126,7 @@ struct SagaCommand: ParsableCommand {
 
     func run() throws {
       let (bytes, plan) = try SagaCommand.read(file)
-      let (findings, graph) = SagaLint.check(plan)
+      let (findings, graph) = SagaPlanFile.check(plan)
       for finding in findings where finding.isError || !telling.quiet {
         try? Descriptors.write(2, Array((finding.description(file: file) + "\n").utf8))
       }

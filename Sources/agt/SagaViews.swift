@@ -142,7 +142,7 @@ extension SagaCommand {
 
     func run() throws {
       if Files.mayAccess(ByteString(subject), 4) {
-        let (findings, graph) = SagaLint.check(try SagaCommand.read(subject).plan)
+        let (findings, graph) = SagaPlanFile.check(try SagaCommand.read(subject).plan)
         guard let graph else {
           throw Printing.fail(
             RunError(.usage, findings.first { $0.isError }!.description(file: subject)))

@@ -55,6 +55,11 @@ import YAML
     #expect(plan.steps[3].retry.attemptsMax == 3)
   }
 
+  @Test func shortDelays() throws {
+    let plan = try plan("steps: [{id: a, kind: readonly, run: [x], retry: {max: 100ms}}]")
+    #expect(plan.steps[0].retry.initialMilliseconds == 100)
+  }
+
   @Test(arguments: [
     (
       "steps: [{id: a, knid: readonly, kind: readonly, run: [x]}]",
@@ -68,7 +73,24 @@ import YAML
     ("steps: [{id: a, kind: readonly, run: []}]", "6:38: no program is named"),
     (
       "steps: [{id: a, kind: readonly, run: make dist}]",
-      "6:38: expected a sequence, found \"make dist\""
+      "6:38: there is no shell; write [make, dist]"
+    ),
+    (
+      "steps: [{id: a, kind: readonly, run: make > log}]",
+      "6:38: there is no shell; write [program, argument]"
+    ),
+    ("steps: [{id: a, kind: readonly, run: ['']}]", "6:38: the name of the program is empty"),
+    (
+      "steps: [{id: a, kind: readonly, run: [x], timeout: 5m}]",
+      "6:52: a timeout has parts; write {run: 5m}"
+    ),
+    (
+      "steps: [{id: a, kind: pivot, run: [x], approval: {group: '', expires: 1m}}]",
+      "6:58: the group is empty"
+    ),
+    (
+      "steps: [{id: a, kind: readonly, run: [x], retry: {initial: 1m}}]",
+      "6:60: the first delay is longer than the longest one, max, which is 30000ms"
     ),
     ("steps: []", "6:8: a saga needs at least one step"),
     ("steps: [{id: a, kind: readonly, run: [\"${step.a}\"]}]", "6:39: \"${step.a}\" names nothing"),
