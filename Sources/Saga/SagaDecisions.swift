@@ -14,10 +14,12 @@ extension SagaMachine {
   // MARK: forward
 
   private mutating func forward() -> SagaRecord.Body? {
+    // Once for all steps: it looks at each.
+    let hasCapacity = hasCapacity
     let abort = abortCause
     let isAborting = abort != nil && !pivotHappened
     for step in steps.indices where steps[step].action == nil && !steps[step].isSettled {
-      if let body = settle(step, isForward: !isAborting) { return body }
+      if let body = settle(step, isForward: !isAborting, hasCapacity) { return body }
     }
     if let abort, isAborting, !isPivotUndetermined {
       let reaction: SagaPlan.Reaction =
@@ -29,7 +31,7 @@ extension SagaMachine {
       return .phase(
         reaction == .compensate ? .compensating : .halting, abort.cause, reason: abort.reason)
     }
-    if !isAborting, let body = start() { return body }
+    if !isAborting, let body = start(hasCapacity) { return body }
     guard inFlight.isEmpty else { return nil }
     if steps.indices.allSatisfy(isDone) { return .phase(.completed, nil, reason: "") }
     let waits = steps.indices.contains { step in
@@ -74,22 +76,26 @@ extension SagaMachine {
   }
 
   /// Goes on with a step that failed or whose outcome is unknown.
-  private mutating func settle(_ step: Int, isForward: Bool) -> SagaRecord.Body? {
+  private mutating func settle(
+    _ step: Int, isForward: Bool, _ hasCapacity: Bool
+  ) -> SagaRecord.Body? {
     let state = steps[step]
     switch state.status {
     case .failed:
       if isForward && state.mayRetry && hasAttempts(step) { return retry(step) }
       return .gaveUp(step: id(step), reason: state.reason)
-    case .unknown: return settleUnknown(step, isForward: isForward)
+    case .unknown: return settleUnknown(step, isForward: isForward, hasCapacity)
     // Waits for another attempt, which does not come any more.
     case .pending where state.isUnclear && !isForward:
-      return settleUnknown(step, isForward: false)
+      return settleUnknown(step, isForward: false, hasCapacity)
     default: return nil
     }
   }
 
   /// Probe, then the same key again, then the compensation, then a person. Never a guess.
-  private mutating func settleUnknown(_ step: Int, isForward: Bool) -> SagaRecord.Body? {
+  private mutating func settleUnknown(
+    _ step: Int, isForward: Bool, _ hasCapacity: Bool
+  ) -> SagaRecord.Body? {
     let state = steps[step]
     let compensates = plan(step).compensation?.condition == .started
     if state.isViolation && plan(step).kind == .pivot {
@@ -131,22 +137,22 @@ extension SagaMachine {
   private func isDue(_ step: Int) -> Bool { steps[step].notBefore.map { $0 <= clock } ?? true }
   private var hasCapacity: Bool { inFlight.count < graph.plan.parallelism }
 
-  private mutating func start() -> SagaRecord.Body? {
+  private mutating func start(_ hasCapacity: Bool) -> SagaRecord.Body? {
     for step in steps.indices where steps[step].action == nil {
       switch steps[step].status {
       case .pending:
-        if let body = startPending(step) { return body }
+        if let body = startPending(step, hasCapacity) { return body }
       case .failed, .compensating:
         // Left behind by a fan-out that goes on without it.
         guard isTolerated(step), needsCompensation(step) else { continue }
-        if let body = compensate(step) { return body }
+        if let body = compensate(step, hasCapacity) { return body }
       default: break
       }
     }
     return nil
   }
 
-  private func startPending(_ step: Int) -> SagaRecord.Body? {
+  private func startPending(_ step: Int, _ hasCapacity: Bool) -> SagaRecord.Body? {
     if let group = graph.group[step], !steps[step].isTouched, isSatisfied(group) {
       return .skipped(step: id(step), reason: "its fan-out has succeeded")
     }
@@ -225,13 +231,15 @@ extension SagaMachine {
 
   private mutating func backward() -> SagaRecord.Body? {
     // First every tree is gone.
+    let inFlight = inFlight
     if inFlight.contains(where: { $0.kind == .run }) { return nil }
+    let hasCapacity = inFlight.count < graph.plan.parallelism
     var isUnsettled = false
     for step in steps.indices where !steps[step].isSettled {
       guard steps[step].status == .failed || steps[step].status == .unknown else { continue }
       isUnsettled = true
       guard steps[step].action == nil else { continue }
-      if let body = settle(step, isForward: false) { return body }
+      if let body = settle(step, isForward: false, hasCapacity) { return body }
     }
     if isUnsettled { return nil }
     var isWaiting = !inFlight.isEmpty
@@ -242,7 +250,7 @@ extension SagaMachine {
       guard needsCompensation(step) else { continue }
       isWaiting = true
       guard steps[step].action == nil, !isBlocked[step] else { continue }
-      if let body = compensate(step) { return body }
+      if let body = compensate(step, hasCapacity) { return body }
     }
     if isWaiting { return nil }
     let left = steps.indices.filter { steps[$0].isStuck }
@@ -264,7 +272,7 @@ extension SagaMachine {
     return compensation.condition == .started || state.happened == true
   }
 
-  private mutating func compensate(_ step: Int) -> SagaRecord.Body? {
+  private mutating func compensate(_ step: Int, _ hasCapacity: Bool) -> SagaRecord.Body? {
     let attempts = steps[step].counted[.compensate] ?? 0
     let retry = plan(step).compensation!.retry
     if attempts >= retry.attemptsMax {

@@ -61,7 +61,6 @@ extension SagaMachine {
     switch kind {
     case .run:
       steps[step].status = .running
-      steps[step].isRegistered = true
       steps[step].isSettled = false
       steps[step].happened = nil
       steps[step].counted[.probe] = 0
@@ -116,13 +115,12 @@ extension SagaMachine {
         steps[step].isUnclear = false
       }
     case .notStarted: failed(mayRetry: false)
-    case .lost where isReadOnly: startAgain(step)
     case .lost: unclear(mayRetry: true)
     case .neverBegun: startAgain(step)
     }
   }
 
-  /// The attempt does not count: the step had no part in its end.
+  /// The attempt does not count: there was none.
   private mutating func startAgain(_ step: Int) {
     steps[step].counted[.run]! -= 1
     steps[step].status = .pending

@@ -170,24 +170,33 @@ public struct SagaMachine: Sendable {
     inFlight.map { step, kind, attempt in action(step, kind, attempt, [], "") }
   }
 
-  /// What would be executed for a step that waits for approval.
-  public func argumentsToApprove(_ step: Int) -> [String] {
-    guard case .success(let arguments) = values.arguments(plan(step).command.arguments) else {
-      return []
+  /// What would be executed for a step that waits for approval: its arguments and the environment of the
+  /// plan.
+  public func commandToApprove(
+    _ step: Int
+  ) -> (arguments: [String], environment: [String: String]) {
+    let command = plan(step).command
+    guard case .success(let arguments) = values.arguments(command.arguments) else {
+      return ([], [:])
     }
-    return arguments
+    return (arguments, environment(command))
   }
 
-  private func action(
-    _ step: Int, _ kind: SagaActionKind, _ attempt: Int, _ arguments: [String], _ key: String
-  ) -> SagaAction {
-    let command = command(step, kind)
+  private func environment(_ command: SagaCommand) -> [String: String] {
     var environment: [String: String] = [:]
     for variable in command.environment {
       if case .success(let text) = values.render(variable.value) {
         environment[variable.name] = text
       }
     }
+    return environment
+  }
+
+  private func action(
+    _ step: Int, _ kind: SagaActionKind, _ attempt: Int, _ arguments: [String], _ key: String
+  ) -> SagaAction {
+    let command = command(step, kind)
+    var environment = environment(command)
     environment["AGT_SAGA_ID"] = sagaID
     environment["AGT_STEP_ID"] = id(step)
     environment["AGT_ATTEMPT"] = "\(attempt)"

@@ -90,8 +90,6 @@ public struct SagaStepState: Equatable, Sendable {
   public internal(set) var reason = ""
   /// Whether the step has happened: nil is not known.
   public internal(set) var happened: Bool? = false
-  /// Whether an attempt has ever been about to start; then its compensation is registered.
-  public internal(set) var isRegistered = false
   /// Whether an attempt may have changed something.
   public internal(set) var isTouched = false
   /// Failed or unknown, and no more is tried for the step itself.

@@ -32,11 +32,17 @@ public struct ApprovalRequest: Sendable {
     self.requester = requester
     countsRequester = approval.countsRequester
     expiresAt = machine.steps[step].approval!.expiresAt
+    let command = machine.commandToApprove(step)
+    var environment = JSONObject()
+    for (name, value) in command.environment { environment[name] = .string(value) }
     json = .object([
       "saga": .string(saga), "name": .string(machine.graph.plan.name), "step": .string(self.step),
-      "arguments": JSONValue(machine.argumentsToApprove(step)),
+      "arguments": JSONValue(command.arguments), "environment": .object(environment),
       "ring": plan.command.ring.map { JSONValue($0) } ?? .null,
       "profile": JSONValue(plan.command.profile), "workspace": .string(workspace),
+      "workspaceMode": JSONValue(plan.command.workspace?.rawValue),
+      "read": JSONValue(plan.command.reads), "write": JSONValue(plan.command.writes),
+      "net": JSONValue(plan.command.network),
       "irreversible": JSONValue(plan.irreversible), "planDigest": .string(planDigest),
       "group": .string(group), "quorum": JSONValue(approval.quorum),
       "requester": JSONValue(requester), "expiresAt": JSONValue(expiresAt),

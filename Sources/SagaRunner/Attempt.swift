@@ -26,6 +26,11 @@ final class Attempt {
   private var isStopped = false
   private var askedAt: UInt64?
   private var isKilled = false
+  /// Its agt-run is gone, with this status when it was our child.
+  private(set) var isGone = false
+  private var status: WaitStatus?
+  /// Until when its ring is waited for, in milliseconds since 1970.
+  private var ringDeadline: UInt64?
 
   init(
     _ action: SagaAction, stepName: String, directory: SagaDirectory, workspace: String,
@@ -84,8 +89,9 @@ final class Attempt {
     switch command.workspace {
     case .readOnly: words += ["--workspace", workspace + ":ro"]
     case .readWrite: words += ["--workspace", workspace + ":rw"]
-    case .transaction: words += ["--workspace", workspace, "--txn=commit-on-success"]
-    case nil: words += ["--workspace", workspace]
+    // A name may end as a mode does.
+    case .transaction: words += ["--workspace", workspace + "/", "--txn=commit-on-success"]
+    case nil: words += ["--workspace", workspace + "/"]
     }
     for path in command.reads { words += ["--read", path] }
     for path in command.writes { words += ["--write", path] }
@@ -122,6 +128,7 @@ final class Attempt {
 
   /// Asks, and after the grace forces, what has to end; when to look again, in milliseconds since 1970.
   func press(now: UInt64) throws(SyscallError) -> UInt64? {
+    if isGone { return nil }
     if now >= deadline { isTimedOut = isTimedOut || !isStopped }
     guard isTimedOut || isStopped else { return deadline }
     guard let askedAt else {
@@ -157,12 +164,18 @@ final class Attempt {
     }
   }
 
-  /// How it ended, once it is gone.
-  /// - Parameter status: of agt-run; nil when it was somebody else's child.
-  func outcome(_ status: WaitStatus?) -> SagaOutcome {
+  /// Its agt-run is gone.
+  /// - Parameter status: nil when it was somebody else's child.
+  func leave(_ status: WaitStatus?) {
+    isGone = true
+    self.status = status
+  }
+
+  /// How it ended, once its agt-run is gone; nil while its ring may still be there.
+  func outcome(now: UInt64) -> SagaOutcome? {
     guard let bytes = try? Files.read(ByteString(base + ".json"), limit: 1 << 22),
       let result = try? JSONParser.parse(bytes), let state = result["state"]?.stringValue
-    else { return withoutResult(status) }
+    else { return withoutResult(now) }
     let message = result["message"]?.stringValue
     let reason = result["reason"]?.stringValue ?? ""
     switch state {
@@ -186,34 +199,40 @@ final class Attempt {
     isTimedOut ? .timedOut : isStopped ? .killed("the saga turned round") : nil
   }
 
-  private func withoutResult(_ status: WaitStatus?) -> SagaOutcome {
+  private func withoutResult(_ now: UInt64) -> SagaOutcome? {
     let events = (try? Files.read(ByteString(base + ".events"), limit: 1 << 22).text) ?? ""
     let began = events.split(separator: "\n").contains { $0.hasPrefix("{\"event\":\"executed\"") }
     if case .exited(let code) = status, !began, [2, 125, 126, 127].contains(code) {
       return .notStarted(complaint ?? "agt-run ended with \(code)")
     }
-    waitForRing(events)
+    let deadline = ringDeadline ?? now + Self.ringWaitMaxMilliseconds
+    ringDeadline = deadline
+    if now < deadline, isRingThere(events) { return nil }
     return .lost("agt-run ended without a word")
   }
 
   /// agt-run did not live to confirm that the ring is empty: its PID 1 ends with it, a moment later.
-  private func waitForRing(_ events: String) {
+  private func isRingThere(_ events: String) -> Bool {
     let line = events.split(separator: "\n").first { $0.hasPrefix("{\"event\":\"started\"") }
     guard let line, let json = try? JSONParser.parse(Array(line.utf8)),
-      let pid = json["pid"]?.integerValue.flatMap({ Int32(exactly: $0) })
-    else { return }
-    for _ in 0..<Self.ringWaitsMax {
-      guard let text = try? Files.read(ByteString("/proc/\(pid)/status"), limit: 1 << 16).text,
-        // In a pid namespace of its own it has a second pid, 1 (proc_pid_status(5)).
-        let line = text.split(separator: "\n").first(where: { $0.hasPrefix("NSpid:") }),
-        line.split(separator: "\t").count > 2
-      else { return }
-      usleep(10_000)
-    }
+      let pid = json["pid"]?.integerValue.flatMap({ Int32(exactly: $0) }),
+      let text = try? Files.read(ByteString("/proc/\(pid)/status"), limit: 1 << 16).text
+    else { return false }
+    return Self.isRing(text)
   }
 
-  /// 10 s of 10 ms each: a process that takes longer to die waits for a device.
-  private static let ringWaitsMax = 1000
+  /// Whether a status of /proc is of a PID 1 of a ring that lives: in a pid namespace of its own it has a
+  /// second pid, 1; a zombie only waits for whoever inherited it (proc_pid_status(5)).
+  static func isRing(_ status: String) -> Bool {
+    let lines = status.split(separator: "\n")
+    guard let pids = lines.first(where: { $0.hasPrefix("NSpid:") }),
+      let state = lines.first(where: { $0.hasPrefix("State:") })
+    else { return false }
+    return pids.split(separator: "\t").count > 2 && !state.hasPrefix("State:\tZ")
+  }
+
+  /// A process that takes longer to die waits for a device.
+  private static let ringWaitMaxMilliseconds: UInt64 = 10_000
 
   /// The last line that agt-run wrote about itself.
   private var complaint: String? {

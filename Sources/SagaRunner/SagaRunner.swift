@@ -140,7 +140,9 @@ public final class SagaRunner {
     if let wakeAt { next = min(next, wakeAt) }
     for attempt in attempts {
       if let time = try attempt.press(now: clock.now) { next = min(next, time) }
-      if attempt.pid == nil { next = min(next, clock.now + Self.lookMilliseconds) }
+      if attempt.pid == nil || attempt.isGone {
+        next = min(next, clock.now + Self.lookMilliseconds)
+      }
     }
     if !machine.awaitingApproval.isEmpty { next = min(next, clock.now + Self.lookMilliseconds) }
     let delay = Int32(clamping: next > clock.now ? next - clock.now : 0)
@@ -171,22 +173,26 @@ public final class SagaRunner {
   private func reap() throws(SyscallError) {
     // A list of its own: an end may start others.
     for attempt in attempts {
-      var status: WaitStatus?
-      if let pid = attempt.pid {
-        guard let ended = try Processes.wait(pid, blocking: false) else { continue }
-        status = ended.status
-      } else {
-        guard try attempt.look() != .running else { continue }
+      if !attempt.isGone {
+        if let pid = attempt.pid {
+          guard let ended = try Processes.wait(pid, blocking: false) else { continue }
+          attempt.leave(ended.status)
+        } else {
+          guard try attempt.look() != .running else { continue }
+          attempt.leave(nil)
+        }
       }
-      try end(attempt, status)
+      guard let end = end(attempt) else { continue }
+      attempts.removeAll { $0 === attempt }
+      try deliver(end)
     }
   }
 
-  private func end(_ attempt: Attempt, _ status: WaitStatus?) throws(SyscallError) {
-    attempts.removeAll { $0 === attempt }
-    try deliver(
-      .ended(
-        step: attempt.step, attempt.kind, attempt: attempt.number, attempt.outcome(status)))
+  /// Of an attempt whose agt-run is gone; nil while its ring may still be there.
+  private func end(_ attempt: Attempt) -> SagaEvent? {
+    attempt.outcome(now: clock.now).map {
+      .ended(step: attempt.step, attempt.kind, attempt: attempt.number, $0)
+    }
   }
 
   private func deliver(_ event: SagaEvent) throws(SyscallError) {
@@ -250,9 +256,8 @@ public final class SagaRunner {
         progress.say("\(attempt.stepName): waiting for the attempt of the runner before")
         attempts.append(attempt)
       case .over:
-        ends.append(
-          .ended(
-            step: action.step, action.kind, attempt: action.attempt, attempt.outcome(nil)))
+        attempt.leave(nil)
+        if let end = end(attempt) { ends.append(end) } else { attempts.append(attempt) }
       case .none:
         // Its lock is made before it is started; only a machine that was started anew may have lost it.
         let isSameBoot = machine.steps[action.step].boot == Self.boot()

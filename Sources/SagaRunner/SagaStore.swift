@@ -44,7 +44,8 @@ public struct SagaStore: Sendable {
   /// The identifiers of the sagas that are there, oldest first.
   public func identifiers() throws(RunError) -> [String] {
     do throws(SyscallError) {
-      return try Files.names(in: ByteString(path)).map(\.text).filter(Self.isIdentifier).sorted()
+      return try Files.names(in: ByteString(path)).map(\.text).filter(RunIdentifier.isValid)
+        .sorted()
     } catch {
       if error.errno == ENOENT { return [] }
       throw RunError(.internalFailure, "reading \(path): \(error.description)")
@@ -65,31 +66,29 @@ public struct SagaStore: Sendable {
     return SagaDirectory(id: id, path: path + "/" + id)
   }
 
-  /// Removes what runners that were killed while they made a saga left; no step of it ever ran.
-  public func removeUnfinished() throws(RunError) {
-    do throws(SyscallError) {
-      for name in try Files.names(in: ByteString(path)) where name.text.hasPrefix(".new-") {
-        let file = path + "/" + name.text
-        let modified = try Files.status(of: ByteString(file), followLink: false).modifiedNanoseconds
-        let age = Int64(clamping: Clock.wallNanoseconds()) - modified
-        if age > Self.unfinishedNanoseconds {
-          try SagaDirectory(id: name.text, path: file).removeFiles()
-        }
-      }
-    } catch {
-      if error.errno != ENOENT {
-        throw RunError(.internalFailure, "removing what is unfinished: \(error.description)")
-      }
+  /// Removes what runners that were killed while they made a saga left; no step of it ever ran. And what an
+  /// earlier removal could not.
+  /// - Returns: what could not be removed.
+  public func removeUnfinished() throws(RunError) -> [RunError] {
+    let names: [ByteString]
+    do throws(SyscallError) { names = try Files.names(in: ByteString(path)) } catch {
+      if error.errno == ENOENT { return [] }
+      throw RunError(.internalFailure, "reading \(path): \(error.description)")
     }
+    var problems: [RunError] = []
+    for name in names where name.text.hasPrefix(".new-") {
+      let directory = SagaDirectory(id: name.text, path: path + "/" + name.text)
+      do throws(SyscallError) {
+        let status = try Files.status(of: ByteString(directory.path), followLink: false)
+        let age = Int64(clamping: Clock.wallNanoseconds()) - status.modifiedNanoseconds
+        if age > Self.unfinishedNanoseconds { try directory.removeFiles() }
+      } catch { problems.append(directory.leftover(error)) }
+    }
+    return problems
   }
 
   /// Making a saga takes milliseconds.
   private static let unfinishedNanoseconds: Int64 = 60_000_000_000
-
-  static func isIdentifier(_ name: String) -> Bool {
-    name.utf8.count == 26
-      && name.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) }
-  }
 
   /// Makes the directory of a new saga, complete and durable, or none.
   func create(_ header: SagaJournal.Header, plan: [UInt8]) throws(RunError) -> SagaDirectory {
@@ -104,7 +103,10 @@ public struct SagaStore: Sendable {
       try Files.makeDirectory(ByteString(fresh + "/requests"), mode: isRoot ? 0o755 : 0o700)
       try Files.makeDirectory(ByteString(fresh + "/approvals"), mode: 0o700)
       let place = try open(fresh)
+      // Whatever the umask has taken away.
       if isRoot {
+        try Files.setMode(0o711, of: place.raw)
+        try Files.setMode(0o755, of: ByteString("requests"), at: place.raw)
         try Files.setMode(0o1777, of: ByteString("approvals"), at: place.raw)
       }
       try Self.write(fresh + "/plan.yaml", plan)
@@ -252,40 +254,56 @@ extension SagaDirectory {
 
   /// Removes the saga and everything that is known of it.
   public func remove() throws(RunError) {
+    // A name under which nobody looks for a saga, then the rest: a crash leaves no half of one.
+    let gone = SagaDirectory(id: id, path: String(path.dropLast(id.utf8.count)) + ".new-" + id)
     do throws(SyscallError) {
       guard let lock = try lock() else {
         throw SyscallError(call: "flock", object: path, errno: EWOULDBLOCK)
       }
-      // A name under which nobody looks for a saga, then the rest: a crash leaves no half of one.
-      let gone = SagaDirectory(
-        id: id, path: String(path.dropLast(id.utf8.count)) + ".new-" + id)
       try Files.rename(ByteString(path), to: ByteString(gone.path))
-      try gone.removeFiles()
       _ = lock.raw
     } catch { throw RunError(.internalFailure, "removing saga \(id): \(error.description)") }
+    do throws(SyscallError) { try gone.removeFiles() } catch { throw gone.leftover(error) }
   }
 
+  func leftover(_ error: SyscallError) -> RunError {
+    RunError(
+      .internalFailure, "removing what is left in \(path): \(error.description)",
+      hint: "look at it, then: rm -r \(path)")
+  }
+
+  /// Whatever can be removed is; nothing is followed.
+  /// - Throws: the first failure: a directory that somebody put among the answers and filled.
   func removeFiles() throws(SyscallError) {
-    for name in try Files.names(in: ByteString(path)).map(\.text) {
-      let file = "\(path)/\(name)"
-      guard try Files.status(of: ByteString(file), followLink: false).kind == .directory else {
-        try Files.remove(ByteString(file))
-        continue
-      }
-      for inner in try Files.names(in: ByteString(file)) {
-        try Files.remove(ByteString(file + "/") + inner)
-      }
-      try Files.remove(ByteString(file), directory: true)
-    }
+    let place = try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    // From here on nobody adds an answer.
+    try? Files.setMode(0o700, of: ByteString("approvals"), at: place.raw)
+    try Self.removeNames(in: place.raw, levels: 1)
     try Files.remove(ByteString(path), directory: true)
   }
-}
 
-/// How long ago, as people write it.
-public enum SagaAge {
-  public static func milliseconds(_ text: String) throws(SagaProblem) -> UInt64 {
-    do throws(QuantityError) { return try Quantity.milliseconds(text) } catch {
-      throw SagaProblem(error.description)
+  private static func removeNames(in directory: Int32, levels: Int) throws(SyscallError) {
+    var failure: SyscallError?
+    for name in try Files.names(
+      in: try Files.open(ByteString("."), O_RDONLY | O_DIRECTORY, at: directory))
+    {
+      do throws(SyscallError) {
+        try remove(name, at: directory, levels: levels)
+      } catch { failure = failure ?? error }
     }
+    if let failure { throw failure }
+  }
+
+  private static func remove(
+    _ name: ByteString, at directory: Int32, levels: Int
+  ) throws(SyscallError) {
+    do throws(SyscallError) { return try Files.remove(name, at: directory) } catch {
+      if error.errno != EISDIR { throw error }
+    }
+    if levels > 0 {
+      let inner = try Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: directory)
+      try removeNames(in: inner.raw, levels: levels - 1)
+    }
+    try Files.remove(name, directory: true, at: directory)
   }
 }

@@ -5,6 +5,7 @@ internal import Kernel
 internal import Saga
 internal import SagaRunner
 internal import Supervisor
+internal import YAML
 
 extension SagaCommand {
   /// A saga that cannot be read is shown with the reason.
@@ -167,10 +168,8 @@ extension SagaCommand {
     }
   }
 
-  struct Approve: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Approves a step that waits for it, as the calling user.")
-
+  /// What is answered.
+  struct Question: ParsableArguments {
     @Argument(help: "The saga.")
     var id: String
 
@@ -179,47 +178,47 @@ extension SagaCommand {
 
     @Option(help: "Where the sagas of the one who runs it are; root's by default.")
     var store = "/var/lib/agt/saga"
+  }
 
-    func run() throws {
-      try SagaCommand.answer(id, step, store: store, .approve, reason: "")
-    }
+  struct Approve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Approves a step that waits for it, as the calling user.")
+
+    @OptionGroup var question: Question
+
+    func run() throws { try SagaCommand.answer(question, .approve, reason: "") }
   }
 
   struct Deny: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Denies a step that waits for approval, as the calling user.")
 
-    @Argument(help: "The saga.")
-    var id: String
-
-    @Argument(help: "The step.")
-    var step: String
+    @OptionGroup var question: Question
 
     @Option(help: "Why; kept in the journal.")
     var reason: String
 
-    @Option(help: "Where the sagas of the one who runs it are; root's by default.")
-    var store = "/var/lib/agt/saga"
-
-    func run() throws { try SagaCommand.answer(id, step, store: store, .deny, reason: reason) }
+    func run() throws { try SagaCommand.answer(question, .deny, reason: reason) }
   }
 
   private static func answer(
-    _ id: String, _ step: String, store: String, _ verdict: Approvals.Verdict, reason: String
+    _ question: Question, _ verdict: Approvals.Verdict, reason: String
   ) throws {
     // One's own first; others' directories can be entered, but only root's are for others to answer.
-    let own = try? SagaStore.standard(environment: Vectors.environment).find(id)
+    let own = try? SagaStore.standard(environment: Vectors.environment).find(question.id)
     let directory: SagaDirectory
     if let own {
       directory = own
     } else {
-      let other = SagaStore(path: store)
-      directory = try attempt { () throws(RunError) in try other.find(id) }
+      let other = SagaStore(path: question.store)
+      directory = try attempt { () throws(RunError) in try other.find(question.id) }
     }
     let approvals = Approvals(directory)
-    let request = try attempt { () throws(RunError) in try approvals.pending(step) }
+    let request = try attempt { () throws(RunError) in try approvals.pending(question.step) }
     Printing.json(request)
-    try attempt { () throws(RunError) in try approvals.answer(step, verdict, reason: reason) }
+    try attempt { () throws(RunError) in
+      try approvals.answer(question.step, verdict, reason: reason)
+    }
   }
 
   struct Collect: ParsableCommand {
@@ -235,21 +234,29 @@ extension SagaCommand {
 
     func run() throws {
       let age: UInt64
-      do { age = try SagaAge.milliseconds(olderThan) } catch {
+      do { age = try Quantity.milliseconds(olderThan) } catch {
         throw Printing.fail(RunError(.usage, "--older-than \(olderThan): \(error)"))
       }
       let store = try SagaCommand.store()
-      if !dryRun { try SagaCommand.attempt { () throws(RunError) in try store.removeUnfinished() } }
+      var problems: [RunError] = []
+      if !dryRun {
+        problems = try SagaCommand.attempt { () throws(RunError) in try store.removeUnfinished() }
+      }
       let now = Clock.wallNanoseconds() / 1_000_000
       let ids = try SagaCommand.attempt { () throws(RunError) in try store.identifiers() }
       for id in ids {
-        let directory = try SagaCommand.attempt { () throws(RunError) in try store.find(id) }
-        guard let loaded = try? directory.load(), loaded.machine.phase.isFinal,
-          loaded.header.begunAt + age <= now, directory.runnerPid == nil
+        // Another may collect as well.
+        guard let directory = try? store.find(id), let loaded = try? directory.load(),
+          loaded.machine.phase.isFinal, loaded.header.begunAt <= now,
+          now - loaded.header.begunAt >= age, directory.runnerPid == nil
         else { continue }
-        if !dryRun { try SagaCommand.attempt { () throws(RunError) in try directory.remove() } }
-        print("\(id) \(loaded.machine.phase.rawValue)")
+        do throws(RunError) {
+          if !dryRun { try directory.remove() }
+          print("\(id) \(loaded.machine.phase.rawValue)")
+        } catch { problems.append(error) }
       }
+      let statuses = problems.map(Printing.fail)
+      if let status = statuses.first { throw status }
     }
   }
 }

@@ -129,6 +129,33 @@ import Testing
     #expect(site.scratch.read("ticks") == ticks)
   }
 
+  /// Where nobody waits for orphans, as in many containers, the first process of a ring stays as a zombie; and
+  /// meanwhile the others are not kept waiting.
+  @Test(.enabled(if: File.exists("/usr/bin/python3"))) func zombieRing() throws {
+    let site = SagaSite(.native)
+    site.plan("steps:\n" + SagaSite.step("a", script: "sleep 30"))
+    // PR_SET_CHILD_SUBREAPER of prctl(2).
+    let reaper = """
+      import ctypes, os, sys
+      ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+      pid = os.fork()
+      if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+      sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+      """
+    let running = site.command(
+      ["run", "plan.yaml"], before: ["/usr/bin/python3", "-c", reaper]
+    ).start()
+    #expect(Clock.eventually(10) { site.scratch.read("log") == "begin a\n" })
+    #expect(running.waitForOutput("a: running"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let pid = File.read(site.directory(id) + "/runs/a.run.1.lock").flatMap { Int32($0.dropLast()) }
+    kill(try #require(pid), SIGKILL)
+    let run = running.wait()
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.seconds < 8)
+    #expect(site.scratch.read("log") == "begin a\nundo a\n")
+  }
+
   /// A journal whose last write was torn is cut; one that is damaged before its end is refused.
   @Test func tornJournal() throws {
     let site = SagaSite(.native)

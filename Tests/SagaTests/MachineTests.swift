@@ -79,6 +79,22 @@ import Testing
     #expect(machine.steps[1].status == .skipped)
   }
 
+  /// What changes nothing is tried again when its outcome is lost: later, and not for ever.
+  @Test func lostReadOnly() throws {
+    let steps = "steps: [{id: a, kind: readonly, run: [x], retry: {maxAttempts: 3, initial: 1s}}]"
+    var machine = machine(try graph(steps))
+    var now: UInt64 = 1000
+    #expect(machine.handle(.tick, at: now).started.map(\.attempt) == [1])
+    for attempt in 1...2 {
+      let end = SagaEvent.ended(step: 0, .run, attempt: attempt, .lost("x"))
+      #expect(machine.handle(end, at: now).started == [])
+      now += 60_000
+      #expect(machine.handle(.tick, at: now).started.map(\.attempt) == [attempt + 1])
+    }
+    _ = machine.handle(.ended(step: 0, .run, attempt: 3, .lost("x")), at: now)
+    #expect(machine.phase == .compensated)
+  }
+
   /// A run that is under way when another fails is ended, and nothing is undone before it is gone.
   @Test func stopsFirst() throws {
     var machine = machine(

@@ -259,6 +259,57 @@ import Testing
     #expect(missing.out.contains("not started: "), "\(missing.out)")
   }
 
+  /// A directory whose name ends as a mode does is that directory.
+  @Test(arguments: ["{}", "{mode: transaction}", "{mode: rw}"], ["w:ro", "w:txn"])
+  func workspaceName(_ fs: String, _ name: String) {
+    let site = SagaSite(.native)
+    site.plan("steps: [{id: a, kind: readonly, fs: \(fs), run: [/bin/touch, here]}]")
+    #expect(site.makeDirectories(["w", name]))
+    let run = site.agt(["run", "plan.yaml", "--workspace", name])
+    #expect(run.status == 0, "\(run.summary)")
+    #expect(File.exists(site.scratch.path + "/\(name)/here"))
+  }
+
+  /// What another user puts among the answers keeps root from removing no other saga.
+  @Test(.enabled(if: Starter.isRoot, "another user is needed")) func foreignDirectory() {
+    let site = SagaSite(.root)
+    site.plan("steps: [{id: a, kind: readonly, run: [/bin/true]}]")
+    // A machine with no other sagas.
+    let script = """
+      mkdir -p /var/lib/agt; mount -t tmpfs none /var/lib/agt; cd \(site.scratch.path)
+      for i in 1 2 3; do "$@" run plan.yaml -q || exit 9; done
+      set -- $(ls /var/lib/agt/saga) "$@"
+      first=$1 second=$2; shift 3
+      as="setpriv --reuid=1 --regid=1 --clear-groups"
+      cd /var/lib/agt/saga
+      $as mkdir $first/approvals/x $second/approvals/empty
+      $as ln -s /etc $first/approvals/x/etc
+      "$@" gc --older-than 0 2>&1; echo "status $?"
+      ls -A; ls .new-$first .new-$first/approvals
+      "$@" gc --older-than 0; echo "status $?"
+      touch -d '1 hour ago' .new-$first
+      "$@" gc --older-than 0; echo "status $?"
+      rm -r .new-$first/approvals/x/etc; touch -d '1 hour ago' .new-$first
+      "$@" gc --older-than 0; echo "status $?"; ls -A
+      """
+    let run = site.agt([], before: ["/usr/bin/unshare", "-m", "/bin/sh", "-c", script, "sh"])
+    #expect(
+      run.out.split(separator: "\n").count { $0.hasSuffix(" completed") } == 2, "\(run.summary)")
+    #expect(
+      run.out.contains("(ENOTEMPTY)\n  hint: look at it, then: rm -r /var/lib/agt/saga/.new-"))
+    #expect(
+      run.out.hasSuffix("approvals:\nx\nstatus 0\nstatus 125\nstatus 0\n") && run.status == 0,
+      "\(run.summary)")
+    #expect(File.exists("/etc/passwd"))
+  }
+
+  @Test func longAgo() {
+    let site = SagaSite(.native)
+    site.plan("steps: [{id: a, kind: readonly, run: [/bin/true]}]")
+    _ = site.agt(["run", "plan.yaml"])
+    #expect(site.agt(["gc", "--older-than", "18446744073709551615ms"]).status == 0)
+  }
+
   @Test func events() throws {
     let site = SagaSite(.native)
     site.plan("steps:\n" + SagaSite.step("a"))
@@ -349,6 +400,37 @@ import Testing
     steps:
     - {id: go, kind: pivot, run: [/bin/touch, gone], irreversible: "gone", approval: {group: daemon, expires: 20s}}
     """
+
+  /// Root's umask does not keep others from the request; what they are shown is all that is bound.
+  @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func shown() throws {
+    let site = SagaSite(.root)
+    site.plan(
+      """
+      steps:
+      - id: go
+        kind: pivot
+        run: [/bin/touch, gone]
+        env: {TARGET: "${params.t}"}
+        net: [db.example]
+        fs: {mode: rw, read: [/usr/share/doc]}
+        irreversible: gone
+        approval: {group: daemon, expires: 20s}
+      """, head: "params: {t: {type: string, default: all of it}}")
+    let running = site.command(
+      ["run", "plan.yaml"], before: ["/bin/sh", "-c", "umask 077; exec \"$@\"", "sh"]
+    ).start()
+    #expect(running.waitForOutput("waits for approval"))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let answer = site.agt(["deny", id, "go", "--reason", "no"], as: 1)
+    #expect(answer.status == 0, "\(answer.summary)")
+    let request = try JSONParser.parse(answer.output)
+    #expect(request["environment"]?["TARGET"] == "all of it")
+    #expect(request["net"] == ["db.example"])
+    #expect(request["read"] == ["/usr/share/doc"])
+    #expect(request["write"] == [])
+    #expect(request["workspaceMode"] == "rw")
+    #expect(running.wait().status == 1)
+  }
 
   /// Neither a member's file that others may write nor a name that speaks of a member is a member's answer.
   @Test(.enabled(if: Starter.isRoot, "other users are needed to answer")) func forged() throws {

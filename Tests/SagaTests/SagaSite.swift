@@ -45,6 +45,10 @@ final class SagaSite {
       """)
   }
 
+  func makeDirectories(_ names: [String]) -> Bool {
+    Command(["/bin/mkdir", "--"] + names, in: scratch.path).run().status == 0
+  }
+
   func command(_ words: [String], before: [String] = [], as uid: UInt32? = nil) -> Command {
     var prefix = starter.prefix
     if let uid {
