@@ -55,10 +55,12 @@ enum Attributes {
     }
   }
 
-  /// A file that is taken over as it is loses what is not carried.
-  static func clean(
-    _ name: ByteString, at directory: Int32, marks: ByteString
-  ) throws(SyscallError) {
+  /// The overlay's own marks, which a file of the layers loses when it is taken over as it is; nil when it
+  /// has something else that the workspace must not get, or must get under another name: it is copied then.
+  static func marksToRemove(
+    of name: ByteString, at directory: Int32, marks: ByteString
+  ) throws(SyscallError) -> [ByteString]? {
+    var found: [ByteString] = []
     for attribute in try Files.extendedAttributeNames(of: name, at: directory) {
       let meant = meaning(of: attribute, marks: marks)
       if meant == attribute { continue }
@@ -67,10 +69,9 @@ enum Attributes {
         attribute.starts(with: ByteString("security."))
         && attribute != ByteString("security.capability")
       if isLabel { continue }
-      if let meant, let value = try Files.extendedAttribute(attribute, of: name, at: directory) {
-        try Files.setExtendedAttribute(meant, value, of: name, at: directory)
-      }
-      try Files.removeExtendedAttribute(attribute, of: name, at: directory)
+      guard meant == nil, attribute.starts(with: marks) else { return nil }
+      found.append(attribute)
     }
+    return found
   }
 }

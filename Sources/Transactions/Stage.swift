@@ -108,14 +108,9 @@ final class Stage {
     let entry = change.after!
     // The operator's rights must not come with the agent's content (no set-user-ID from a ring).
     let mode = entry.kind == .regular ? policy(change) : entry.mode
-    if mayShare {
+    if mayShare, mode == entry.mode, try isShareable(source, entry) {
       do throws(SyscallError) {
         try Files.link(source.name, at: source.directory, to: target, at: stage)
-        // Its owner may have taken the right to write from himself, which attributes need.
-        let isLocked = entry.kind == .regular && entry.mode & 0o600 != 0o600
-        if isLocked { try Files.setMode(entry.mode | 0o600, of: target, at: stage) }
-        try Attributes.clean(target, at: stage, marks: record.marks)
-        if isLocked || mode != entry.mode { try Files.setMode(mode, of: target, at: stage) }
         return
       } catch {
         guard [EXDEV, EPERM, EMLINK, EOPNOTSUPP].contains(error.errno) else { throw error }
@@ -137,6 +132,21 @@ final class Stage {
     let attributes = try Attributes.carried(
       of: source.name, at: source.directory, marks: record.marks)
     try own(target, at: stage, entry, mode, attributes)
+  }
+
+  /// Until the point of no return nothing of the layers changes: a commit that is refused or killed leaves
+  /// them as they were. So what would have to be changed for the workspace is copied, but for marks, which
+  /// go when the file does.
+  private func isShareable(
+    _ source: (directory: Int32, name: ByteString), _ entry: Entry
+  ) throws(SyscallError) -> Bool {
+    let marks = try Attributes.marksToRemove(
+      of: source.name, at: source.directory, marks: record.marks)
+    guard let marks else { return false }
+    // Its owner may have taken the right to write from himself, which attributes need.
+    let isLocked =
+      Identity.effectiveUID != 0 && entry.kind == .regular && entry.mode & 0o200 == 0
+    return marks.isEmpty || !isLocked
   }
 
   private func policy(_ change: Change) -> UInt32 {
@@ -191,7 +201,13 @@ final class Stage {
   ) throws(SyscallError) -> Bool {
     if there.identity == kept.identity { return true }
     guard let digest, there.kind == .regular else { return false }
-    return try Digest.file(try workspace.openForReading(path, mode: there.mode)) == digest
+    do throws(SyscallError) {
+      return try Digest.file(try workspace.openForReading(path, mode: there.mode)) == digest
+    } catch {
+      // Putting it there a second time does no harm.
+      if error.errno == EACCES { return false }
+      throw error
+    }
   }
 
   func perform(_ step: Manifest.Step, again: Bool) throws(SyscallError) {
@@ -234,19 +250,24 @@ final class Stage {
     _ path: ByteString, _ number: Int, _ digest: [UInt8]?, again: Bool
   ) throws(SyscallError) {
     let staged = ByteString("\(number)")
-    if again {
-      do throws(SyscallError) {
-        _ = try Files.status(of: staged, at: place.raw, followLink: false)
-      } catch {
-        // It is in its place already.
-        if error.errno == ENOENT { return }
-        throw error
-      }
+    let status: FileStatus
+    do throws(SyscallError) {
+      status = try Files.status(of: staged, at: place.raw, followLink: false)
+    } catch {
+      // It is in its place already.
+      if again, error.errno == ENOENT { return }
+      throw error
     }
     if again, let digest {
-      let file = try Files.open(staged, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, at: place.raw)
-      guard try Digest.file(file) == digest else {
+      let stage = Tree(try Descriptors.duplicate(place.raw), mayChangeModes: true)
+      guard try Digest.file(try stage.openForReading(staged, mode: status.mode)) == digest else {
         throw SyscallError(call: "read", object: "staged file \(number)", errno: EIO)
+      }
+    }
+    if try upper.status(of: path)?.identity == status.identity {
+      let marks = try Attributes.marksToRemove(of: staged, at: place.raw, marks: record.marks)
+      for mark in marks ?? [] {
+        try Files.removeExtendedAttribute(mark, of: staged, at: place.raw)
       }
     }
     let target = try workspace.parent(of: path)

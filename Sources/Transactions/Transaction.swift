@@ -115,7 +115,7 @@ public final class Transaction {
       let place = try Files.open(
         ByteString("layers/upper"), O_RDONLY | O_DIRECTORY, at: directory,
         resolve: [.beneath, .noSymlinks])
-      return Tree(place)
+      return Tree(place, mayChangeModes: true)
     } catch { throw TransactionError(layersPath, error) }
   }
 

@@ -5,6 +5,8 @@ internal import Kernel
 /// move directories at any time: no name is ever followed out of it (openat2(2)).
 final class Tree {
   let root: OwnedFD
+  /// It is ours alone, so a mode that is in the way may be another one for a moment.
+  private let mayChangeModes: Bool
   private var parentPath: ByteString?
   private var parentDirectory: OwnedFD?
 
@@ -12,7 +14,10 @@ final class Tree {
   private static let resolve: Resolve = [.beneath, .noSymlinks, .noMagicLinks, .noOtherMounts]
   private static let oPath: Int32 = 0o10000000
 
-  init(_ root: consuming OwnedFD) { self.root = root }
+  init(_ root: consuming OwnedFD, mayChangeModes: Bool = false) {
+    self.root = root
+    self.mayChangeModes = mayChangeModes
+  }
 
   /// - Parameter path: relative; empty for the root itself.
   func openDirectory(_ path: ByteString) throws(SyscallError) -> OwnedFD {
@@ -52,14 +57,14 @@ final class Tree {
     }
   }
 
-  /// A regular file for reading, also one that its owner may not read just now.
+  /// A regular file for reading; where modes may be changed, also one that its owner may not read just now.
   func openForReading(_ path: ByteString, mode: UInt32) throws(SyscallError) -> OwnedFD {
     let place = try parent(of: path)
     let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
     do throws(SyscallError) {
       return try Files.open(place.name, flags, at: place.directory)
     } catch {
-      guard error.errno == EACCES else { throw error }
+      guard error.errno == EACCES, mayChangeModes else { throw error }
     }
     try Files.setMode(mode | 0o400, of: place.name, at: place.directory)
     defer { try? Files.setMode(mode, of: place.name, at: place.directory) }

@@ -156,6 +156,30 @@ struct TransactionOwnerTests {
     #expect(shell(modes) == "e 700 0\nf 600 54321\n")
   }
 
+  @Test("a commit that is stopped before its manifest leaves the layers as they were")
+  func untouchedLayers() throws {
+    scratch.write("a", "old")
+    let transaction = try transaction("echo new > a; chmod 444 a; echo x > s; chmod 4755 s")
+    let upper = try transaction.upper()
+    let origin = ByteString("trusted.overlay.origin")
+    let place = upper.root.raw
+    try Files.setExtendedAttribute(origin, [1], of: ByteString("a"), at: place)
+    let layers = "cd \(transaction.layersPath)/upper; stat -c '%n %a %U %h' a s"
+    let before = shell(layers)
+    let made = try Stage.make(
+      transaction.record, workspace: try transaction.workspace(), upper: upper)
+    _ = try made.fill(try transaction.changes())
+    made.remove()
+    #expect(shell(layers) == before)
+    #expect(try Files.extendedAttribute(origin, of: ByteString("a"), at: place) == [1])
+    try transaction.commit(allowExecutable: true)
+    let workspace = try Files.open(ByteString(work), O_RDONLY | O_DIRECTORY)
+    #expect(
+      try Files.extendedAttributeNames(of: ByteString("a"), at: workspace.raw)
+        .allSatisfy { !$0.starts(with: ByteString("trusted.")) })
+    #expect(shell("cd \(work); stat -c '%n %a' a s") == "a 444\ns 755\n")
+  }
+
   @Test("a new directory has its owner before it has its name") func newDirectory() throws {
     let transaction = try transaction("mkdir -m 751 d; echo x > d/f; touch -d @1000 d")
     #expect(try transaction.commit(allowExecutable: false) == .changes(2))

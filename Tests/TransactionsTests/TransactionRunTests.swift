@@ -278,6 +278,24 @@ import Testing
     }
   }
 
+  @Test("looking at a transaction leaves the workspace as it is") func looking() throws {
+    let site = site(.ordinary)
+    _ = site.run(["/bin/chmod", "0", site.scratch.path + "/a"])
+    let run = site.agtRun(["--txn"], ["/bin/sh", "-c", "chmod 600 a; chmod 0 a; chmod 600 b"])
+    try #require(run.status == 0, "\(run.summary)")
+    let id = site.identifier(run)
+    let status = ["/usr/bin/stat", "-c", "%a %z", site.scratch.path + "/a"]
+    let before = site.run(status).out
+    for words in [["diff", id], ["diff", "--json", id], ["diff", "--stat", id]] {
+      let shown = site.agt(words)
+      #expect(shown.status == 0, "\(shown.summary)")
+    }
+    #expect(site.run(status).out == before)
+    let committed = site.agt(["commit", id])
+    #expect(committed.status == 0, "\(committed.summary)")
+    #expect(site.run(status).out.hasPrefix("0 "))
+  }
+
   @Test("what cannot be a transaction") func refused() {
     let site = site(.native)
     let run = { (options: [String]) in site.agtRun(options, ["/bin/true"]) }
