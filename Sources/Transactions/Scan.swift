@@ -184,7 +184,7 @@ struct Scan {
   private func isWhiteout(_ path: ByteString, _ status: FileStatus) throws(SyscallError) -> Bool {
     if status.kind == .characterDevice { return status.deviceNumber == 0 }
     guard status.kind == .regular, status.sizeBytes == 0 else { return false }
-    return try upper.extendedAttribute(record.marks + ByteString("whiteout"), of: path) != nil
+    return try upper.hasExtendedAttribute(record.marks + ByteString("whiteout"), of: path)
   }
 
   // MARK: the workspace
@@ -236,7 +236,7 @@ struct Scan {
     _ path: ByteString, _ above: ByteString
   ) throws(SyscallError) {
     guard let parent = try lower.status(of: above), isChanged(above, parent),
-      try upper.extendedAttribute(record.marks + ByteString("origin"), of: path) != nil
+      try upper.hasExtendedAttribute(record.marks + ByteString("origin"), of: path)
     else { return }
     changes.conflicts.append(Conflict(path: path, what: "was removed"))
   }

@@ -301,6 +301,7 @@ final class Stage {
     guard let wanted = try upper.status(of: path) else {
       throw SyscallError(call: "openat", object: path.text, errno: ENOENT)
     }
+    let target = try workspace.parent(of: path)
     let fresh = StageDirectory.directoryName
     // Of a commit that was killed here.
     try? Files.remove(fresh, directory: true, at: place.raw)
@@ -309,7 +310,6 @@ final class Stage {
       try Files.setOwner(uid: wanted.uid, gid: wanted.gid, of: fresh, at: place.raw)
     }
     do throws(SyscallError) {
-      let target = try workspace.parent(of: path)
       try Files.rename(fresh, at: place.raw, to: target.name, at: target.directory)
     } catch {
       try? Files.remove(fresh, directory: true, at: place.raw)

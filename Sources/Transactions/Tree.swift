@@ -76,6 +76,15 @@ final class Tree {
     return try Files.extendedAttribute(name, of: place.name, at: place.directory)
   }
 
+  /// Whether it has one of that name: that may be asked of a file whose owner may not read it, unlike the
+  /// value (xattr(7)).
+  func hasExtendedAttribute(
+    _ name: ByteString, of path: ByteString
+  ) throws(SyscallError) -> Bool {
+    let place = try parent(of: path)
+    return try Files.extendedAttributeNames(of: place.name, at: place.directory).contains(name)
+  }
+
   /// Removes a tree that nobody else can reach, whatever its modes are: only for what is in a store. It goes
   /// up by "..", so depth costs neither descriptors nor stack; a directory that is not where it was when it
   /// was entered ends it with ESTALE.

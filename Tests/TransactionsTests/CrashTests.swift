@@ -13,7 +13,7 @@ import Testing
     rm file; mkdir file; echo inner > file/inner
     mkdir -p new/deep; echo one > new/deep/one; ln new/deep/one new/two; ln -s ../kept new/link
     rm -rf opaque; mkdir opaque; echo fresh > opaque/same
-    chmod 700 mode
+    chmod 700 mode; echo secret > locked; : > empty; chmod 0 locked empty
     """
 
   private func prepare(_ starter: Starter) throws -> (site: Site, id: String, before: String) {
@@ -130,9 +130,11 @@ import Testing
   }
 
   private static let expected = """
+    empty f 0 1 
     file d 755 2 
     file/inner f 644 1 
     kept f 600 1 
+    locked f 0 1 
     mode d 700 2 
     new d 755 3 
     new/deep d 755 2 
