@@ -71,7 +71,7 @@ let package = Package(
         "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
         "Transactions", "Hashing",
       ]),
-    module("SagaRunner", ["Saga", "Supervisor", "Policy", "Kernel", "JSON", "YAML", "Hashing"]),
+    module("SagaRunner", ["Saga", "Supervisor", "Kernel", "JSON", "YAML", "Hashing"]),
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),

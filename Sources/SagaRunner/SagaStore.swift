@@ -1,7 +1,6 @@
 internal import Glibc
 internal import Hashing
 public import Kernel
-internal import Policy
 public import Saga
 public import Supervisor
 internal import YAML
@@ -213,12 +212,7 @@ public enum SagaPlanFile {
   public static func check(
     _ plan: SagaPlan
   ) -> (findings: [SagaLint.Finding], graph: SagaGraph?) {
-    SagaLint.check(plan) { host in
-      do throws(NetworkRule.ArgumentError) {
-        _ = try NetworkRule(argument: host)
-        return nil
-      } catch { return error.message + (error.hint.map { "; \($0)" } ?? "") }
-    }
+    SagaLint.check(plan, hostProblem: RunOptions.problem(ofHost:))
   }
 
   /// The graph of a plan that has no errors.

@@ -64,6 +64,16 @@ public struct RunOptions: Sendable {
   }
 }
 
+extension RunOptions {
+  /// Why `--net HOST` would be refused; nil when it would not.
+  public static func problem(ofHost host: String) -> String? {
+    do throws(NetworkRule.ArgumentError) {
+      _ = try NetworkRule(argument: host)
+      return nil
+    } catch { return error.message + (error.hint.map { "; \($0)" } ?? "") }
+  }
+}
+
 private struct Parser {
   private let arguments: [[UInt8]]
   private var index = 0
