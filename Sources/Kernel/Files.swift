@@ -176,12 +176,15 @@ public enum Files {
   /// A directory and those above it that are missing.
   /// - Parameters:
   ///   - path: absolute.
-  ///   - mode: of each that is made, as the umask leaves it.
+  ///   - mode: of each that is made, whatever the umask is.
   public static func makeDirectories(_ path: ByteString, mode: UInt32) throws(SyscallError) {
     var here = ByteString("")
     for part in path.split(separator: UInt8(ascii: "/")) {
       here += [UInt8(ascii: "/")] + part
-      do throws(SyscallError) { try makeDirectory(here, mode: mode) } catch {
+      do throws(SyscallError) {
+        try makeDirectory(here, mode: mode)
+        try setMode(mode, of: here, at: Self.here)
+      } catch {
         if error.errno != EEXIST { throw error }
       }
     }

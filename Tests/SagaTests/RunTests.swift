@@ -349,7 +349,6 @@ import Testing
         "saga.end",
       ])
     let id = try #require(lines[0]["saga"]?.stringValue)
-    _ = site.identifier("saga \(id) x")
     #expect(lines.allSatisfy { $0["saga"]?.stringValue == id })
     #expect(lines.last?["phase"] == "completed")
   }
@@ -359,7 +358,6 @@ import Testing
     site.plan("steps:\n" + SagaSite.step("a") + SagaSite.step("b", needs: ["a"]))
     let terminal = PseudoTerminal(site.command(["run", "plan.yaml"]))
     #expect(terminal.waitForEnd() == 0)
-    _ = site.identifier(terminal.screen)
     #expect(terminal.screen.contains("b  running"))
     #expect(terminal.screen.contains("a  succeeded"))
     #expect(terminal.screen.contains("\u{1B}[2A\u{1B}[J"))
@@ -372,7 +370,6 @@ import Testing
     let terminal = PseudoTerminal(
       site.command(["run", "plan.yaml"]), rows: UInt16(rows), columns: UInt16(columns))
     #expect(terminal.waitForEnd() == 0)
-    _ = site.identifier(terminal.screen)
     #expect(terminal.screen.contains("a: succeeded"), "\(terminal.screen)")
   }
 }
