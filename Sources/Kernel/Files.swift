@@ -166,6 +166,35 @@ public enum Files {
     return names
   }
 
+  /// Names in the kernel's order, a few at a time (getdents64(2)), for a directory whose rest is not
+  /// wanted.
+  /// - Parameter stop: ends the list before the name for which it is true.
+  public static func names(
+    in path: ByteString, until stop: (ByteString) -> Bool
+  ) throws(SyscallError) -> [ByteString] {
+    let directory = try open(path, O_RDONLY | O_DIRECTORY)
+    var names: [ByteString] = []
+    // struct linux_dirent64: inode and offset (8 each), length (2), type (1), the name with its NUL.
+    var buffer = [UInt8](repeating: 0, count: 2048)
+    while true {
+      let count = buffer.count
+      // SAFETY: the kernel writes at most as many bytes as the buffer has.
+      let length = Int(
+        try check(
+          unsafe agt_getdents64(directory.raw, &buffer, UInt32(count)), "getdents64", path.text))
+      if length == 0 { return names }
+      var start = 0
+      while start < length {
+        let next = start + Int(buffer[start + 16]) + Int(buffer[start + 17]) << 8
+        let name = ByteString(buffer[(start + 19)..<next].prefix { $0 != 0 })
+        start = next
+        if name == ByteString(".") || name == ByteString("..") { continue }
+        if stop(name) { return names }
+        names.append(name)
+      }
+    }
+  }
+
   public static func makeDirectory(_ path: ByteString, mode: UInt32, at directory: Int32 = here)
     throws(SyscallError)
   {
@@ -227,6 +256,15 @@ public enum Files {
     _ = try check(fchmod(file.raw, mode), "fchmod", path.text)
   }
 
+  /// An empty file of this mode, below the umask (mknod(2)).
+  public static func makeFile(_ path: ByteString, mode: UInt32, at directory: Int32 = here)
+    throws(SyscallError)
+  {
+    // SAFETY: the path is NUL-terminated for the call.
+    _ = try check(
+      path.withCString { unsafe mknodat(directory, $0, S_IFREG | mode, 0) }, "mknodat", path.text)
+  }
+
   public static func read(_ path: ByteString, limit: Int, at directory: Int32 = here)
     throws(SyscallError) -> [UInt8]
   {
@@ -247,10 +285,28 @@ public enum Files {
     return try Descriptors.readAll(file.raw, limit: limit)
   }
 
-  /// Everything that an open file holds, whatever its offset is.
+  /// Everything that an open file holds, whatever its offset is, which others may share (pread(2)).
   public static func readFromStart(_ number: Int32, limit: Int) throws(SyscallError) -> [UInt8] {
-    _ = try check(lseek(number, 0, SEEK_SET), "lseek", "\(number)")
-    return try Descriptors.readAll(number, limit: limit)
+    let size = Int(clamping: try status(number).sizeBytes)
+    guard size <= limit else {
+      throw SyscallError(call: "pread", object: "more than \(limit) bytes", errno: EFBIG)
+    }
+    var failure: SyscallError?
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, length in
+      do throws(SyscallError) {
+        while length < size {
+          let start = length
+          // SAFETY: the rest of the buffer is written, at most.
+          let count = try retrying("pread", "\(number)") {
+            unsafe pread(number, buffer.baseAddress! + start, size - start, off_t(start))
+          }
+          if count == 0 { break }
+          length += count
+        }
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return bytes
   }
 
   /// Writes into an existing file, one write(2), as files of procfs and cgroupfs want it.

@@ -9,6 +9,9 @@ public enum Messages {
 
     /// The first end alone; the other is closed.
     public consuming func takeFirst() -> OwnedFD { first }
+
+    /// The second end alone; the other is closed.
+    public consuming func takeSecond() -> OwnedFD { second }
   }
 
   /// A pair of connected sockets that keep message borders, close-on-exec.

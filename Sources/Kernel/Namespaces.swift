@@ -72,12 +72,24 @@ public enum Namespaces {
     _ = try check(name.withCString { unsafe sethostname($0, name.count) }, "sethostname", name.text)
   }
 
+  /// The current network namespace by descriptor (SIOCGSKNS of sockios.h, Linux 4.10): unlike
+  /// /proc/self/ns/net it needs no /proc. Needs CAP_NET_ADMIN there.
+  public static func currentNetwork() throws(SyscallError) -> OwnedFD {
+    let socket = try anySocket()
+    return OwnedFD(
+      try check(agt_network_namespace(socket.raw), "ioctl(SIOCGSKNS)", ""))
+  }
+
+  private static func anySocket() throws(SyscallError) -> OwnedFD {
+    OwnedFD(
+      try check(
+        Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0), "socket",
+        "AF_UNIX"))
+  }
+
   /// Brings up `lo` in the current network namespace (netdevice(7)).
   public static func bringLoopbackUp() throws(SyscallError) {
-    let socket = OwnedFD(
-      try check(
-        Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0), "socket",
-        "AF_INET"))
+    let socket = try anySocket()
     // SAFETY: the name is NUL-terminated for the call.
     _ = try check(
       "lo".bytes.withCString { unsafe agt_interface_up(socket.raw, $0) }, "ioctl(SIOCSIFFLAGS)",

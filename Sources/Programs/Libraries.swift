@@ -25,7 +25,7 @@ extension Resolution {
   /// is visible; those in the loader's own directories are visible or not, as the ring says.
   mutating func mountLibraries(of image: ELFImage, at program: Path, untrusted: Bool) {
     var pending = [(image: image, path: program, untrusted: untrusted)]
-    var seen: Set<Path> = [program]
+    var seen = [program]
     while let next = pending.popLast() {
       let untrusted = next.untrusted || scope.isUntrusted(next.path)
       for library in next.image.needed {
@@ -35,7 +35,9 @@ extension Resolution {
         add(found.links)
         mountLibrary(
           found.real, of: next.path, untrusted: untrusted || crossesWorkspace(found.links))
-        if seen.insert(found.real).inserted, let inner = try? readImage(found.real) {
+        if seen.contains(found.real) { continue }
+        seen.append(found.real)
+        if let inner = try? readImage(found.real) {
           pending.append((inner, found.real, untrusted))
         }
       }

@@ -1,26 +1,51 @@
 /// A file system whose answers about names are kept for one resolution: paths share most of their
 /// directories, and what was judged once is not judged differently a moment later.
 final class RememberedFiles: ProgramFiles {
+  private enum Status {
+    case found(FileEntry)
+    case failed(FileFailure)
+  }
+  private enum Target {
+    case found([UInt8])
+    case failed(FileFailure)
+  }
+  private struct Known {
+    var status: Status?
+    var target: Target?
+  }
+
   private let files: any ProgramFiles
-  private var statuses: [Path: Result<FileEntry, FileFailure>] = [:]
-  private var targets: [Path: Result<[UInt8], FileFailure>] = [:]
+  /// One dictionary: each type of one costs a launch its making.
+  private var known: [Path: Known] = [:]
 
   init(_ files: any ProgramFiles) { self.files = files }
 
   func status(_ path: Path) throws(FileFailure) -> FileEntry {
-    if let known = statuses[path] { return try known.get() }
-    let answer: Result<FileEntry, FileFailure>
-    do { answer = .success(try files.status(path)) } catch { answer = .failure(error) }
-    statuses[path] = answer
-    return try answer.get()
+    if known[path]?.status == nil {
+      let answer: Status
+      do throws(FileFailure) { answer = .found(try files.status(path)) } catch {
+        answer = .failed(error)
+      }
+      known[path, default: Known()].status = answer
+    }
+    switch known[path]!.status! {
+    case .found(let entry): return entry
+    case .failed(let failure): throw failure
+    }
   }
 
   func readLink(_ path: Path) throws(FileFailure) -> [UInt8] {
-    if let known = targets[path] { return try known.get() }
-    let answer: Result<[UInt8], FileFailure>
-    do { answer = .success(try files.readLink(path)) } catch { answer = .failure(error) }
-    targets[path] = answer
-    return try answer.get()
+    if known[path]?.target == nil {
+      let answer: Target
+      do throws(FileFailure) { answer = .found(try files.readLink(path)) } catch {
+        answer = .failed(error)
+      }
+      known[path, default: Known()].target = answer
+    }
+    switch known[path]!.target! {
+    case .found(let target): return target
+    case .failed(let failure): throw failure
+    }
   }
 
   func read(_ path: Path, offset: UInt64, limit: Int) throws(FileFailure) -> [UInt8] {

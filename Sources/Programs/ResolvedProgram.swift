@@ -82,18 +82,12 @@ public struct ResolvedProgram: Equatable, Sendable {
 
 /// The variables of the caller that steer which program a name means.
 public struct CallerEnvironment: Sendable {
-  private let variables: [[UInt8]: [UInt8]]
+  private let entries: [[UInt8]]
 
   /// - Parameter entries: `NAME=value` as in environ(7); the first of two equal names counts, as
   ///   for getenv(3).
   public init(entries: [[UInt8]]) {
-    var variables: [[UInt8]: [UInt8]] = [:]
-    for entry in entries {
-      guard let equals = entry.firstIndex(of: UInt8(ascii: "=")) else { continue }
-      let name = Array(entry[..<equals])
-      if variables[name] == nil { variables[name] = Array(entry[(equals + 1)...]) }
-    }
-    self.variables = variables
+    self.entries = entries
   }
 
   public init(_ variables: [String: String]) {
@@ -102,9 +96,10 @@ public struct CallerEnvironment: Sendable {
 
   /// The value, nil when unset or empty: the managers treat both alike.
   subscript(_ name: String) -> [UInt8]? {
-    guard let value = variables[Array(name.utf8)], !value.isEmpty, !value.contains(0) else {
-      return nil
-    }
-    return value
+    let start = Array(name.utf8) + [UInt8(ascii: "=")]
+    guard let entry = entries.first(where: { $0.starts(with: start) }),
+      entry.count > start.count, !entry.contains(0)
+    else { return nil }
+    return Array(entry[start.count...])
   }
 }

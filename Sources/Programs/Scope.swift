@@ -66,7 +66,7 @@ struct Scope {
 }
 
 /// hier(7): each holds more than one program.
-private let systemDirectories: Set<Path> = [
+private let systemDirectories: [Path] = [
   "/bin", "/gnu", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/media", "/mnt", "/nix",
   "/opt", "/root", "/sbin", "/snap", "/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local",
   "/usr/local/bin", "/usr/sbin", "/usr/share", "/var", "/var/cache", "/var/lib", "/var/opt",

@@ -8,7 +8,8 @@ public protocol HostView {
   /// The raw text of a symbolic link.
   func linkTarget(of path: String) -> String?
   /// The names in a directory, without `.` and `..`; empty when it cannot be read.
-  func names(in path: String) -> [String]
+  /// Names in the root directory of the kernel's /proc, processes left out.
+  func kernelFiles() -> [String]
 }
 
 public enum HostFileKind: Equatable, Sendable {

@@ -5,8 +5,7 @@ internal import LaunchPlan
 /// Later sources win: fixed values of the profile, what it lets pass of the caller's, what the ring itself
 /// sets, what the program's tool manager needs, `--env`.
 struct LoweredEnvironment {
-  private var names: [String] = []
-  private var values: [String: [UInt8]] = [:]
+  private var variables: [(name: String, value: [UInt8])] = []
 
   init(_ request: LaunchRequest) {
     let profile = request.profile
@@ -39,10 +38,16 @@ struct LoweredEnvironment {
   }
 
   /// `NAME=VALUE` in the order in which the names were first set.
-  var entries: [[UInt8]] { names.map { Array("\($0)=".utf8) + values[$0]! } }
+  var entries: [[UInt8]] {
+    variables.map { Array($0.name.utf8) + [UInt8(ascii: "=")] + $0.value }
+  }
 
   private mutating func set(_ name: String, _ value: [UInt8]) {
-    if values.updateValue(value, forKey: name) == nil { names.append(name) }
+    if let index = variables.firstIndex(where: { $0.name == name }) {
+      variables[index].value = value
+    } else {
+      variables.append((name, value))
+    }
   }
 
   /// `pattern` is a name, or a prefix that ends in `*`.

@@ -272,7 +272,7 @@ struct LoweringState {
 
   /// What programs read of the kernel's own files, and what no one is harmed by. Everything else in
   /// /proc that is not a process is covered, whatever a later kernel may put there.
-  static let shownProc: Set<String> = [
+  static let shownProc = [
     "self", "thread-self", "mounts", "net", "cpuinfo", "meminfo", "stat", "uptime", "loadavg",
     "version", "filesystems", "vmstat", "sys",
   ]
@@ -281,9 +281,9 @@ struct LoweringState {
 
   private func procMasks() -> [LaunchPlan.MountStep] {
     guard profile.filesystem.proc == .masked else { return [] }
-    return host.names(in: "/proc").sorted().filter { name in
-      !Self.shownProc.contains(name) && name.utf8.contains { $0 < 48 || $0 > 57 }
-    }.map { .mask(path: Array("/proc/\($0)".utf8)) }
+    return host.kernelFiles().sorted().filter { !Self.shownProc.contains($0) }.map {
+      .mask(path: Array("/proc/".utf8) + $0.utf8)
+    }
   }
 
   private mutating func scratchMounts(_ scratch: RingProfile.Scratch?) throws(LoweringError) {

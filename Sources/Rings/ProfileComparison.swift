@@ -57,14 +57,14 @@ public enum ProfileComparison {
     found.ordered("network", base.network, derived.network, [.none, .loopback, .host])
     landlock(base.landlock, derived.landlock, &found)
     for limit in RingProfile.Limits.all {
-      let (before, after) = (base.limits[keyPath: limit.path], derived.limits[keyPath: limit.path])
+      let (before, after) = (limit.get(base.limits), limit.get(derived.limits))
       found.rank(
         "limits.\(limit.key)", before, after, isWider: after ?? .max > before ?? .max
       ) { ProfileText.limit($0, limit.unit) }
     }
     for field in RingProfile.Requests.all {
       let (before, after) = (
-        base.requests[keyPath: field.path], derived.requests[keyPath: field.path]
+        field.get(base.requests), field.get(derived.requests)
       )
       found.rank("requests.\(field.key)", before, after, isWider: after > before) { "\($0)" }
     }

@@ -142,7 +142,7 @@ struct ProfileDecoder {
   private mutating func limits() throws(RingProfileError) -> RingProfile.Limits {
     var limits = RingProfile.Limits()
     for field in RingProfile.Limits.all where try boolean() {
-      limits[keyPath: field.path] = try integer()
+      field.set(&limits, try integer())
     }
     return limits
   }

@@ -66,8 +66,8 @@ struct ProfileEncoder {
     boolean(profile.landlock.scopeAbstractUnixSocket)
     boolean(profile.landlock.denyTCP)
     syscalls(profile.syscalls)
-    for field in RingProfile.Limits.all { limit(profile.limits[keyPath: field.path]) }
-    for field in RingProfile.Requests.all { integer(profile.requests[keyPath: field.path]) }
+    for field in RingProfile.Limits.all { limit(field.get(profile.limits)) }
+    for field in RingProfile.Requests.all { integer(field.get(profile.requests)) }
     list(profile.widenings) {
       $0.text($1.what)
       $0.text($1.reason)

@@ -198,7 +198,7 @@ struct ProfileReader {
       guard let node = try value(section, limit.key) else { continue }
       places["limits.\(limit.key)"] = node
       if try node.text(file) == "none" {
-        limits[keyPath: limit.path] = nil
+        limit.set(&limits, nil)
         continue
       }
       let value: UInt64 =
@@ -210,7 +210,7 @@ struct ProfileReader {
       guard value > 0 else {
         throw node.error(file, "a limit of 0 lets nothing run; write none for no limit")
       }
-      limits[keyPath: limit.path] = value
+      limit.set(&limits, value)
     }
   }
 
@@ -222,8 +222,8 @@ struct ProfileReader {
     for field in RingProfile.Requests.all {
       guard let node = try value(section, field.key) else { continue }
       places["requests.\(field.key)"] = node
-      requests[keyPath: field.path] = UInt64(
-        try node.integer(file, in: 1...ProfileLimits.requestsMax))
+      field.set(
+        &requests, UInt64(try node.integer(file, in: 1...ProfileLimits.requestsMax)))
     }
   }
 }
@@ -254,29 +254,39 @@ extension RingProfile.Limits {
   struct Field: Sendable {
     let key: String
     let unit: Unit
-    let path: any WritableKeyPath<RingProfile.Limits, UInt64?> & Sendable
+    let get: @Sendable (RingProfile.Limits) -> UInt64?
+    let set: @Sendable (inout RingProfile.Limits, UInt64?) -> Void
   }
 
   /// The limits in the order in which they are written.
   static let all: [Field] = [
-    Field(key: "memory", unit: .bytes, path: \.memoryBytes),
-    Field(key: "processes", unit: .count, path: \.processes),
-    Field(key: "openFiles", unit: .count, path: \.openFiles),
-    Field(key: "fileSize", unit: .bytes, path: \.fileSizeBytes),
-    Field(key: "lockedMemory", unit: .bytes, path: \.lockedMemoryBytes),
-    Field(key: "wall", unit: .milliseconds, path: \.wallMilliseconds),
+    Field(
+      key: "memory", unit: .bytes, get: { $0.memoryBytes }, set: { $0.memoryBytes = $1 }),
+    Field(
+      key: "processes", unit: .count, get: { $0.processes }, set: { $0.processes = $1 }),
+    Field(
+      key: "openFiles", unit: .count, get: { $0.openFiles }, set: { $0.openFiles = $1 }),
+    Field(
+      key: "fileSize", unit: .bytes, get: { $0.fileSizeBytes }, set: { $0.fileSizeBytes = $1 }),
+    Field(
+      key: "lockedMemory", unit: .bytes, get: { $0.lockedMemoryBytes },
+      set: { $0.lockedMemoryBytes = $1 }),
+    Field(
+      key: "wall", unit: .milliseconds, get: { $0.wallMilliseconds },
+      set: { $0.wallMilliseconds = $1 }),
   ]
 }
 
 extension RingProfile.Requests {
   struct Field: Sendable {
     let key: String
-    let path: any WritableKeyPath<RingProfile.Requests, UInt64> & Sendable
+    let get: @Sendable (RingProfile.Requests) -> UInt64
+    let set: @Sendable (inout RingProfile.Requests, UInt64) -> Void
   }
 
   static let all: [Field] = [
-    Field(key: "perSecond", path: \.perSecond),
-    Field(key: "burst", path: \.burst),
-    Field(key: "concurrentTools", path: \.concurrentTools),
+    Field(key: "perSecond", get: { $0.perSecond }, set: { $0.perSecond = $1 }),
+    Field(key: "burst", get: { $0.burst }, set: { $0.burst = $1 }),
+    Field(key: "concurrentTools", get: { $0.concurrentTools }, set: { $0.concurrentTools = $1 }),
   ]
 }

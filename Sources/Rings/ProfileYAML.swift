@@ -100,10 +100,10 @@ private struct ProfileWriter {
     line("")
     line("limits:")
     for limit in RingProfile.Limits.all {
-      line("  \(limit.key): \(ProfileText.limit(limits[keyPath: limit.path], limit.unit))")
+      line("  \(limit.key): \(ProfileText.limit(limit.get(limits), limit.unit))")
     }
     line("")
-    let fields = RingProfile.Requests.all.map { "\($0.key): \(requests[keyPath: $0.path])" }
+    let fields = RingProfile.Requests.all.map { "\($0.key): \($0.get(requests))" }
     line("requests: {\(fields.joined(separator: ", "))}")
   }
 

@@ -21,7 +21,7 @@ struct ViewBuilder {
   private(set) var steps: [LaunchPlan.MountStep] = []
   private(set) var nodes: [String: Node] = ["/": .own]
   /// Directories of the host that were looked at already: most paths share their beginnings.
-  private var hostDirectories: Set<String> = []
+  private var seenOnHost: [String: Node] = [:]
 
   init(host: any HostView) { self.host = host }
 
@@ -68,7 +68,7 @@ struct ViewBuilder {
     var links = 0
     while !rest.isEmpty {
       let next = here + "/" + rest.removeFirst()
-      if !rest.isEmpty, hostDirectories.contains(next) {
+      if !rest.isEmpty, seenOnHost[next] != nil {
         here = next
         continue
       }
@@ -83,7 +83,7 @@ struct ViewBuilder {
         continue
       }
       if rest.isEmpty { return bind(next, kind, options, judged, owner, evenInside: evenInside) }
-      if kind == .directory { hostDirectories.insert(next) }
+      if kind == .directory { seenOnHost[next] = .directory }
       here = next
     }
     return nil

@@ -22,7 +22,7 @@ enum Program {
       if let ready {
         try become(ready, users, channel: channel)
       } else {
-        try become(try prepare(start, users), users, channel: channel)
+        try become(try prepare(start, users, planned: channel), users, channel: channel)
       }
     } catch {
       try? Messages.send(channel, StageReport.failed(error).encoded())
@@ -31,13 +31,20 @@ enum Program {
   }
 
   /// Takes the plan and builds the view of files and the terminal that it asks for.
-  static func prepare(_ start: StageStart, _ users: UserNamespaces) throws(StageFailure) -> Ready {
-    let plan = try receivePlan()
+  /// - Parameter planned: to PID 1, which gets the plan and what it needs for its part of it.
+  static func prepare(
+    _ start: StageStart, _ users: UserNamespaces, planned: Int32?
+  ) throws(StageFailure) -> Ready {
+    let file = try receivePlan()
+    try Stage.step("plan") { () throws(SyscallError) in
+      if let planned { try Messages.send(planned, [.max], descriptors: [file]) }
+    }
+    let plan = try readPlan(file)
     guard plan.start == start, start.hasTerminal == (plan.terminal != 0) else {
       throw StageFailure(step: "plan", call: "", object: "another start than before", errno: EPROTO)
     }
     if NamespaceSet(rawValue: start.namespaces).contains(.mount) {
-      try RingMounts.build(plan, owners: users.owners)
+      try RingMounts.build(plan, owners: users.owners, helper: planned)
     }
     return Ready(plan: plan, terminal: start.hasTerminal ? try openTerminal(plan) : nil)
   }
@@ -54,6 +61,7 @@ enum Program {
         try Limits.lower(Resource(number: limit.resource), to: limit.value)
       }
     }
+    if !plan.start.hasTerminal { try joinNetwork(plan.start, channel) }
     try Credentials.drop(plan.start, userNamespace: users.own)
     try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
     if let landlock = plan.landlock { try LandlockStep.restrict(landlock) }
@@ -67,7 +75,20 @@ enum Program {
     try execute(plan, channel)
   }
 
-  private static func receivePlan() throws(StageFailure) -> LaunchPlan {
+  /// The one that PID 1 has made meanwhile.
+  private static func joinNetwork(_ start: StageStart, _ channel: Int32) throws(StageFailure) {
+    guard NamespaceSet(rawValue: start.namespaces).contains(.network) else { return }
+    try Stage.step("namespaces") { () throws(SyscallError) in
+      guard
+        let network = try Messages.receive(channel, capacity: 16, blocking: true)?
+          .descriptors.first
+      else { throw SyscallError(call: "recvmsg", object: "PID 1", errno: ECONNRESET) }
+      try Namespaces.join(network, .network)
+      _ = OwnedFD(network)
+    }
+  }
+
+  private static func receivePlan() throws(StageFailure) -> Int32 {
     let message = try Stage.step("plan") { () throws(SyscallError) in
       try Messages.receive(Stage.planSocket, capacity: 64, blocking: true)
     }
@@ -76,6 +97,11 @@ enum Program {
     guard let file = message.descriptors.first else {
       throw StageFailure(step: "plan", call: "", object: "no file", errno: EPROTO)
     }
+    return file
+  }
+
+  /// Takes over the sealed file.
+  static func readPlan(_ file: Int32) throws(StageFailure) -> LaunchPlan {
     let bytes = try Stage.step("plan") { () throws(SyscallError) in
       let owned = OwnedFD(file)
       guard try Descriptors.isSealed(owned.raw) else {

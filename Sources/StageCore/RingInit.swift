@@ -18,6 +18,7 @@ enum RingInit {
   static func start(_ start: StageStart, cgroup: Int32?) throws(StageFailure) {
     let users = try createUserNamespaces(start)
     let namespaces = NamespaceSet(rawValue: start.namespaces)
+    let gate = try Stage.step("namespaces") { () throws(SyscallError) in try Messages.pair() }
     let pid = try Stage.step("namespaces") { () throws(SyscallError) in
       try Processes.clone(namespaces.intersection(.pid), asSibling: true, cgroup: cgroup)
     }
@@ -31,10 +32,14 @@ enum RingInit {
           throw error
         }
       }
+      // Ending costs a processor a while that PID 1 needs more: it opens the gate when it has time.
+      // Without that, the end only comes sooner.
+      let own = gate.takeFirst()
+      _ = try? Messages.receive(own.raw, capacity: 1, blocking: true)
       return
     }
     do throws(StageFailure) {
-      try run(start, namespaces, users)
+      try run(start, namespaces, users, gate: gate.takeSecond())
     } catch {
       Stage.report(.failed(error))
     }
@@ -63,7 +68,8 @@ enum RingInit {
   }
 
   private static func run(
-    _ start: StageStart, _ namespaces: NamespaceSet, _ users: UserNamespaces
+    _ start: StageStart, _ namespaces: NamespaceSet, _ users: UserNamespaces,
+    gate: consuming OwnedFD
   ) throws(StageFailure) {
     let signals = try Stage.step("session") { () throws(SyscallError) in
       try Processes.newSession()
@@ -78,10 +84,6 @@ enum RingInit {
     try Stage.step("host name") { () throws(SyscallError) in
       if namespaces.contains(.uts) { try Namespaces.setHostName(start.hostName) }
     }
-    try Stage.step("loopback") { () throws(SyscallError) in
-      if start.loopbackUp { try Namespaces.bringLoopbackUp() }
-    }
-    if !start.sockets.isEmpty { try RingNetwork.open(start.sockets) }
     try Stage.step("session keyring") { () throws(SyscallError) in
       do throws(SyscallError) {
         try Processes.joinNewSessionKeyring()
@@ -94,9 +96,10 @@ enum RingInit {
     try Stage.step("mount propagation") { () throws(SyscallError) in
       if namespaces.contains(.mount) { try Mounts.makePrivate(ByteString("/")) }
     }
+    if start.hasTerminal, let network = try RingNetwork.make(start) { _ = OwnedFD(network) }
     // With a terminal, the view is built here and not in the program's process, which has to be forked
     // after the terminal was taken.
-    let ready = start.hasTerminal ? try Program.prepare(start, users) : nil
+    let ready = start.hasTerminal ? try Program.prepare(start, users, planned: nil) : nil
     let channel = try Stage.step("program") { () throws(SyscallError) in try Messages.pair() }
     let program = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
     if program == 0 { Program.run(start, users, ready, channel: channel.second.raw) }
@@ -105,17 +108,65 @@ enum RingInit {
       // Both sides set the group, so that it exists whoever comes first (setpgid(2)).
       try Processes.setProcessGroup(program, program)
     }
-    let ours = channel.takeFirst()
+    var launch = LaunchState(channel: channel.takeFirst())
+    if ready != nil {
+      try tell(gate.raw, nil)
+    } else {
+      try help(program, start, &launch, gate: gate.raw)
+    }
+    _ = consume gate
     try confine(start, users, alone: namespaces.contains(.pid))
+    try tell(launch.raw, nil)
+    RingLoop.run(program: program, launch: launch, signals: signals)
+  }
+
+  /// Does beside the program's process what that would have to wait for: it has its plan now and builds.
+  private static func help(
+    _ program: Int32, _ start: StageStart, _ launch: inout LaunchState, gate: Int32
+  ) throws(StageFailure) {
+    guard let file = try hear(program, &launch) else { return }
+    try tell(gate, nil)
+    if let network = try RingNetwork.make(start) {
+      try tell(launch.raw, network)
+      _ = OwnedFD(network)
+    }
+    let plan = try Program.readPlan(file)
+    guard !RingMounts.helpedMasks(plan).isEmpty, let root = try hear(program, &launch) else {
+      return
+    }
+    try RingMounts.mask(plan, root: root)
+    _ = OwnedFD(root)
+  }
+
+  /// What the program's process hands over; its failure is ours.
+  private static func hear(
+    _ program: Int32, _ launch: inout LaunchState
+  ) throws(StageFailure) -> Int32? {
+    let message = try Stage.step("program") { () throws(SyscallError) in
+      while true {
+        let ready = try Descriptors.awaitInput([launch.raw, Stage.socket])
+        if ready[0] { break }
+        try RingLoop.obey(program, &launch)
+      }
+      return try Messages.receive(launch.raw, capacity: 8192, blocking: true)
+    }
+    guard let message else {
+      throw StageFailure(step: "program", call: "", object: "it ended early", errno: 0)
+    }
+    if case .failed(let failure)? = try? StageReport(decoding: message.bytes) { throw failure }
+    return message.descriptors.first
+  }
+
+  /// - Parameter descriptor: rides along.
+  private static func tell(_ process: Int32, _ descriptor: Int32?) throws(StageFailure) {
     try Stage.step("program") { () throws(SyscallError) in
       do throws(SyscallError) {
-        try Messages.send(ours.raw, [1])
+        try Messages.send(process, [1], descriptors: descriptor.map { [$0] } ?? [])
       } catch {
-        // It has ended because a step of its own failed: the loop reads which.
+        // It has ended because a step of its own failed, and has said which.
         if error.errno != EPIPE && error.errno != ECONNRESET { throw error }
       }
     }
-    RingLoop.run(program: program, channel: ours, signals: signals)
   }
 
   /// PID 1 needs no file, no network and no privilege any more. It takes its own confinement at the same

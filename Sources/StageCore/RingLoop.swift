@@ -12,11 +12,11 @@ enum RingLoop {
     ])
   }
 
-  /// - Parameter channel: to the program's process until it is executed.
+  /// - Parameter state: of the program's process until it is executed.
   static func run(
-    program: Int32, channel: consuming OwnedFD, signals: consuming OwnedFD
+    program: Int32, launch state: consuming LaunchState, signals: consuming OwnedFD
   ) -> Never {
-    var launch = LaunchState(channel: channel)
+    var launch = state
     do throws(SyscallError) {
       let children = signals
       let poller = try Poller()
@@ -63,7 +63,8 @@ enum RingLoop {
     }
   }
 
-  private static func obey(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) {
+  /// Takes one command of the supervisor's; its end is ours.
+  static func obey(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) {
     guard let message = try Messages.receive(Stage.socket, capacity: 64, blocking: true) else {
       end(program)
     }
@@ -128,7 +129,7 @@ enum RingLoop {
 
 /// What the program's process tells PID 1 on its way: a failure, or by the end of the channel that it was
 /// executed.
-private struct LaunchState: ~Copyable {
+struct LaunchState: ~Copyable {
   private let channel: OwnedFD
   private var announced = false
   private(set) var isOver = false

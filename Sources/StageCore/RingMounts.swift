@@ -12,8 +12,10 @@ enum RingMounts {
     ("size", "4m"), ("nr_inodes", "4096"), ("mode", "0755"),
   ]
 
+  /// - Parameter helper: a process that has the plan and does the masks, given the new root, at the
+  ///   same time; nil to do them here.
   static func build(
-    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
+    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)], helper: Int32?
   ) throws(StageFailure) {
     if plan.privateRoot { try InputFile.makeReadOnly(plan.start.identity) }
     // All sources first: the steps below cover parts of the host's tree.
@@ -26,7 +28,7 @@ enum RingMounts {
         try Mounts.attach(root.raw, on: stand.raw, object: "/")
         return root.release()
       }
-      for (step, tree) in zip(plan.mounts, trees) { try place(step, tree: tree, root: root) }
+      try place(plan, trees, root: root, helper: helper)
       try Stage.step("pivot_root") { () throws(SyscallError) in
         try Files.changeDirectory(to: root)
         try Mounts.pivotIntoWorkingDirectory()
@@ -37,9 +39,50 @@ enum RingMounts {
       let root = try Stage.step("mounts") { () throws(SyscallError) in
         try Files.open(ByteString("/"), O_DIRECTORY | oPath).release()
       }
-      for (step, tree) in zip(plan.mounts, trees) { try place(step, tree: tree, root: root) }
+      try place(plan, trees, root: root, helper: helper)
       closeQuietly(root)
     }
+  }
+
+  private static func place(
+    _ plan: LaunchPlan, _ trees: [Int32?], root: Int32, helper: Int32?
+  ) throws(StageFailure) {
+    let helped = helper == nil ? 0..<0 : helpedMasks(plan)
+    var covers = Covers()
+    for (index, step) in plan.mounts.enumerated()
+    where !helped.contains(index) || index == helped.lowerBound {
+      if index == helped.lowerBound, let helper, !helped.isEmpty {
+        try Stage.step("mounts") { () throws(SyscallError) in
+          try Messages.send(helper, [.max], descriptors: [root])
+        }
+      } else {
+        try place(step, tree: trees[index], root: root, &covers)
+      }
+    }
+    covers.close()
+  }
+
+  /// The first masks that follow one another: what they cover was there before them. A later one may
+  /// cover what is attached in between and stays with its own process, and so do all where the host's
+  /// own tree changes under both.
+  static func helpedMasks(_ plan: LaunchPlan) -> Range<Int> {
+    func isMask(_ index: Int) -> Bool {
+      if case .mask = plan.mounts[index] { true } else { false }
+    }
+    guard plan.privateRoot, let first = plan.mounts.indices.first(where: isMask) else {
+      return 0..<0
+    }
+    let end = plan.mounts[first...].indices.first { !isMask($0) } ?? plan.mounts.count
+    return first..<end
+  }
+
+  /// The helper's part.
+  static func mask(_ plan: LaunchPlan, root: Int32) throws(StageFailure) {
+    var covers = Covers()
+    for step in plan.mounts[helpedMasks(plan)] {
+      try place(step, tree: nil, root: root, &covers)
+    }
+    covers.close()
   }
 
   static let oPath: Int32 = 0o10000000
@@ -85,14 +128,18 @@ enum RingMounts {
   }
 
   private static func place(
-    _ step: LaunchPlan.MountStep, tree: Int32?, root: Int32
+    _ step: LaunchPlan.MountStep, tree: Int32?, root: Int32, _ covers: inout Covers
   ) throws(StageFailure) {
     try Stage.step("mounts") { () throws(SyscallError) in
       switch step {
       case .directory(let path, let mode):
         try Files.makeDirectory(relative(path), mode: mode, at: root)
       case .file(let path, let mode, let contents):
-        try Files.create(relative(path), mode: mode, contents: contents, at: root)
+        if contents.isEmpty {
+          try Files.makeFile(relative(path), mode: mode, at: root)
+        } else {
+          try Files.create(relative(path), mode: mode, contents: contents, at: root)
+        }
       case .symbolicLink(let path, let target):
         try Files.makeSymbolicLink(relative(path), to: target, at: root)
       case .tmpfs(let path, let sizeBytes, let inodes, let mode, let options, let owner):
@@ -120,7 +167,7 @@ enum RingMounts {
         let owned = OwnedFD(tree!)
         try attach(owned.raw, on: overlay.path, root: root)
       case .mask(let path):
-        try mask(path, root: root)
+        try mask(path, root: root, &covers)
       case .protect(let path):
         let place = try Files.open(path, oPath)
         try Mounts.restrict(place.raw, .readOnly, recursive: true, object: path.text)
@@ -142,9 +189,21 @@ enum RingMounts {
     try Mounts.attach(tree, on: target.raw, object: path.text)
   }
 
+  /// What covers the first masked file and the first masked directory, to be cloned for the others.
+  private struct Covers {
+    var file: Int32?
+    var directory: Int32?
+
+    func close() {
+      for number in [file, directory] { if let number { _ = OwnedFD(number) } }
+    }
+  }
+
   /// A file is covered with /dev/null on a mount without devices, so that not even that opens; a
   /// directory with an empty one.
-  private static func mask(_ path: ByteString, root: Int32) throws(SyscallError) {
+  private static func mask(
+    _ path: ByteString, root: Int32, _ covers: inout Covers
+  ) throws(SyscallError) {
     let target: OwnedFD
     do throws(SyscallError) {
       target = try Files.open(relative(path), oPath, at: root)
@@ -152,16 +211,21 @@ enum RingMounts {
       if error.errno == ENOENT || error.errno == EACCES { return }
       throw error
     }
-    let cover: OwnedFD
-    if try Files.status(target.raw).kind == .directory {
-      cover = try emptyDirectory(root)
+    let isDirectory = try Files.status(target.raw).kind == .directory
+    if let cover = isDirectory ? covers.directory : covers.file {
+      let copy = try Mounts.openTree([], recursive: false, at: cover)
+      try Mounts.attach(copy.raw, on: target.raw, object: path.text)
     } else {
-      cover = try Mounts.openTree(ByteString("/dev/null"), recursive: false)
+      // The first of its kind is attached itself: before Linux 6.15 only an attached mount can be cloned.
+      let cover =
+        isDirectory
+        ? try emptyDirectory(root) : try Mounts.openTree(ByteString("/dev/null"), recursive: false)
+      try Mounts.restrict(
+        cover.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
+        object: path.text)
+      try Mounts.attach(cover.raw, on: target.raw, object: path.text)
+      if isDirectory { covers.directory = cover.release() } else { covers.file = cover.release() }
     }
-    try Mounts.restrict(
-      cover.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
-      object: path.text)
-    try Mounts.attach(cover.raw, on: target.raw, object: path.text)
   }
 
   /// The one that a private root has for this, or a file system of its own.

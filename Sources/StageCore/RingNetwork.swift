@@ -10,7 +10,21 @@ enum RingNetwork {
   private static let ownIPv4: [UInt8] = [198, 18, 0, 1]
   private static let ownIPv6: [UInt8] = [0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 
-  static func open(_ sockets: [LaunchPlan.RingSocket]) throws(StageFailure) {
+  /// The ring's own network with everything in it, when it gets one; joined by whoever calls.
+  /// - Returns: its namespace, for the program's process; the caller closes it.
+  static func make(_ start: StageStart) throws(StageFailure) -> Int32? {
+    guard NamespaceSet(rawValue: start.namespaces).contains(.network) else { return nil }
+    try Stage.step("namespaces") { () throws(SyscallError) in try Namespaces.unshare(.network) }
+    try Stage.step("loopback") { () throws(SyscallError) in
+      if start.loopbackUp { try Namespaces.bringLoopbackUp() }
+    }
+    if !start.sockets.isEmpty { try open(start.sockets) }
+    return try Stage.step("namespaces") { () throws(SyscallError) in
+      try Namespaces.currentNetwork().release()
+    }
+  }
+
+  private static func open(_ sockets: [LaunchPlan.RingSocket]) throws(StageFailure) {
     let hasIPv6 = try Stage.step("network") { () throws(SyscallError) in
       var routes = try Routes.open()
       try routes.addLoopbackAddress(ownIPv4)

@@ -37,6 +37,8 @@ public enum Stage {
       try Descriptors.setCloseOnExec(socket, true)
       try Descriptors.setCloseOnExec(planSocket, true)
       try Processes.setParentDeathSignal(SIGKILL)
+      // What is made for the ring has the modes of its plan, whatever the caller's umask is.
+      umask(0)
       // Executed by descriptor, it would be called by the descriptor's number.
       try Processes.setName("agt-stage")
     }
@@ -49,9 +51,10 @@ public enum Stage {
       try StageStart(decoding: message.bytes)
     }
     let namespaces = NamespaceSet(rawValue: start.namespaces)
-    // The pid namespace begins with the next child, the cgroup namespace where that child is put.
+    // The pid namespace begins with the next child, the cgroup namespace where that child is put, and
+    // the network is made by PID 1 while the program's process builds its view of files.
     try step("namespaces") { () throws(SyscallError) in
-      let early = namespaces.subtracting([.pid, .cgroup, .user])
+      let early = namespaces.subtracting([.pid, .cgroup, .user, .network])
       if case .own(let uid, let gid) = start.identity, namespaces.contains(.user) {
         try Namespaces.unshare(early.union(.user))
         try Namespaces.mapSelf(uid: uid, gid: gid, outsideUID: uid, outsideGID: gid)

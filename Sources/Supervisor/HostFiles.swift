@@ -16,10 +16,15 @@ struct HostFiles: HostView {
     }
   }
 
-  func names(in path: String) -> [String] {
-    ((try? Files.names(in: ByteString(path))) ?? []).compactMap {
-      String(validating: $0, as: UTF8.self)
-    }
+  /// The kernel lists its own files first and then as many processes as there are (proc_root_readdir in
+  /// fs/proc/root.c), so the list is read until the first process. Were it ever otherwise, the first
+  /// name would be a number, and everything is read.
+  func kernelFiles() -> [String] {
+    func isProcess(_ name: ByteString) -> Bool { name.allSatisfy { (48...57).contains($0) } }
+    let place = ByteString("/proc")
+    var names = (try? Files.names(in: place, until: isProcess)) ?? []
+    if names.isEmpty { names = (try? Files.names(in: place, until: { _ in false })) ?? [] }
+    return names.filter { !isProcess($0) }.compactMap { String(validating: $0, as: UTF8.self) }
   }
 
   func linkTarget(of path: String) -> String? {

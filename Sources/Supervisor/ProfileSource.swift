@@ -22,10 +22,17 @@ public enum ProfileSource {
       )
     }
     return try ProfileCache.compiled(
-      key: Array(EmbeddedProfiles.all.map(\.sha256).joined().utf8) + [ring]
+      key: shippedKey + [ring]
     ) { () throws(RunError) in
       (try compile(.shipped(ring)), mayStore: true)
     }
+  }
+
+  /// The digests of the profiles that ship, one after the other.
+  private static var shippedKey: [UInt8] {
+    var key: [UInt8] = []
+    for profile in EmbeddedProfiles.all { key += profile.sha256.utf8 }
+    return key
   }
 
   /// A ring by number or name, or a profile file, without the cache.
@@ -49,9 +56,8 @@ public enum ProfileSource {
     let bytes = try read(file)
     // A profile that names other files is made anew every time: their texts are not in the key.
     var readsOtherFiles = false
-    let shipped = Array(EmbeddedProfiles.all.map(\.sha256).joined().utf8)
     let name = Array(file.utf8)
-    return try ProfileCache.compiled(key: shipped + name + [0] + bytes) { () throws(RunError) in
+    return try ProfileCache.compiled(key: shippedKey + name + [0] + bytes) { () throws(RunError) in
       let profile = try parse(bytes, file: file) { path throws(RunError) in
         readsOtherFiles = true
         return try read(path)

@@ -78,7 +78,7 @@ private struct Parser {
   private let arguments: [[UInt8]]
   private var index = 0
   private var options = RunOptions()
-  private var seen: Set<String> = []
+  private var seen: [String] = []
 
   init(_ arguments: [[UInt8]]) { self.arguments = arguments }
 
@@ -192,6 +192,11 @@ private struct Parser {
     RunError(.usage, "\(one) and \(other) contradict each other", hint: "leave one of them out")
   }
 
+  private mutating func notTwice(_ flag: String) throws(RunError) {
+    if seen.contains(flag) { throw givenTwice(flag) }
+    seen.append(flag)
+  }
+
   private func givenTwice(_ flag: String) -> RunError {
     RunError(.usage, "\(flag) is given twice", hint: "leave one of them out")
   }
@@ -211,7 +216,7 @@ private struct Parser {
   }
 
   private mutating func single(_ flag: String, _ inline: String?) throws(RunError) -> String {
-    guard seen.insert(flag).inserted else { throw givenTwice(flag) }
+    try notTwice(flag)
     return try value(flag, inline)
   }
 
@@ -241,7 +246,7 @@ private struct Parser {
     _ flag: String, _ inline: String?, _ store: (inout RunOptions) -> Void
   ) throws(RunError) {
     if inline != nil { throw RunError(.usage, "\(flag) takes no value") }
-    guard seen.insert(flag).inserted else { throw givenTwice(flag) }
+    try notTwice(flag)
     store(&options)
   }
 
@@ -310,7 +315,7 @@ private struct Parser {
   /// The mode is part of the word, because it may be left out.
   private mutating func transaction(_ flag: String, _ inline: String?) throws(RunError) {
     guard inline != nil else {
-      guard seen.insert(flag).inserted else { throw givenTwice(flag) }
+      try notTwice(flag)
       options.transaction = .keep
       return
     }

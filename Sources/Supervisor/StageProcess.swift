@@ -40,9 +40,10 @@ struct StageProcess: ~Copyable {
         hint: "mount -t proc proc /proc")
     }
     let directory = ViewPath.parent(own.text)
-    for candidate in ["\(directory)/agt-stage", "\(directory)/../libexec/agt-run/agt-stage"] {
-      if let file = try? Files.open(ByteString(candidate), O_RDONLY) { return file }
-    }
+    let start = ByteString(directory)
+    if let file = try? Files.open(start + ByteString("/agt-stage"), O_RDONLY) { return file }
+    let installed = start + ByteString("/../libexec/agt-run/agt-stage")
+    if let file = try? Files.open(installed, O_RDONLY) { return file }
     throw RunError(
       .internalFailure, "agt-stage is not beside \(own.text)",
       hint: "swift build -c release, or install again")

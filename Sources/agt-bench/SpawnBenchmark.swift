@@ -10,6 +10,7 @@ enum SpawnBenchmark {
     let runs = arguments.first.flatMap { Int($0) } ?? 40
     guard (1...1000).contains(runs) else { AgtBench.fail("agt-bench spawn RUNS: 1 to 1000") }
     let directory = try Bench.ownDirectory()
+    try useMemoryForRun()
     let workspace = "/tmp/agt-bench-\(getpid())"
     try Files.makeDirectory(ByteString(workspace), mode: 0o755)
     defer { try? Files.remove(ByteString(workspace), directory: true) }
@@ -63,6 +64,17 @@ enum SpawnBenchmark {
       }
     }
     report(commands, try Bench.compare(commands, runs: runs), runs: runs)
+  }
+
+  /// /run is memory on a machine that was started by an init system. Where a container has it on a disk,
+  /// all commands get one here: a disk that is told of each freed block costs a run directory 0.7 ms.
+  private static func useMemoryForRun() throws(SyscallError) {
+    guard geteuid() == 0 else { return }
+    try Namespaces.unshare(.mount)
+    try Mounts.makePrivate(ByteString("/"))
+    let memory = try Mounts.create("tmpfs", options: [("mode", "0755")], [])
+    let place = try Files.open(ByteString("/run"), O_DIRECTORY)
+    try Mounts.attach(memory.raw, on: place.raw, object: "/run")
   }
 
   private static func report(_ commands: [Bench.Command], _ spreads: [Bench.Spread], runs: Int) {

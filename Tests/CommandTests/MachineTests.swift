@@ -25,7 +25,7 @@ import Testing
     #expect(run.out == "")
     #expect(run.status == 126)
     #expect(
-      run.err == "agt-run: ring 3: namespaces: unshare(\"user,mount,network,ipc,uts\"): "
+      run.err == "agt-run: ring 3: namespaces: unshare(\"user,mount,ipc,uts\"): "
         + "No space left on device (ENOSPC)\n"
         + "  hint: the limit of namespaces is reached: sysctl -w user.max_user_namespaces=15000\n")
   }
@@ -64,7 +64,7 @@ import Testing
 
   @Test(arguments: Starter.all) func insideRing2(_ starter: Starter) {
     for (inner, step) in [
-      (["--ring", "3"], "namespaces: unshare(\"user,mount,network,ipc,uts\")"),
+      (["--ring", "3"], "namespaces: unshare(\"user,mount,ipc,uts\")"),
       (["--ring", "3", "--degrade", "namespaces"], "out-of-memory score: openat("),
     ] {
       let run = nested(["--ring", "2"], inner, as: starter)

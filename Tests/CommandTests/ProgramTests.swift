@@ -180,3 +180,19 @@ import Testing
     #expect(run.status == 2)
   }
 }
+
+/// What the caller's shell has set beforehand.
+@Suite struct CallersSettingsTests {
+  @Test(arguments: ["1", "2", "3"])
+  func aNarrowUmaskDoesNotCloseTheRing(_ ring: String) {
+    let scratch = Scratch()
+    let agt = Command.agtRun(
+      ["--quiet", "--ring", ring, "--", "/bin/cat", "/etc/passwd"], in: scratch)
+    let words = agt.words.map { String(decoding: $0, as: UTF8.self) }
+    var shell = agt
+    shell.words = (["/bin/sh", "-c", "umask 077; exec \"$@\"", "sh"] + words).map { Array($0.utf8) }
+    let run = shell.run()
+    #expect(run.status == 0, "\(run.err)")
+    #expect(run.out.contains("root:"), "\(run.out)")
+  }
+}

@@ -26,11 +26,10 @@ private struct Machine: HostView {
 
   func linkTarget(of path: String) -> String? { Self.links[path] }
 
-  func names(in path: String) -> [String] {
-    (Self.directories.union(Self.files).union(Self.links.keys)).filter {
-      $0 != path && $0.hasPrefix(path == "/" ? "/" : path + "/")
-        && !$0.dropFirst(path == "/" ? 1 : path.utf8.count + 1).contains("/")
-    }.map { String($0.split(separator: "/").last!) }.sorted()
+  func kernelFiles() -> [String] {
+    Self.directories.union(Self.files).filter { $0.hasPrefix("/proc/") }.map {
+      String($0.split(separator: "/")[1])
+    }.sorted()
   }
 }
 

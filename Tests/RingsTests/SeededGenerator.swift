@@ -101,10 +101,10 @@ extension SeededGenerator {
     profile.landlock.scopeAbstractUnixSocket = next() % 2 == 0
     profile.landlock.denyTCP = next() % 2 == 0
     for limit in RingProfile.Limits.all where next() % 2 == 0 {
-      profile.limits[keyPath: limit.path] = pick([nil, 1 + next() % 100_000, 60_000])
+      limit.set(&profile.limits, pick([nil, 1 + next() % 100_000, 60_000]))
     }
     for field in RingProfile.Requests.all {
-      profile.requests[keyPath: field.path] = 1 + next() % 1000
+      field.set(&profile.requests, 1 + next() % 1000)
     }
     var call = SyscallPolicy.Call(name: pick(["bpf", "socket", "ioctl"]), when: [condition()])
     if next() % 2 == 0 { call.when.append(condition()) }

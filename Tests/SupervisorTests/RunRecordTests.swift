@@ -6,6 +6,17 @@ import Testing
 
 @testable import Supervisor
 
+/// What a launch looks up on this machine.
+@Suite struct HostFilesTests {
+  @Test func everyFileOfTheKernelsIsListedAndNoProcess() throws {
+    let all = try Files.names(in: ByteString("/proc")).map(\.text)
+    let expected = all.filter { Int($0) == nil && $0 != "self" && $0 != "thread-self" }
+    let found = HostFiles().kernelFiles().filter { $0 != "self" && $0 != "thread-self" }
+    #expect(found.sorted() == expected.sorted())
+    #expect(found.contains("cmdline"))
+  }
+}
+
 /// From how a run ended to its exit status, its state and its one line.
 @Suite struct RunRecordTests {
   private struct EmptyMachine: HostView {
@@ -13,7 +24,7 @@ import Testing
       path.hasPrefix("/dev/") ? .device : path == "/work" ? .directory : nil
     }
     func linkTarget(of path: String) -> String? { nil }
-    func names(in path: String) -> [String] { [] }
+    func kernelFiles() -> [String] { [] }
   }
 
   private func record(

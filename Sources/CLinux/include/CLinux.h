@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -354,6 +355,12 @@ static inline int agt_unlock_pty(int fd) { int zero = 0; return ioctl(fd, TIOCSP
 static inline int agt_pty_peer(int fd) { return ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC); }
 
 /* ---- network: netdevice(7) ---- */
+static inline long agt_getdents64(int directory, void *buffer, unsigned int size) {
+  return syscall(SYS_getdents64, directory, buffer, size);
+}
+
+static inline int agt_network_namespace(int socket) { return ioctl(socket, SIOCGSKNS); }
+
 static inline int agt_interface_up(int socket, const char *name) {
   struct ifreq request;
   memset(&request, 0, sizeof request);

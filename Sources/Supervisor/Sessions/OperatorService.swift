@@ -59,7 +59,7 @@ final class OperatorService: RunService {
   private var listener: OwnedFD?
   private var connections: [Int32: Connection] = [:]
   private var descriptors: [OperatorClient: Int32] = [:]
-  private var handlers: [String: OperatorHandler] = [:]
+  private var handlers: [(method: String, handler: OperatorHandler)] = []
   private var disconnections: [(OperatorClient, RunLoop) -> Void] = []
   private var nextNumber: UInt64 = 0
   private var status: RunStatus
@@ -73,7 +73,8 @@ final class OperatorService: RunService {
   /// Adds a method.
   /// - Precondition: nobody else has one of this name.
   func handle(_ method: String, _ handler: @escaping OperatorHandler) {
-    precondition(handlers.updateValue(handler, forKey: method) == nil, "method \(method) twice")
+    precondition(!handlers.contains { $0.method == method }, "method \(method) twice")
+    handlers.append((method, handler))
   }
 
   /// Calls `body` whenever a client has gone.
@@ -187,7 +188,7 @@ final class OperatorService: RunService {
       return refuse(
         OperatorRefusal(message: "a JSON object with the member `method` is needed"), number)
     }
-    guard let handler = handlers[method] else {
+    guard let handler = handlers.first(where: { $0.method == method })?.handler else {
       return refuse(
         OperatorRefusal(
           message: "unknown method \(method)", hint: "agt and agt-run are of different versions"),
