@@ -35,11 +35,10 @@ enum Program {
   static func prepare(
     _ start: StageStart, _ users: UserNamespaces, planned: Int32?
   ) throws(StageFailure) -> Ready {
-    let file = try receivePlan()
+    let plan = try receivePlan()
     try Stage.step("plan") { () throws(SyscallError) in
-      if let planned { try Messages.send(planned, [.max], descriptors: [file]) }
+      if let planned { try Messages.send(planned, ProgramNews.planned(plan).encoded()) }
     }
-    let plan = try readPlan(file)
     guard plan.start == start, start.hasTerminal == (plan.terminal != 0) else {
       throw StageFailure(step: "plan", call: "", object: "another start than before", errno: EPROTO)
     }
@@ -88,7 +87,7 @@ enum Program {
     }
   }
 
-  private static func receivePlan() throws(StageFailure) -> Int32 {
+  private static func receivePlan() throws(StageFailure) -> LaunchPlan {
     let message = try Stage.step("plan") { () throws(SyscallError) in
       try Messages.receive(Stage.planSocket, capacity: 64, blocking: true)
     }
@@ -97,11 +96,6 @@ enum Program {
     guard let file = message.descriptors.first else {
       throw StageFailure(step: "plan", call: "", object: "no file", errno: EPROTO)
     }
-    return file
-  }
-
-  /// Takes over the sealed file.
-  static func readPlan(_ file: Int32) throws(StageFailure) -> LaunchPlan {
     let bytes = try Stage.step("plan") { () throws(SyscallError) in
       let owned = OwnedFD(file)
       guard try Descriptors.isSealed(owned.raw) else {

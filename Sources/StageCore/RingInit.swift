@@ -124,24 +124,21 @@ enum RingInit {
   private static func help(
     _ program: Int32, _ start: StageStart, _ launch: inout LaunchState, gate: Int32
   ) throws(StageFailure) {
-    guard let file = try hear(program, &launch) else { return }
+    guard case .planned(let needsMasks) = try hear(program, &launch) else { return }
     try tell(gate, nil)
     if let network = try RingNetwork.make(start) {
       try tell(launch.raw, network)
       _ = OwnedFD(network)
     }
-    let plan = try Program.readPlan(file)
-    guard !RingMounts.helpedMasks(plan).isEmpty, let root = try hear(program, &launch) else {
-      return
-    }
-    try RingMounts.mask(plan, root: root)
+    guard needsMasks, case .masks(let paths, let root) = try hear(program, &launch) else { return }
+    try RingMounts.mask(paths, root: root)
     _ = OwnedFD(root)
   }
 
-  /// What the program's process hands over; its failure is ours.
+  /// What the program's process says on its way; its failure is ours.
   private static func hear(
     _ program: Int32, _ launch: inout LaunchState
-  ) throws(StageFailure) -> Int32? {
+  ) throws(StageFailure) -> ProgramNews? {
     let message = try Stage.step("program") { () throws(SyscallError) in
       while true {
         let ready = try Descriptors.awaitInput([launch.raw, Stage.socket])
@@ -154,7 +151,7 @@ enum RingInit {
       throw StageFailure(step: "program", call: "", object: "it ended early", errno: 0)
     }
     if case .failed(let failure)? = try? StageReport(decoding: message.bytes) { throw failure }
-    return message.descriptors.first
+    return ProgramNews(message.bytes, message.descriptors)
   }
 
   /// - Parameter descriptor: rides along.

@@ -33,6 +33,8 @@ enum RingLoop {
           } else if try !launch.advance(), launch.isOver {
             try poller.remove(event.descriptor)
             for number in launch.takeSignals() { try Processes.signal(-program, number) }
+            // From here on little of what the launch needed is needed again.
+            Processes.releaseMemory()
           }
         }
       }

@@ -47,16 +47,17 @@ enum RingMounts {
   private static func place(
     _ plan: LaunchPlan, _ trees: [Int32?], root: Int32, helper: Int32?
   ) throws(StageFailure) {
-    let helped = helper == nil ? 0..<0 : helpedMasks(plan)
+    let handed = helper == nil ? 0..<0 : handedMasks(plan)
     var covers = Covers()
-    for (index, step) in plan.mounts.enumerated()
-    where !helped.contains(index) || index == helped.lowerBound {
-      if index == helped.lowerBound, let helper, !helped.isEmpty {
-        try Stage.step("mounts") { () throws(SyscallError) in
-          try Messages.send(helper, [.max], descriptors: [root])
-        }
-      } else {
+    for (index, step) in plan.mounts.enumerated() {
+      if !handed.contains(index) {
         try place(step, tree: trees[index], root: root, &covers)
+      } else if index == handed.lowerBound, let helper {
+        let paths = maskedPaths(plan.mounts[handed])
+        try Stage.step("mounts") { () throws(SyscallError) in
+          try Messages.send(
+            helper, ProgramNews.masks(paths, root: root).encoded(), descriptors: [root])
+        }
       }
     }
     covers.close()
@@ -64,8 +65,8 @@ enum RingMounts {
 
   /// The first masks that follow one another: what they cover was there before them. A later one may
   /// cover what is attached in between and stays with its own process, and so do all where the host's
-  /// own tree changes under both.
-  static func helpedMasks(_ plan: LaunchPlan) -> Range<Int> {
+  /// own tree changes under both, and more of them than a message holds.
+  static func handedMasks(_ plan: LaunchPlan) -> Range<Int> {
     func isMask(_ index: Int) -> Bool {
       if case .mask = plan.mounts[index] { true } else { false }
     }
@@ -73,14 +74,19 @@ enum RingMounts {
       return 0..<0
     }
     let end = plan.mounts[first...].indices.first { !isMask($0) } ?? plan.mounts.count
-    return first..<end
+    let bytes = maskedPaths(plan.mounts[first..<end]).reduce(0) { $0 + $1.count + 1 }
+    return bytes < ProgramNews.maximumBytes ? first..<end : 0..<0
+  }
+
+  private static func maskedPaths(_ steps: ArraySlice<LaunchPlan.MountStep>) -> [ByteString] {
+    steps.compactMap { if case .mask(let path) = $0 { path } else { nil } }
   }
 
   /// The helper's part.
-  static func mask(_ plan: LaunchPlan, root: Int32) throws(StageFailure) {
+  static func mask(_ paths: [ByteString], root: Int32) throws(StageFailure) {
     var covers = Covers()
-    for step in plan.mounts[helpedMasks(plan)] {
-      try place(step, tree: nil, root: root, &covers)
+    for path in paths {
+      try place(.mask(path: path), tree: nil, root: root, &covers)
     }
     covers.close()
   }

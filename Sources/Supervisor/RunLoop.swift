@@ -79,7 +79,7 @@ final class RunLoop {
   private var network: NetworkService?
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
-  private static let restMilliseconds: Int32 = 1000
+  private static let restMilliseconds: Int32 = 200
 
   init(
     stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions,
