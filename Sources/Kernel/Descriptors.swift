@@ -164,6 +164,9 @@ public enum Descriptors {
     }
   }
 
+  /// Gives up a lock of this open file.
+  public static func unlock(_ number: Int32) { _ = agt_flock(number, LOCK_UN) }
+
   /// An exclusive lock that lasts as long as the open file; false when another holds it (flock(2)).
   public static func tryLock(_ number: Int32) throws(SyscallError) -> Bool {
     if agt_flock(number, LOCK_EX | LOCK_NB) == 0 { return true }

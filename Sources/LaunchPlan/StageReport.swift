@@ -16,6 +16,8 @@ public enum StageReport: Equatable, Sendable {
   case stopped(signal: Int32)
   /// The program ended: an exit code, or the number of the signal that ended it.
   case exited(code: UInt8, signal: Int32)
+  /// Every process of the ring has the signal (`StageCommand.everyone`).
+  case signaledEveryone(Int32)
 
   public func encoded() -> [UInt8] {
     var out = WireWriter()
@@ -42,6 +44,9 @@ public enum StageReport: Equatable, Sendable {
     case .sockets(let numbers):
       out.integer(UInt8(7))
       out.list(numbers) { $0.integer($1) }
+    case .signaledEveryone(let signal):
+      out.integer(UInt8(8))
+      out.integer(signal)
     }
     return out.bytes
   }
@@ -64,6 +69,7 @@ public enum StageReport: Equatable, Sendable {
     case 7:
       self = .sockets(
         numbers: try from.list(limit: 8) { r throws(DecodingError) in try r.integer() })
+    case 8: self = .signaledEveryone(try from.integer())
     case let tag: throw from.failure("report \(tag)")
     }
     try from.end()
@@ -93,6 +99,9 @@ public enum StageCommand: Equatable, Sendable {
   case signal(Int32)
   /// Kill everything and end.
   case kill
+  /// Deliver a signal to every process of the ring but PID 1 at once: with SIGSTOP none of them runs, forks
+  /// or is missed afterwards (kill(2), -1). Only where PID 1 has a process namespace of its own.
+  case everyone(Int32)
 
   public func encoded() -> [UInt8] {
     var out = WireWriter()
@@ -101,6 +110,9 @@ public enum StageCommand: Equatable, Sendable {
       out.integer(UInt8(0))
       out.integer(number)
     case .kill: out.integer(UInt8(1))
+    case .everyone(let number):
+      out.integer(UInt8(2))
+      out.integer(number)
     }
     return out.bytes
   }
@@ -110,6 +122,7 @@ public enum StageCommand: Equatable, Sendable {
     switch try from.integer(UInt8.self) {
     case 0: self = .signal(try from.integer())
     case 1: self = .kill
+    case 2: self = .everyone(try from.integer())
     case let tag: throw from.failure("command \(tag)")
     }
     try from.end()

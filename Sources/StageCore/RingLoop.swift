@@ -74,6 +74,11 @@ enum RingLoop {
     switch try? StageCommand(decoding: message.bytes) {
     case .signal(let number):
       if !launch.keep(number) { try Processes.signal(-program, number) }
+    case .everyone(let number):
+      // Outside of a process namespace this would reach all of the user's processes.
+      guard getpid() == 1 else { return }
+      try Processes.signal(-1, number)
+      Stage.report(.signaledEveryone(number))
     case .kill, nil: end(program)
     }
   }

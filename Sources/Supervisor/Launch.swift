@@ -45,24 +45,35 @@ public enum Launch {
     let events = RunEvents(descriptor: options.statusDescriptor)
     Output.announce(prepared, options)
     let loop: RunLoop
-    let outcome: RunOutcome
+    var outcome: RunOutcome
+    let killSwitch = KillSwitch(
+      RunReference(
+        id: prepared.id, name: options.name, agent: options.agent, ring: prepared.profile.ring),
+      KillStore(Caller(environment)))
     do throws(SyscallError) {
       loop = try RunLoop(
         stage: prepared.takeStage(), signals: signals, options: options,
         timeoutMilliseconds: prepared.profile.limits.wallMilliseconds,
-        terminalDescriptors: prepared.plan.terminal, events: events)
+        terminalDescriptors: prepared.plan.terminal, events: events, killSwitch: killSwitch)
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
     let network = try attachNetwork(prepared.network, to: loop, events)
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
     StatusMethods.add(to: station)
-    do throws(SyscallError) { try loop.add(station) } catch { throw failure(error) }
+    KillMethods.add(to: station)
+    killSwitch.attach(to: station)
+    do throws(SyscallError) {
+      try loop.add(station)
+      try loop.add(killSwitch)
+    } catch { throw failure(error) }
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
+    let mark = station.killMark
+    if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
     var record = RunRecord(
       prepared, outcome: outcome, violations: loop.violations, network: network?.counters,
-      beganNanoseconds: began)
+      kill: killSwitch.record ?? mark?.record, beganNanoseconds: began)
     if let transaction = prepared.transaction {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
     }

@@ -107,6 +107,8 @@ enum Preparation {
     var directory: RunDirectory?
     if forReal {
       directory = try RunDirectory.create(id, name: options.name, RunPlaces(caller))
+      // Registered first: whoever sets a hold and then kills what is registered misses nobody.
+      try Holds(caller).check(agent: options.agent)
     }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)

@@ -29,7 +29,7 @@ public enum RunHelp {
       --tmp SIZE             space in /tmp and in the private home directory, each
 
       --name NAME            call the run so in agt ps, agt inspect and agt wait
-      --agent NAME           whose run it is, for agt ps
+      --agent NAME           whose run it is, for agt ps, agt kill and agt hold
 
       --txn[=MODE]           the workspace as a transaction: writable, and untouched on disk until
                              agt txn commit (keep, the default), status 0 (commit-on-success), or

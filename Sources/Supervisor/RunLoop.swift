@@ -20,13 +20,6 @@ struct RunOutcome: Equatable {
   var executed: Bool
 }
 
-/// Why the supervisor ended a run; the names are those of docs/kill reasons.
-enum KillReason: String {
-  case manual
-  case policyViolation = "policy_violation"
-  case sessionTimeout = "session_timeout"
-}
-
 /// A part of the supervisor with descriptors of its own in the loop. It must not block: what can, belongs to a
 /// worker whose descriptor it watches.
 protocol RunService: AnyObject {
@@ -66,13 +59,17 @@ final class RunLoop {
   private var grace: OwnedFD?
   /// PID 1 of the ring; nil until the stage has made it.
   private(set) var ringInit: Int32?
+  /// Readable when PID 1 is gone, which is when everybody else of its namespace is (pid_namespaces(7)).
+  private var initEnd: OwnedFD?
+  /// The kernel has confirmed that no process of the ring is left.
+  private var isEmpty = false
+  let killSwitch: KillSwitch
   private var listener: OwnedFD?
   private var terminal: TerminalRelay?
   private var listensToInput = false
   private(set) var violations = ViolationRecorder()
   private var end: RunOutcome.End?
   private(set) var executed = false
-  private var socketOpen = true
   private var services: [any RunService] = []
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
@@ -83,9 +80,11 @@ final class RunLoop {
 
   init(
     stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions,
-    timeoutMilliseconds: UInt64?, terminalDescriptors: UInt8, events: RunEvents
+    timeoutMilliseconds: UInt64?, terminalDescriptors: UInt8, events: RunEvents,
+    killSwitch: KillSwitch
   ) throws(SyscallError) {
     poller = try Poller()
+    self.killSwitch = killSwitch
     self.stage = stage
     self.signals = signals
     self.options = options
@@ -99,7 +98,7 @@ final class RunLoop {
   /// Runs until the ring is empty.
   func run() throws(SyscallError) -> RunOutcome {
     var isResting = false
-    while socketOpen {
+    while !isEmpty {
       let ready = try poller.wait(milliseconds: isResting ? -1 : Self.restMilliseconds)
       if ready.isEmpty, !isResting {
         isResting = true
@@ -107,7 +106,8 @@ final class RunLoop {
       }
       for event in ready { try handle(event) }
     }
-    try confirmEmpty()
+    killSwitch.take(.empty, in: self)
+    if terminal != nil { terminal!.drain() }
     for service in services { service.finish() }
     return RunOutcome(end: end ?? .lost, executed: executed)
   }
@@ -163,9 +163,15 @@ final class RunLoop {
       try readReports()
     } else if number == signals.raw {
       for signal in try Signals.pending(number) { try handle(signal: signal) }
-    } else if number == deadline.raw || number == grace.raw {
+    } else if number == deadline.raw {
       try poller.remove(number)
-      try kill(number == deadline.raw ? .sessionTimeout : .manual)
+      kill(KillOrder(.sessionTimeout, by: "the wall clock"))
+    } else if number == grace.raw {
+      try poller.remove(number)
+      kill(Self.signalOrder)
+    } else if number == initEnd.raw {
+      try poller.remove(number)
+      try reapInit()
     } else if number == listener.raw {
       if event.isOver {
         // The last process that used the filter is gone.
@@ -193,8 +199,7 @@ final class RunLoop {
     }
     guard let message else {
       try poller.remove(stage.socket.raw)
-      socketOpen = false
-      return
+      return try confirmEmpty()
     }
     guard let report = try? StageReport(decoding: message.bytes) else {
       for number in message.descriptors { _ = OwnedFD(number) }
@@ -233,33 +238,88 @@ final class RunLoop {
     case .exited(let code, let signal):
       guard end == nil else { return }
       end = signal == 0 ? .exited(code) : .signaled(signal)
+    case .signaledEveryone(let signal):
+      if signal == SIGSTOP { killSwitch.take(.frozen, in: self) }
     }
   }
 
-  /// PID 1 is our own child (CLONE_PARENT): its end says that the namespace is empty (pid_namespaces(7)).
+  /// The socket ends with PID 1, but before it: the kernel closes its files first and ends everybody else of
+  /// the namespace then.
   private func confirmEmpty() throws(SyscallError) {
     _ = try Processes.wait(stage.pid, blocking: true)
-    if let ringInit { _ = try Processes.wait(ringInit, blocking: true) }
-    if terminal != nil { terminal!.drain() }
-  }
-
-  private func tell(_ command: StageCommand) throws(SyscallError) {
+    launcherIsGone = true
+    // The launcher may have been killed before it could say whom it made. Nobody else is our child then.
+    if ringInit == nil { ringInit = try? Processes.children().first }
+    guard let ringInit else {
+      isEmpty = true
+      return
+    }
     do throws(SyscallError) {
-      try Messages.send(stage.socket.raw, command.encoded())
+      let pidfd = try Processes.openPidfd(ringInit)
+      try poller.add(pidfd.raw, .input)
+      initEnd = consume pidfd
     } catch {
-      if error.errno != EPIPE && error.errno != ECONNRESET { throw error }
+      // It is gone, or no descriptor is left.
+      try reapInit()
     }
   }
 
-  /// Ends everything in the ring: PID 1 takes its namespace with it.
-  func kill(_ reason: KillReason) throws(SyscallError) {
-    if end == nil { end = .killed(reason) }
-    events.emit("kill", ["reason": .string(reason.rawValue)])
-    if options.degraded.contains(.namespaces) { return try tell(.kill) }
-    if let ringInit {
-      try Processes.signal(ringInit, SIGKILL)
+  /// PID 1 is our own child (CLONE_PARENT).
+  private func reapInit() throws(SyscallError) {
+    if let ringInit { _ = try Processes.wait(ringInit, blocking: true) }
+    isEmpty = true
+  }
+
+  private var launcherIsGone = false
+
+  /// False when nobody listens any more.
+  @discardableResult
+  func tell(_ command: StageCommand) throws(SyscallError) -> Bool {
+    do throws(SyscallError) {
+      try Messages.send(stage.socket.raw, command.encoded())
+      return true
+    } catch {
+      if error.errno != EPIPE && error.errno != ECONNRESET { throw error }
+      return false
+    }
+  }
+
+  // MARK: the kill switch
+
+  /// Ends everything in the ring (`KillMachine`). The first reason stays.
+  func kill(_ order: KillOrder) {
+    if end == nil {
+      end = .killed(order.reason)
+      events.emit("kill", ["reason": .string(order.reason.rawValue), "by": .string(order.by)])
+    }
+    killSwitch.take(.ordered(order), in: self)
+  }
+
+  private static let signalOrder = KillOrder(.manual, by: "a signal")
+
+  /// Whether the program's processes have a namespace that ends with its PID 1.
+  var hasProcessNamespace: Bool { !options.degraded.contains(.namespaces) }
+
+  /// SIGKILL to all of the ring. Safe to repeat: nobody of ours is waited for before `isEmpty`.
+  /// - Parameter again: the first time was not enough.
+  func killProcesses(again: Bool) {
+    guard let ringInit else {
+      // PID 1 may exist without our knowing it yet. No other process is our child before the program runs.
+      if !launcherIsGone { _ = try? Processes.signal(stage.pid, SIGKILL) }
+      for child in (try? Processes.children()) ?? [] { _ = try? Processes.signal(child, SIGKILL) }
+      return
+    }
+    if isEmpty { return }
+    if hasProcessNamespace {
+      _ = try? Processes.signal(ringInit, SIGKILL)
+    } else if again {
+      // The program may have stopped it.
+      _ = try? Processes.signal(ringInit, SIGCONT)
+      for process in ProcessSnapshot().descendants(of: ringInit) {
+        _ = try? Processes.signal(process.pid, SIGKILL)
+      }
     } else {
-      try Processes.signal(stage.pid, SIGKILL)
+      _ = try? tell(.kill)
     }
   }
 
@@ -268,7 +328,10 @@ final class RunLoop {
   private func handle(signal: Int32) throws(SyscallError) {
     switch signal {
     // The launcher has done its work; PID 1 is waited for when its socket ends.
-    case SIGCHLD: _ = try Processes.wait(stage.pid, blocking: false)
+    case SIGCHLD:
+      if !launcherIsGone, try Processes.wait(stage.pid, blocking: false) != nil {
+        launcherIsGone = true
+      }
     // Of a write of ours to somebody who is gone; the write has failed already.
     case SIGPIPE: break
     case SIGWINCH: if terminal != nil { terminal!.copyWindowSize() }
@@ -278,12 +341,13 @@ final class RunLoop {
       Signals.stopSelf()
     case SIGTERM, SIGHUP:
       // The program may clean up; a second request does not wait.
-      if grace.raw != nil { return try kill(.manual) }
+      if grace.raw != nil { return kill(Self.signalOrder) }
       try tell(.signal(signal))
+      try killSwitch.resume(in: self)
       try tell(.signal(SIGCONT))
       do throws(SyscallError) { grace = try startTimer(options.graceMilliseconds) } catch {
         // Without a descriptor for the clock nobody would end it after the grace.
-        try kill(.manual)
+        kill(Self.signalOrder)
       }
     default: try tell(.signal(signal))
     }
@@ -300,7 +364,9 @@ final class RunLoop {
   private func readViolation(_ number: Int32) throws(SyscallError) {
     guard let violation = try violations.take(number) else { return }
     events.emit("violation", ["violation": violation.json])
-    if options.onViolation != .deny { try kill(.policyViolation) }
+    if options.onViolation != .deny {
+      kill(KillOrder(.policyViolation, by: "the kernel", rule: "--on-violation"))
+    }
   }
 
   // MARK: terminal and job control
@@ -352,6 +418,7 @@ final class RunLoop {
       try terminal!.enterRawMode()
       terminal!.copyWindowSize()
     }
-    try tell(.signal(SIGCONT))
+    // A person who brings the job back does not undo an operator's pause.
+    if !killSwitch.isPaused { try tell(.signal(SIGCONT)) }
   }
 }

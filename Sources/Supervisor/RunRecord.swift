@@ -19,6 +19,8 @@ struct RunRecord {
   let violations: ViolationRecorder
   /// Nil when the run had no network of its own.
   let network: NetworkCounters?
+  /// Of the kill switch (`KillRecord`); nil when the run ended by itself.
+  let kill: JSONObject?
   let losses: [Loss]
   let executed: Bool
   let beganNanoseconds: UInt64
@@ -26,9 +28,10 @@ struct RunRecord {
 
   init(
     _ run: borrowing PreparedRun, outcome: RunOutcome, violations: ViolationRecorder,
-    network: NetworkCounters? = nil, beganNanoseconds: UInt64
+    network: NetworkCounters? = nil, kill: JSONObject? = nil, beganNanoseconds: UInt64
   ) {
     id = run.id
+    if case .killed = outcome.end { self.kill = kill } else { self.kill = nil }
     ring = run.profile.ring
     losses = run.losses
     executed = outcome.executed
@@ -62,9 +65,9 @@ struct RunRecord {
       complaint = "\(name): \(failure.step): \(failure.call)\(object)\(why)"
       hint = Hints.hint(for: failure)
     case .killed(let why):
-      status = (why == .sessionTimeout ? ExitStatus.timeout : .killed).rawValue
+      status = (why.isOutOfTime ? ExitStatus.timeout : .killed).rawValue
       (state, reason) = ("killed", why.rawValue)
-      complaint = Self.describe(why, run, violations)
+      complaint = Self.describe(why, run, violations, kill)
       hint = why == .sessionTimeout ? "--timeout gives more time" : nil
     case .lost:
       (status, state, reason) = (ExitStatus.internalFailure.rawValue, "lost", "supervision")
@@ -83,13 +86,21 @@ struct RunRecord {
   }
 
   private static func describe(
-    _ why: KillReason, _ run: borrowing PreparedRun, _ violations: ViolationRecorder
+    _ why: KillReason, _ run: borrowing PreparedRun, _ violations: ViolationRecorder,
+    _ kill: JSONObject?
   ) -> String {
     switch why {
-    case .manual: "killed: asked to end by a signal"
+    case .manual:
+      if let by = kill?["by"]?.stringValue, by != "a signal" {
+        "killed by \(by)" + (kill?["message"]?.stringValue.map { ": \($0)" } ?? "")
+      } else {
+        "killed: asked to end by a signal"
+      }
     case .policyViolation: "killed: forbidden call \(violations.summary)"
     case .sessionTimeout:
       "killed: wall clock of \(Amounts.duration(run.profile.limits.wallMilliseconds ?? 0)) ran out"
+    default:
+      "killed: \(why.sentence)" + (kill?["message"]?.stringValue.map { ": \($0)" } ?? "")
     }
   }
 
@@ -108,6 +119,7 @@ struct RunRecord {
     [
       "ok": true, "event": "ended", "run": .string(id), "state": .string(state),
       "status": JSONValue(status), "reason": JSONValue(reason), "message": JSONValue(complaint),
+      "kill": kill.map { .object($0) } ?? .null,
     ]
   }
 
@@ -126,6 +138,7 @@ struct RunRecord {
       "violationCount": JSONValue(violations.total),
       "violations": .array(violations.kinds.map(\.json)),
     ]
+    if let kill { object["kill"] = .object(kill) }
     if let network { object["network"] = network.json }
     return .object(object)
   }

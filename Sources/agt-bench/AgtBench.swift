@@ -20,6 +20,10 @@ struct AgtBench {
       case "net": try NetworkBenchmark.run()
       case "net-client": try NetworkBenchmark.client(Array(arguments.dropFirst()))
       case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))
+      case "kill": try KillBenchmark.run()
+      case "kill-inside": try KillBenchmark.inside(Array(arguments.dropFirst()))
+      case "kill-bomb": try KillBenchmark.bomb(Array(arguments.dropFirst()))
+      case "kill-violate": try KillBenchmark.violate()
       case nil, "all":
         try SpawnBenchmark.run([])
         try CallBenchmark.run()
@@ -27,6 +31,7 @@ struct AgtBench {
         try MemoryBenchmark.run()
         PolicyBenchmark.run([])
         try NetworkBenchmark.run()
+        try KillBenchmark.run()
       default: fail(usage)
       }
     } catch {
@@ -35,7 +40,7 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|policy|net]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|policy|net|kill]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
@@ -45,6 +50,7 @@ struct AgtBench {
       saga    a plan of 1,000 steps; each step beside the same command under agt-run alone
       policy  decisions with 100 and 1,000 rules and with 1,500 patterns; loading
       net     1 GiB, round trips and 1,000 connections through ring 2's relay beside direct TCP
+      kill    a run to its confirmed end beside SIGKILL to a bare process namespace
     """
 
   static func fail(_ text: String) -> Never {

@@ -8,7 +8,8 @@ struct Agt: ParsableCommand {
     commandName: "agt", abstract: "Looks after privilege rings for AI agents.",
     version: "agt \(Version.text)",
     subcommands: [
-      PsCommand.self, InspectCommand.self, WaitCommand.self, GcCommand.self,
+      PsCommand.self, InspectCommand.self, WaitCommand.self, KillCommand.self, PauseCommand.self,
+      ResumeCommand.self, HoldCommand.self, ReleaseCommand.self, GcCommand.self,
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
       LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self,
     ])

@@ -100,12 +100,24 @@ enum RunTable {
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "Prints everything that is known of a run, as JSON.")
+    commandName: "inspect", abstract: "Prints everything that is known of a run, as JSON.",
+    discussion:
+      "Also of one that the kill switch has ended, by its id: the record, with its evidence.")
 
   @Argument(help: Runs.reference)
   var reference: String
 
-  func run() throws { Printing.json(RunInspection.json(try Runs.find(reference))) }
+  func run() throws {
+    do throws(RunError) {
+      Printing.json(RunInspection.json(try Runs.registry.find(reference)))
+    } catch {
+      // What the kill switch ended is remembered.
+      guard error.status == .notFound, let record = Runs.control.record(of: reference) else {
+        throw Printing.fail(error)
+      }
+      Printing.json(.object(["run": record["run"] ?? .null, "ended": true, "kill": record]))
+    }
+  }
 }
 
 struct WaitCommand: ParsableCommand {
@@ -142,6 +154,8 @@ struct GcCommand: ParsableCommand {
     commandName: "gc",
     abstract: "Confirms the end of runs whose supervisor was killed, and clears what they left.",
     discussion: """
+      The record of each (supervisor_lost) is kept: agt inspect shows it.
+
       Exit status: 0 when nothing is left, 1 when a process cannot be ended (uninterruptible sleep).
       """)
 
@@ -150,7 +164,7 @@ struct GcCommand: ParsableCommand {
 
   func run() throws {
     let findings: [LostRuns.Finding]
-    do throws(RunError) { findings = try LostRuns.clear(Runs.registry) } catch {
+    do throws(RunError) { findings = try LostRuns.clear(environment: Vectors.environment) } catch {
       throw Printing.fail(error)
     }
     if json {

@@ -105,7 +105,7 @@ import Testing
     arguments: [
       StageReport.started(pid: 4711), .terminal, .listener, .executed, .sockets(numbers: [0, 700]),
       .stopped(signal: 20),
-      .exited(code: 3, signal: 0), .exited(code: 0, signal: 9),
+      .exited(code: 3, signal: 0), .exited(code: 0, signal: 9), .signaledEveryone(19),
       .failed(StageFailure(step: "mounts", call: "move_mount", object: "/usr", errno: 22)),
     ])
   func reports(_ report: StageReport) throws {
@@ -113,7 +113,8 @@ import Testing
     #expect(throws: DecodingError.self) { try StageReport(decoding: report.encoded() + [0]) }
   }
 
-  @Test("commands come back as they were", arguments: [StageCommand.signal(15), .kill])
+  @Test(
+    "commands come back as they were", arguments: [StageCommand.signal(15), .kill, .everyone(18)])
   func commands(_ command: StageCommand) throws {
     #expect(try StageCommand(decoding: command.encoded()) == command)
   }

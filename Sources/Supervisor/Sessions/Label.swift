@@ -2,6 +2,18 @@
 public enum Label {
   private static let lengthMax = 63
 
+  /// Why a run is killed or launches are held, in a person's words.
+  /// - Returns: nil when it is one line that a terminal can show.
+  public static func problem(ofReason text: String) -> String? {
+    guard (1...reasonMaxBytes).contains(text.utf8.count) else {
+      return "a reason has 1 to \(reasonMaxBytes) bytes"
+    }
+    let hasControl = text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+    return hasControl ? "a reason is one line without control characters" : nil
+  }
+
+  private static let reasonMaxBytes = 512
+
   /// - Returns: nil when the name may be used.
   public static func problem(_ text: String) -> String? {
     guard (1...lengthMax).contains(text.utf8.count) else {

@@ -3,7 +3,8 @@ public import JSON
 internal import Kernel
 
 /// `agt gc`: runs whose supervisor was killed. Their rings ended with it, because PID 1 ends when the
-/// supervisor's socket does; here that is confirmed, and what they left in the registry is removed.
+/// supervisor's socket does; here that is confirmed and recorded, and what they left in the registry is
+/// removed.
 public enum LostRuns {
   public struct Finding: Sendable {
     public var run: String
@@ -14,45 +15,45 @@ public enum LostRuns {
     /// Whether nothing of the ring is left. It is not when PID 1 cannot end, because a process of the ring
     /// is in uninterruptible sleep; then the run stays registered.
     public var terminated: Bool
+    /// The record that is kept.
+    public var record: JSONValue
 
     public var json: JSONValue {
       .object([
         "run": .string(run), "name": JSONValue(name), "agent": JSONValue(agent),
-        "reason": "supervisor_lost", "wasAlive": .bool(wasAlive), "terminated": .bool(terminated),
+        "reason": record["reason"] ?? .null, "wasAlive": .bool(wasAlive),
+        "terminated": .bool(terminated), "kill": record,
       ])
     }
   }
 
-  /// The kernel ends a namespace within some hundred milliseconds, when nothing sleeps uninterruptibly.
-  private static let confirmationMilliseconds: Int32 = 5000
-
-  public static func clear(_ registry: RunRegistry) throws(RunError) -> [Finding] {
+  /// - Parameter environment: of the caller, `NAME=VALUE`.
+  public static func clear(environment: [[UInt8]]) throws(RunError) -> [Finding] {
+    let store = KillStore(Caller(environment))
     var findings: [Finding] = []
-    for run in try registry.list() where !run.isSupervised && !run.hasSupervisor {
+    for run in try RunRegistry(environment: environment).list()
+    where !run.isSupervised && !run.hasSupervisor {
       // A launch that has no socket yet is none of ours to judge.
       if run.status == nil, run.isBeginning { continue }
-      let (wasAlive, terminated) = end(run)
+      let (wasAlive, record, terminated) = DirectKill.end(run, order(run), store)
       if terminated { run.remove() }
       findings.append(
         Finding(
           run: run.id, name: run.status?.name, agent: run.status?.agent, wasAlive: wasAlive,
-          terminated: terminated))
+          terminated: terminated, record: .object(record)))
     }
+    store.prune()
     return findings
   }
 
-  private static func end(_ run: RegisteredRun) -> (wasAlive: Bool, terminated: Bool) {
-    guard let status = run.status else { return (false, true) }
-    // Opened before the process is judged: from then on the pid cannot become another's unnoticed.
-    guard let pidfd = try? Processes.openPidfd(status.initPid), run.livingInit != nil else {
-      return (false, true)
+  /// Somebody may have ended the ring before its supervisor was killed, and have said why.
+  private static func order(_ run: RegisteredRun) -> KillOrder {
+    guard let mark = KillMark(in: run.directory.raw) else {
+      return KillOrder(.supervisorLost, by: "the end of the supervisor")
     }
-    // It is on its way already, unless somebody stopped it.
-    _ = try? Processes.signal(pidfd: pidfd.raw, SIGKILL)
-    return (
-      true,
-      Descriptors.isReadable(pidfd.raw, withinMilliseconds: confirmationMilliseconds)
-    )
+    return KillOrder(
+      mark.reason, by: mark.record["by"]?.stringValue ?? "an operator",
+      message: mark.record["message"]?.stringValue)
   }
 }
 

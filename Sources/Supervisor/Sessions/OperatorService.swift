@@ -96,6 +96,9 @@ final class OperatorService: RunService {
     directory = nil
   }
 
+  /// What somebody left in the run's directory who had to end the ring without us.
+  var killMark: KillMark? { directory.raw.flatMap { KillMark(in: $0) } }
+
   // MARK: RunService
 
   func start(in loop: RunLoop) throws(SyscallError) {

@@ -16,7 +16,7 @@ public struct RunLine: Sendable {
   public var violations: Int?
   /// The call that was refused last.
   public var lastViolation: String?
-  /// `starting`, `running`, `paused`, `silent` (its supervisor does not answer) or `lost` (its supervisor
+  /// `starting`, `running`, `paused`, `ending`, `silent` (its supervisor does not answer) or `lost` (its supervisor
   /// was killed).
   public var state: String
   public var command: String

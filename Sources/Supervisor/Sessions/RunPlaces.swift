@@ -173,7 +173,9 @@ struct RunDirectory: ~Copyable {
         try? Files.remove(link, at: parent)
       }
     }
-    for file in [socketName, statusName] { try? Files.remove(ByteString(file), at: directory) }
+    for file in [socketName, statusName, KillMark.fileName] {
+      try? Files.remove(ByteString(file), at: directory)
+    }
     try? Files.remove(ByteString(id), directory: true, at: parent)
   }
 }

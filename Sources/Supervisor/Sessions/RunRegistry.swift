@@ -148,7 +148,9 @@ public final class RegisteredRun {
   /// Whether a living process has the directory's lock.
   private var isHeld: Bool {
     do throws(SyscallError) {
-      return try !Descriptors.tryLock(directory.raw)
+      guard try Descriptors.tryLock(directory.raw) else { return true }
+      Descriptors.unlock(directory.raw)
+      return false
     } catch {
       return false
     }

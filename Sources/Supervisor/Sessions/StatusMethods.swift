@@ -11,10 +11,16 @@ enum StatusMethods {
     station.handle("wait") { _, _ in .later }
   }
 
+  private static func state(_ loop: RunLoop) -> String {
+    if loop.killSwitch.isKilling { return "ending" }
+    if loop.killSwitch.isPaused { return "paused" }
+    return loop.executed ? "running" : "starting"
+  }
+
   private static func status(_ loop: RunLoop) -> JSONObject {
     let violations = loop.violations
     return [
-      "state": loop.executed ? "running" : "starting",
+      "state": .string(state(loop)),
       "violationCount": JSONValue(violations.total),
       "lastViolation": violations.last.map(\.json) ?? .null,
     ]

@@ -1,0 +1,170 @@
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import LaunchPlan
+
+/// The kill machine's effects in the loop of one run, and its pause. Nothing is opened before it is needed.
+final class KillSwitch: RunService {
+  private let run: RunReference
+  private let store: KillStore
+  private weak var station: OperatorService?
+  private var machine = KillMachine()
+  private var timer: OwnedFD?
+  private var decidedWallNanoseconds: UInt64 = 0
+  private var evidence: KillEvidence?
+  private var hasKilled = false
+  /// Who gets the record when it is made.
+  private var waiting: [OperatorClient] = []
+  /// Ends a pause that nobody ended.
+  private var quarantine: OwnedFD?
+  private(set) var isPaused = false
+  /// nil until the end is confirmed, and for a run that ended by itself.
+  private(set) var record: JSONObject?
+
+  init(_ run: RunReference, _ store: KillStore) {
+    self.run = run
+    self.store = store
+  }
+
+  /// Whose clients get the record.
+  func attach(to station: OperatorService) { self.station = station }
+
+  var isKilling: Bool { machine.phase != .idle }
+
+  /// The client gets the record as soon as there is one.
+  func report(to client: OperatorClient) { waiting.append(client) }
+
+  /// Tells the machine what happened, and does what it asks for.
+  func take(_ event: KillMachine.Event, in loop: RunLoop) {
+    if machine.phase == .idle { decidedWallNanoseconds = Clock.wallNanoseconds() }
+    var events = [event]
+    while !events.isEmpty {
+      let effects = machine.handle(
+        events.removeFirst(), atNanoseconds: Clock.monotonicNanoseconds())
+      for effect in effects {
+        if let answer = perform(effect, in: loop) { events.append(answer) }
+      }
+    }
+    if machine.phase == .confirmed, record == nil { conclude(in: loop) }
+  }
+
+  private func perform(_ effect: KillMachine.Effect, in loop: RunLoop) -> KillMachine.Event? {
+    switch effect {
+    case .freeze:
+      guard loop.executed, loop.hasProcessNamespace,
+        (try? loop.tell(.everyone(SIGSTOP))) == true
+      else { return .notFrozen }
+      return nil
+    case .gatherEvidence:
+      if loop.executed, let ringInit = loop.ringInit {
+        evidence = KillEvidence(below: ringInit)
+        evidence?.violations = .array(loop.violations.kinds.map(\.json))
+      }
+      return .gathered
+    case .kill:
+      loop.killProcesses(again: hasKilled)
+      hasKilled = true
+      return nil
+    case .wait(let milliseconds):
+      do throws(SyscallError) { try arm(milliseconds, loop) } catch {
+        // Without a descriptor for the clock nothing is waited for but the end.
+        return machine.phase == .freezing ? .timeOver : nil
+      }
+      return nil
+    case .reportStuck:
+      reportStuck(in: loop)
+      return nil
+    }
+  }
+
+  private func arm(_ milliseconds: UInt64, _ loop: RunLoop) throws(SyscallError) {
+    if let number = timer.raw { return try Timers.set(number, afterMilliseconds: milliseconds) }
+    let made = try Timers.descriptor(afterMilliseconds: milliseconds)
+    try loop.watch(made.raw, .input, for: self)
+    timer = consume made
+  }
+
+  // MARK: the record
+
+  private func conclude(in loop: RunLoop) {
+    guard var made = makeRecord(terminated: true) else { return }
+    do throws(SyscallError) {
+      try store.write(made)
+      made.isStored = true
+    } catch {
+      Output.say("agt-run: the record of the kill is not kept: \(error.description)")
+    }
+    record = made.json
+    answer(made.json, in: loop)
+  }
+
+  private func reportStuck(in loop: RunLoop) {
+    guard let made = makeRecord(terminated: false) else { return }
+    Output.say(
+      "agt-run: killed (\(made.order.reason.rawValue)), and a process of the ring does not end; it "
+        + "is waited for")
+    answer(made.json, in: loop)
+  }
+
+  private func makeRecord(terminated: Bool) -> KillRecord? {
+    guard let order = machine.order else { return nil }
+    return KillRecord(
+      run, order, machine.times, decidedWallNanoseconds: decidedWallNanoseconds,
+      terminated: terminated, evidence: evidence)
+  }
+
+  private func answer(_ record: JSONObject, in loop: RunLoop) {
+    for client in waiting {
+      station?.send(["ok": true, "kill": .object(record)], to: client, in: loop)
+    }
+    waiting = []
+  }
+
+  // MARK: pause
+
+  /// Stops every process of the ring until `resume`.
+  /// - Parameter milliseconds: after which the run is ended (`quarantine_timeout`); nil never.
+  func pause(forMilliseconds milliseconds: UInt64?, in loop: RunLoop) throws(SyscallError) {
+    try loop.tell(.everyone(SIGSTOP))
+    isPaused = true
+    try endQuarantine(in: loop)
+    guard let milliseconds else { return }
+    let made = try Timers.descriptor(afterMilliseconds: milliseconds)
+    try loop.watch(made.raw, .input, for: self)
+    quarantine = consume made
+  }
+
+  /// Also wakes what the program had stopped itself: nobody can tell them apart.
+  func resume(in loop: RunLoop) throws(SyscallError) {
+    guard isPaused else { return }
+    try endQuarantine(in: loop)
+    try loop.tell(.everyone(SIGCONT))
+    isPaused = false
+  }
+
+  private func endQuarantine(in loop: RunLoop) throws(SyscallError) {
+    guard let number = quarantine.raw else { return }
+    try loop.unwatch(number)
+    quarantine = nil
+  }
+
+  // MARK: RunService
+
+  func start(in loop: RunLoop) {}
+
+  func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
+    // A timer that was read can fire again.
+    _ = try? Descriptors.read(event.descriptor, upTo: 8)
+    if event.descriptor == timer.raw { return take(.timeOver, in: loop) }
+    guard event.descriptor == quarantine.raw else { return }
+    try endQuarantine(in: loop)
+    loop.kill(KillOrder(.quarantineTimeout, by: "the pause's clock"))
+  }
+
+  func observe(_ moment: RunMoment, in loop: RunLoop) {
+    // The one that was to be killed has just become known.
+    if case .started = moment, hasKilled { loop.killProcesses(again: false) }
+  }
+
+  func finish() {}
+}
