@@ -217,6 +217,10 @@ extension Files {
   /// Which kind of file system holds the open file (statfs(2), f_type).
   public static func fileSystemType(_ number: Int32) -> Int64 { agt_file_system_type(number) }
 
+  /// CGROUP2_SUPER_MAGIC and CGROUP_SUPER_MAGIC of linux/magic.h.
+  public static let cgroup2Type: Int64 = 0x6367_7270
+  public static let cgroupType: Int64 = 0x27_e0eb
+
   /// OVERLAYFS_SUPER_MAGIC of linux/magic.h.
   public static let overlayType: Int64 = 0x794c_7630
 }

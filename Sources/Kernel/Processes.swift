@@ -175,6 +175,13 @@ public enum Processes {
       "PR_SET_NAME")
   }
 
+  /// Whether the process runs before everything of ordinary priority (SCHED_FIFO, sched(7)). Without the
+  /// privilege for it nothing changes.
+  /// - Parameter pid: 0 is this process.
+  public static func setRunsFirst(_ pid: Int32, _ first: Bool) {
+    _ = agt_run_first(pid, first ? 1 : 0)
+  }
+
   /// Nobody with our uid may trace us or read our /proc files (PR_SET_DUMPABLE).
   public static func setNotDumpable() throws(SyscallError) {
     try prctl(PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE")

@@ -50,6 +50,7 @@ public enum Stage {
     let start = try decode("start") { () throws(DecodingError) in
       try StageStart(decoding: message.bytes)
     }
+    let cgroup = try enterCgroups(message.descriptors)
     let namespaces = NamespaceSet(rawValue: start.namespaces)
     // The pid namespace begins with the next child, the cgroup namespace where that child is put, and
     // the network is made by PID 1 while the program's process builds its view of files.
@@ -70,7 +71,24 @@ public enum Stage {
       }
       try Processes.setNotDumpable()
     }
-    try RingInit.start(start, cgroup: message.descriptors.first)
+    try RingInit.start(start, cgroup: cgroup)
+  }
+
+  /// Of version 1 the cgroup.procs files came, and this process enters them for all that follow; of version 2
+  /// the directory, in which PID 1 begins (CLONE_INTO_CGROUP), because entering costs milliseconds.
+  private static func enterCgroups(_ descriptors: [Int32]) throws(StageFailure) -> Int32? {
+    var directory: Int32?
+    try step("cgroup") { () throws(SyscallError) in
+      for number in descriptors {
+        if try Files.status(number).kind == .directory {
+          directory = number
+        } else {
+          try Descriptors.write(number, [UInt8(ascii: "0")])
+          _ = OwnedFD(number)
+        }
+      }
+    }
+    return directory
   }
 
   /// Runs one named step: a failing call ends the launch with the step's name.

@@ -34,6 +34,7 @@ public struct Doctor {
       doctor.examineLandlock()
       try doctor.examineSeccomp()
       doctor.examineLimits()
+      doctor.examineCgroups()
     } catch {
       throw RunError(.internalFailure, "examining this machine: \(error.description)")
     }
@@ -182,6 +183,28 @@ public struct Doctor {
     add(
       "limits", .enforced,
       "per process and per ring by resource limits: memory, processes, open files, file size, space in /tmp"
+    )
+  }
+
+  private mutating func examineCgroups() {
+    let host = CgroupHost.find(isRoot: isRoot, uid: Identity.effectiveUID, wantsAll: true)
+    let unified = host.unified.map { $0.controllers.intersection(CgroupHost.controllers).sorted() }
+    if let names = unified, !names.isEmpty {
+      return add(
+        "limits of the whole run", .enforced,
+        "cgroup v2 in \(host.unified!.parent): \(names.joined(separator: ", "))")
+    }
+    let kills = host.unified.map { "; cgroup v2 in \($0.parent) kills and freezes" } ?? ""
+    if !host.legacy.isEmpty {
+      let names = host.legacy.keys.sorted().joined(separator: ", ")
+      return add(
+        "limits of the whole run", .enforced,
+        "when asked for, --cgroup v1: \(names)\(kills)")
+    }
+    add(
+      "limits of the whole run", .enforced,
+      "resource limits: processes per run, memory per process; no cgroup may be made here\(kills). "
+        + "Start under systemd with Delegate=yes for more: systemd-run --user --scope -p Delegate=yes"
     )
   }
 

@@ -37,7 +37,7 @@ enum Explanation {
     var lines = [oneLine(run), ""]
     for sentence in run.trail { lines.append("  \(sentence)") }
     if !run.trail.isEmpty { lines.append("") }
-    for (index, step) in steps(run.plan).enumerated() {
+    for (index, step) in steps(run).enumerated() {
       lines.append("\(index + 1 < 10 ? " " : "")\(index + 1). \(step.name): \(step.summary)")
       for detail in step.details { lines.append("      \(detail)") }
     }
@@ -63,7 +63,7 @@ enum Explanation {
       "arguments": .array(run.plan.arguments.map { .string($0.text) }),
       "found": .array(run.trail.map { .string($0) }),
       "steps": .array(
-        steps(run.plan).map {
+        steps(run).map {
           .object([
             "step": .string($0.name), "summary": .string($0.summary),
             "details": .array($0.details.map { .string($0) }),
@@ -84,6 +84,13 @@ enum Explanation {
     var name: String
     var summary: String
     var details: [String] = []
+  }
+
+  /// What a plan's limits are held by is decided beside it.
+  private static func steps(_ run: borrowing PreparedRun) -> [Step] {
+    var all = steps(run.plan)
+    all.insert(Step(name: "cgroup", summary: run.cgroupPlan.text(run.limits)), at: 1)
+    return all
   }
 
   /// The steps of docs/decisions/0002 with what this plan puts into each.

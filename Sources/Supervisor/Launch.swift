@@ -54,7 +54,8 @@ public enum Launch {
       loop = try RunLoop(
         stage: prepared.takeStage(), signals: signals, options: options,
         timeoutMilliseconds: prepared.profile.limits.wallMilliseconds,
-        terminalDescriptors: prepared.plan.terminal, events: events, killSwitch: killSwitch)
+        terminalDescriptors: prepared.plan.terminal, events: events, killSwitch: killSwitch,
+        cgroup: prepared.cgroup)
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
     let network = try attachNetwork(prepared.network, to: loop, events)
@@ -71,9 +72,11 @@ public enum Launch {
     loop.restoreTerminal()
     let mark = station.killMark
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
+    let limits = prepared.cgroup?.report
+    prepared.cgroup?.remove()
     var record = RunRecord(
       prepared, outcome: outcome, violations: loop.violations, network: network?.counters,
-      kill: killSwitch.record ?? mark?.record, beganNanoseconds: began)
+      kill: killSwitch.record ?? mark?.record, limits: limits, beganNanoseconds: began)
     if let transaction = prepared.transaction {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
     }

@@ -17,6 +17,11 @@ struct PreparedRun: ~Copyable {
   let transaction: TransactionRun?
   /// What it may reach; nil when nothing.
   let network: NetworkPlan?
+  /// Of the whole run.
+  let limits: RunLimits
+  let cgroupPlan: CgroupPlan
+  /// What holds it to them; nil when resource limits do.
+  let cgroup: RunCgroup?
   private var stage: StageProcess?
   private var directory: RunDirectory?
   private let ids: HostIDs
@@ -24,6 +29,7 @@ struct PreparedRun: ~Copyable {
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
     losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?,
+    limits: RunLimits = RunLimits(), cgroupPlan: CgroupPlan = .none, cgroup: RunCgroup? = nil,
     stage: consuming StageProcess?, directory: consuming RunDirectory?, ids: consuming HostIDs
   ) {
     self.id = id
@@ -34,6 +40,9 @@ struct PreparedRun: ~Copyable {
     self.losses = losses
     self.transaction = transaction
     self.network = network
+    self.limits = limits
+    self.cgroupPlan = cgroupPlan
+    self.cgroup = cgroup
     self.stage = stage
     self.directory = directory
     self.ids = ids
@@ -96,12 +105,19 @@ enum Preparation {
         caller, ring: profile.ring, showsHost: profile.root == .host, workspace: workspace,
         writes: writes, reads: reads, forReal: forReal)
     let terminal = profile.ring == 0 ? 0 : terminals()
+    let limits = RunLimits(
+      memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
+      cpuThousandths: options.cpuThousandths)
+    let cgroupPlan = try CgroupPlan.choose(options.cgroup, limits, caller)
+    let cgroup = forReal ? try RunCgroup.make(cgroupPlan, id: id, limits) : nil
     if forReal {
       try stage!.send(
         Lowering.start(
           profile, starter: starter,
           owners: ([workspace.share] + writes + own.guards).compactMap(\.owner),
-          degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []))
+          degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []),
+        cgroups: cgroup?.descriptors ?? [])
+      cgroup?.closeEntrances()
     }
     // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
     var directory: RunDirectory?
@@ -132,7 +148,8 @@ enum Preparation {
     if forReal { try stage!.send(plan) }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
-      transaction: transaction, network: network, stage: stage, directory: directory, ids: ids)
+      transaction: transaction, network: network, limits: limits, cgroupPlan: cgroupPlan,
+      cgroup: cgroup, stage: stage, directory: directory, ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

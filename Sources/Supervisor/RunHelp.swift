@@ -3,7 +3,8 @@
 public enum RunHelp {
   static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--env", "--timeout",
-    "--grace", "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--name", "--agent",
+    "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn", "--allow-executable",
+    "--name", "--agent",
     "--on-violation", "--result-json", "--status-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
@@ -24,8 +25,11 @@ public enum RunHelp {
 
       --timeout TIME         end the run after this long: 90s, 5m, 1h
       --grace TIME           between asking the program to end, when agt-run is, and ending it (5s)
-      --memory SIZE          memory of each process: 512MiB, 2G
+      --memory SIZE          memory of each process, and in a cgroup of all together: 512MiB, 2G
       --pids N               processes and threads of the run
+      --cpu N                processors of the whole run: 0.5, 2; needs a cgroup
+      --cgroup WHAT          auto: limits of the whole run where cgroup v2 has them (default);
+                             v2; v1, for root; none: resource limits alone
       --tmp SIZE             space in /tmp and in the private home directory, each
 
       --name NAME            call the run so in agt ps, agt inspect and agt wait

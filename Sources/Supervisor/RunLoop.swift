@@ -64,6 +64,8 @@ final class RunLoop {
   /// The kernel has confirmed that no process of the ring is left.
   private var isEmpty = false
   let killSwitch: KillSwitch
+  /// Of the whole run, where it has one.
+  let cgroup: RunCgroup?
   private var listener: OwnedFD?
   private var terminal: TerminalRelay?
   private var listensToInput = false
@@ -81,10 +83,11 @@ final class RunLoop {
   init(
     stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions,
     timeoutMilliseconds: UInt64?, terminalDescriptors: UInt8, events: RunEvents,
-    killSwitch: KillSwitch
+    killSwitch: KillSwitch, cgroup: RunCgroup? = nil
   ) throws(SyscallError) {
     poller = try Poller()
     self.killSwitch = killSwitch
+    self.cgroup = cgroup
     self.stage = stage
     self.signals = signals
     self.options = options
@@ -267,6 +270,11 @@ final class RunLoop {
   /// PID 1 is our own child (CLONE_PARENT).
   private func reapInit() throws(SyscallError) {
     if let ringInit { _ = try Processes.wait(ringInit, blocking: true) }
+    // Without a process namespace, PID 1's stand-in can end before the others.
+    while !hasProcessNamespace, cgroup?.isPopulated == true {
+      _ = cgroup?.kill()
+      usleep(1000)
+    }
     isEmpty = true
   }
 
@@ -303,6 +311,7 @@ final class RunLoop {
   /// SIGKILL to all of the ring. Safe to repeat: nobody of ours is waited for before `isEmpty`.
   /// - Parameter again: the first time was not enough.
   func killProcesses(again: Bool) {
+    if !isEmpty { _ = cgroup?.kill() }
     guard let ringInit else {
       // PID 1 may exist without our knowing it yet. No other process is our child before the program runs.
       if !launcherIsGone { _ = try? Processes.signal(stage.pid, SIGKILL) }

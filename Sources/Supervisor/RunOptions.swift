@@ -30,6 +30,9 @@ public struct RunOptions: Sendable {
   public var graceMilliseconds: UInt64 = 5000
   public var memoryBytes: UInt64?
   public var processes: UInt64?
+  /// Of the whole run, in thousandths of a processor.
+  public var cpuThousandths: UInt64?
+  public var cgroup: CgroupChoice = .auto
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
   /// The workspace is a transaction; nil when it is not.
@@ -130,6 +133,8 @@ private struct Parser {
     case "--grace": options.graceMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)
     case "--tmp": options.scratchBytes = try size(flag, inline)
+    case "--cpu": options.cpuThousandths = try processors(flag, inline)
+    case "--cgroup": options.cgroup = try choice(flag, inline, CgroupChoice.self)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)
     case "--status-fd": options.statusDescriptor = Int32(try count(flag, inline, 3...1_048_575))
     case "--on-violation":
@@ -160,6 +165,9 @@ private struct Parser {
       throw contradiction("--ring", "--profile")
     }
     try checkTransaction()
+    if options.cpuThousandths != nil, options.cgroup == .none {
+      throw contradiction("--cpu", "--cgroup none")
+    }
     if options.json && !options.explain {
       throw RunError(.usage, "--json goes with --explain", hint: "--result-json FILE records a run")
     }
@@ -282,6 +290,26 @@ private struct Parser {
         "\(flag) \(text): a whole number from \(range.lowerBound) to \(range.upperBound) is needed")
     }
     return number
+  }
+
+  /// `0.5`, `2`: from a hundredth to a thousand, with at most three decimals.
+  private mutating func processors(_ flag: String, _ inline: String?) throws(RunError) -> UInt64 {
+    let text = try single(flag, inline)
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    let isNumber =
+      (1...2).contains(parts.count)
+      && parts.allSatisfy {
+        (1...4).contains($0.utf8.count) && $0.utf8.allSatisfy { (48...57).contains($0) }
+      }
+    let decimals = parts.count == 2 ? parts[1] : "0"
+    if isNumber, decimals.utf8.count <= 3, let whole = UInt64(parts[0]) {
+      let padded = decimals + String(repeating: "0", count: 3 - decimals.utf8.count)
+      let thousandths = whole * 1000 + (UInt64(padded) ?? 0)
+      if (10...1_000_000).contains(thousandths) { return thousandths }
+    }
+    throw RunError(
+      .usage, "\(flag) \(text): a number of processors from 0.01 to 1000 is needed",
+      hint: "\(flag) 0.5")
   }
 
   private mutating func choice<T: RawRepresentable & CaseIterable>(

@@ -21,6 +21,8 @@ struct RunRecord {
   let network: NetworkCounters?
   /// Of the kill switch (`KillRecord`); nil when the run ended by itself.
   let kill: JSONObject?
+  /// What it met of its limits; nil when resource limits alone hold it to them.
+  let limits: JSONValue?
   let losses: [Loss]
   let executed: Bool
   let beganNanoseconds: UInt64
@@ -28,9 +30,12 @@ struct RunRecord {
 
   init(
     _ run: borrowing PreparedRun, outcome: RunOutcome, violations: ViolationRecorder,
-    network: NetworkCounters? = nil, kill: JSONObject? = nil, beganNanoseconds: UInt64
+    network: NetworkCounters? = nil, kill: JSONObject? = nil,
+    limits: LimitReport? = nil, beganNanoseconds: UInt64
   ) {
     id = run.id
+    self.limits = limits?.json(run.limits)
+    let exceeded = limits?.sentence(run.limits)
     if case .killed = outcome.end { self.kill = kill } else { self.kill = nil }
     ring = run.profile.ring
     losses = run.losses
@@ -44,11 +49,14 @@ struct RunRecord {
     case .exited(let code):
       (status, state, reason, complaint, hint) = (code, "exited", nil, nil, nil)
     case .signaled(let number):
-      let system = number == SIGSYS
-      (status, state, reason) = (UInt8(128 + min(number, 64)), "signaled", "signal \(number)")
-      complaint =
-        system ? "\(name): the kernel ended the program for a call of a foreign ABI (SIGSYS)" : nil
-      hint = nil
+      let isMemory = number == SIGKILL && exceeded != nil
+      (status, state) = (UInt8(128 + min(number, 64)), "signaled")
+      reason = isMemory ? "memory_limit" : "signal \(number)"
+      if number == SIGKILL, let exceeded {
+        (complaint, hint) = ("\(name): \(exceeded)", "--memory gives more")
+      } else {
+        (complaint, hint) = (Self.complaint(ofSignal: number, run, name), nil)
+      }
     case .notStarted(let failure):
       let missing = failure.step == "execute" && failure.errno == ENOENT
       // PID 1 can also fail at its work, when the program runs or is about to: that ends the ring, but
@@ -71,8 +79,24 @@ struct RunRecord {
       hint = why == .sessionTimeout ? "--timeout gives more time" : nil
     case .lost:
       (status, state, reason) = (ExitStatus.internalFailure.rawValue, "lost", "supervision")
-      complaint = "\(name): PID 1 of the ring vanished; everything inside is gone with it"
-      hint = "look for the out-of-memory killer: dmesg | tail"
+      complaint =
+        exceeded.map { "\(name): \($0); everything inside is gone with it" }
+        ?? "\(name): PID 1 of the ring vanished; everything inside is gone with it"
+      hint =
+        exceeded == nil ? "look for the out-of-memory killer: dmesg | tail" : "--memory gives more"
+    }
+  }
+
+  /// Signals by which the kernel enforces a limit (signal(7)).
+  private static func complaint(
+    ofSignal number: Int32, _ run: borrowing PreparedRun, _ name: String
+  ) -> String? {
+    switch number {
+    case SIGSYS: return "\(name): the kernel ended the program for a call of a foreign ABI (SIGSYS)"
+    case SIGXFSZ:
+      let limit = run.profile.limits.fileSizeBytes.map { " of \(Amounts.size($0))" } ?? ""
+      return "\(name): file size limit\(limit) exceeded (SIGXFSZ)"
+    default: return nil
     }
   }
 
@@ -138,6 +162,7 @@ struct RunRecord {
       "violationCount": JSONValue(violations.total),
       "violations": .array(violations.kinds.map(\.json)),
     ]
+    if let limits { object["limits"] = limits }
     if let kill { object["kill"] = .object(kill) }
     if let network { object["network"] = network.json }
     return .object(object)

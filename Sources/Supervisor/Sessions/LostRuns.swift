@@ -29,14 +29,18 @@ public enum LostRuns {
 
   /// - Parameter environment: of the caller, `NAME=VALUE`.
   public static func clear(environment: [[UInt8]]) throws(RunError) -> [Finding] {
-    let store = KillStore(Caller(environment))
+    let caller = Caller(environment)
+    let store = KillStore(caller)
     var findings: [Finding] = []
     for run in try RunRegistry(environment: environment).list()
     where !run.isSupervised && !run.hasSupervisor {
       // A launch that has no socket yet is none of ours to judge.
       if run.status == nil, run.isBeginning { continue }
       let (wasAlive, record, terminated) = DirectKill.end(run, order(run), store)
-      if terminated { run.remove() }
+      if terminated {
+        RunCgroup.clear(run.id, caller)
+        run.remove()
+      }
       findings.append(
         Finding(
           run: run.id, name: run.status?.name, agent: run.status?.agent, wasAlive: wasAlive,

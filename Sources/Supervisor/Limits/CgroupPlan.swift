@@ -1,0 +1,87 @@
+internal import Kernel
+
+/// `--cgroup`: how limits of the whole run are enforced.
+public enum CgroupChoice: String, CaseIterable, Sendable {
+  /// Version 2 where it can limit; version 1 for what nothing else can; else resource limits.
+  case auto
+  /// Resource limits alone.
+  case none
+  /// Version 2, also where it can limit nothing: it kills and freezes.
+  case v2
+  /// Version 1, for root: entering it costs milliseconds.
+  case v1
+}
+
+/// What holds a run to its limits on this machine; decided before anything is made.
+enum CgroupPlan: Equatable {
+  case none
+  case v2(CgroupHost.Unified)
+  case v1([String: String])
+
+  static func choose(
+    _ choice: CgroupChoice, _ limits: RunLimits, _ caller: Caller
+  ) throws(RunError) -> CgroupPlan {
+    if choice == .none { return .none }
+    let wantsAll = choice != .auto || limits.cpuThousandths != nil
+    return try choose(
+      choice, limits, CgroupHost.find(isRoot: caller.isRoot, uid: caller.uid, wantsAll: wantsAll))
+  }
+
+  static func choose(
+    _ choice: CgroupChoice, _ limits: RunLimits, _ host: CgroupHost
+  ) throws(RunError) -> CgroupPlan {
+    let plan: CgroupPlan
+    switch choice {
+    case .none: plan = .none
+    case .auto:
+      let limiting = host.unified.flatMap {
+        $0.controllers.isDisjoint(with: CgroupHost.controllers) ? nil : $0
+      }
+      if let limiting, limits.cpuThousandths == nil || limiting.controllers.contains("cpu") {
+        plan = .v2(limiting)
+      } else {
+        plan = limits.cpuThousandths != nil && host.legacy["cpu"] != nil ? .v1(host.legacy) : .none
+      }
+    case .v2:
+      guard let unified = host.unified else { throw missing("--cgroup v2") }
+      plan = .v2(unified)
+    case .v1:
+      guard !host.legacy.isEmpty else { throw missing("--cgroup v1") }
+      plan = .v1(host.legacy)
+    }
+    guard limits.cpuThousandths == nil || plan.controllers.contains("cpu") else {
+      throw RunError(
+        .notConfined, "--cpu: no cgroup that this user may make can limit processors",
+        hint: "agt doctor says what is there, and what mends it")
+    }
+    return plan
+  }
+
+  private static func missing(_ what: String) -> RunError {
+    RunError(
+      .notConfined, "\(what): there is none in which this user may make cgroups",
+      hint: "agt doctor says what is there; --cgroup none goes on with resource limits alone")
+  }
+
+  /// Those of ours that it has.
+  var controllers: Set<String> {
+    switch self {
+    case .none: []
+    case .v2(let unified): unified.controllers.intersection(CgroupHost.controllers)
+    case .v1(let legacy): Set(legacy.keys)
+    }
+  }
+
+  /// For --explain: `version 2 in /sys/fs/cgroup/agt: 512 MiB of memory, 64 processes and threads together`
+  func text(_ limits: RunLimits) -> String {
+    var held = limits
+    if !controllers.contains("memory") { held.memoryBytes = nil }
+    if !controllers.contains("pids") { held.processes = nil }
+    let what = held.text.isEmpty ? "kills and freezes, limits nothing" : held.text + " together"
+    switch self {
+    case .none: return "none; limits are per process and per user"
+    case .v2(let unified): return "version 2 in \(unified.parent): \(what)"
+    case .v1: return "version 1: \(what)"
+    }
+  }
+}

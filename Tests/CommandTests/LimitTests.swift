@@ -1,0 +1,132 @@
+import JSON
+import TestSupport
+import Testing
+
+/// What a machine offers root; tests of what it does not have are left out.
+private enum Cgroups {
+  static let hasLegacy =
+    Starter.isRoot
+    && ["memory", "pids", "cpu"].allSatisfy { File.exists("/sys/fs/cgroup/\($0)/cgroup.procs") }
+  static let unified =
+    ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].first { File.exists("\($0)/cgroup.controllers") }
+
+  /// Cgroups of runs that are left.
+  static func leftBehind(_ run: String) -> [String] {
+    let places =
+      ["memory", "pids", "cpu"].map { "/sys/fs/cgroup/\($0)/agt" } + [(unified ?? "") + "/agt"]
+    return places.filter { File.names($0)?.contains(run) == true }
+  }
+}
+
+@Suite struct LimitTests {
+  private func run(
+    _ options: [String], _ program: [String], as starter: Starter = .native,
+    in scratch: Scratch = Scratch()
+  ) throws -> (run: Completed, result: JSONValue) {
+    let run = Command.agtRun(
+      ["--ring", "2", "--result-json", "result.json"] + options + ["--"] + program, as: starter,
+      in: scratch
+    ).run()
+    let result = try JSONParser.parse(File.bytes(scratch.path + "/result.json") ?? [])
+    if let id = result["run"]?.stringValue { #expect(Cgroups.leftBehind(id) == []) }
+    return (run, result)
+  }
+
+  /// Shared memory is no process's data: only the run as a whole is bounded in it.
+  private static let takes200MiB =
+    "import mmap; m = mmap.mmap(-1, 200 << 20); [m.__setitem__(i, 1) for i in range(0, 200 << 20, 4096)]"
+
+  @Test(.enabled(if: Cgroups.hasLegacy, "cgroup v1 for root is needed"))
+  func memoryOfTheWholeRunHasATypedEnd() throws {
+    let (run, result) = try run(
+      ["--cgroup", "v1", "--memory", "64MiB"], ["python3", "-c", Self.takes200MiB])
+    #expect(run.status == 137, "\(run.summary)")
+    #expect(
+      run.err == "agt-run: ring 2: memory limit of 64 MiB exceeded, peak 64 MiB\n"
+        + "  hint: --memory gives more\n")
+    #expect(result["reason"] == "memory_limit" && result["limits"]?["enforcedBy"] == "v1")
+    #expect(result["limits"]?["memoryKills"] == 1)
+    #expect(result["limits"]?["memoryPeakBytes"]?.integerValue == 64 << 20)
+    // Its twin: without the cgroup the same program gets it.
+    let free = try self.run(
+      ["--cgroup", "none", "--memory", "64MiB"], ["python3", "-c", Self.takes200MiB])
+    #expect(free.run.status == 0 && free.result["limits"] == nil, "\(free.run.summary)")
+  }
+
+  @Test(.enabled(if: Cgroups.hasLegacy, "cgroup v1 for root is needed"))
+  func processorsAreBounded() throws {
+    let burn = """
+      import time
+      end = time.monotonic() + 1.5
+      while time.monotonic() < end: pass
+      print(time.process_time())
+      """
+    let (run, result) = try run(["--cpu", "0.2"], ["python3", "-c", burn])
+    let seconds = try #require(Double(run.out.split(separator: "\n").first ?? ""))
+    #expect(seconds < 0.8, "\(seconds) s of 1.5 s")
+    #expect((result["limits"]?["throttledPeriods"]?.integerValue ?? 0) > 3)
+    #expect(result["limits"]?["cpus"] == 0.2)
+  }
+
+  @Test(.enabled(if: Cgroups.hasLegacy, "cgroup v1 for root is needed"))
+  func processesAreBounded() throws {
+    let script = "for i in $(seq 40); do sleep 0.3 & done 2>/dev/null; wait"
+    let (_, result) = try run(
+      ["--cgroup", "v1", "--pids", "10"], ["sh", "-c", script])
+    #expect((result["limits"]?["processPeak"]?.integerValue ?? 99) <= 11)
+  }
+
+  /// Where the kernel's own namespace does not end the processes, their cgroup does.
+  @Test(.enabled(if: Starter.isRoot && Cgroups.unified != nil, "cgroup v2 for root is needed"))
+  func aCgroupEndsWhatHasNoNamespace() throws {
+    let site = KillSite(.root)
+    let running = site.start(
+      "for i in 1 2 3; do (setsid sh -c '(sleep 90; : \(site.mark)) &' &); done; sleep 0.1; "
+        + "echo ready; while :; do read x; done",
+      ["--name", site.mark, "--degrade", "namespaces", "--cgroup", "v2"])
+    #expect(running.waitForOutput("ready"))
+    let finding = try #require(try site.kills(site.mark).first)
+    #expect(finding["kill"]?["terminated"] == true && finding["kill"]?["frozen"] != .null)
+    #expect(site.isEmpty)
+    #expect(running.wait().status == 137)
+    #expect(Cgroups.leftBehind(finding["run"]?.stringValue ?? "") == [])
+  }
+
+  @Test func whatCannotBeHeldIsRefused() throws {
+    let scratch = Scratch()
+    for (words, line) in [
+      (["--cpu", "x"], "--cpu x: a number of processors from 0.01 to 1000 is needed"),
+      (["--cpu", "0.001"], "--cpu 0.001: a number of processors from 0.01 to 1000 is needed"),
+      (["--cpu", "1", "--cgroup", "none"], "--cpu and --cgroup none"),
+      (["--cgroup", "v3"], "--cgroup v3: one of auto, none, v2, v1 is needed"),
+    ] {
+      let run = Command.agtRun(words + ["--", "true"], in: scratch).run()
+      #expect(run.status == 2 && run.err.contains(line), "\(run.summary)")
+    }
+    let run = Command.agtRun(["--cpu", "0.5", "--", "true"], as: .ordinary, in: scratch).run()
+    // Where systemd has delegated something to the tests, it runs.
+    #expect(
+      run.status == 0
+        || run.status == 126 && run.err.contains("no cgroup that this user may make"),
+      "\(run.summary)")
+  }
+
+  @Test func aFileThatGrowsTooLarge() throws {
+    let scratch = Scratch()
+    scratch.write(
+      "small.yaml",
+      """
+      apiVersion: agt-run/v1
+      kind: RingProfile
+      metadata: {name: small}
+      extends: ring2
+      limits: {fileSize: 1MiB}
+      """)
+    let run = Command.agtRun(
+      ["--profile", "small.yaml", "--", "dd", "if=/dev/zero", "of=big", "bs=1M", "count=3"],
+      in: scratch
+    ).run()
+    #expect(run.status == 153, "\(run.summary)")
+    #expect(run.err.contains("agt-run: ring 2: file size limit of 1 MiB exceeded (SIGXFSZ)"))
+  }
+}
