@@ -251,8 +251,8 @@ final class RunLoop {
   private func confirmEmpty() throws(SyscallError) {
     _ = try Processes.wait(stage.pid, blocking: true)
     launcherIsGone = true
-    // The launcher may have been killed before it could say whom it made. Nobody else is our child then.
-    if ringInit == nil { ringInit = try? Processes.children().first }
+    // The launcher may have been killed before it could say whom it made.
+    if ringInit == nil { ringInit = unknownInits().first }
     guard let ringInit else {
       isEmpty = true
       return
@@ -279,6 +279,15 @@ final class RunLoop {
   }
 
   private var launcherIsGone = false
+
+  /// Children of ours that the launcher has made and not told of. Whoever executed us may have left us children
+  /// of its own: those have other names.
+  private func unknownInits() -> [Int32] {
+    ((try? Processes.children()) ?? []).filter { child in
+      guard child != stage.pid, let name = ProcessSample(child)?.name else { return false }
+      return name == "agt-stage" || name == PeerJudge.nameOfInit
+    }
+  }
 
   /// False when nobody listens any more.
   @discardableResult
@@ -313,9 +322,9 @@ final class RunLoop {
   func killProcesses(again: Bool) {
     if !isEmpty { _ = cgroup?.kill() }
     guard let ringInit else {
-      // PID 1 may exist without our knowing it yet. No other process is our child before the program runs.
+      // PID 1 may exist without our knowing it yet.
       if !launcherIsGone { _ = try? Processes.signal(stage.pid, SIGKILL) }
-      for child in (try? Processes.children()) ?? [] { _ = try? Processes.signal(child, SIGKILL) }
+      for child in unknownInits() { _ = try? Processes.signal(child, SIGKILL) }
       return
     }
     if isEmpty { return }
