@@ -53,6 +53,7 @@ public enum Launch {
         terminalDescriptors: prepared.plan.terminal, events: events)
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
+    loop.policyWatch = policyWatch(prepared, options)
     let network = try attachNetwork(prepared.network, to: loop, events)
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
@@ -71,6 +72,18 @@ public enum Launch {
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)
     return record.status
+  }
+
+  private static func policyWatch(
+    _ prepared: borrowing PreparedRun, _ options: RunOptions
+  ) -> PolicyWatch? {
+    guard let policies = prepared.policies else { return nil }
+    var common: JSONObject = [
+      "run": .string(prepared.id), "ring": JSONValue(prepared.profile.ring),
+      "user": .string(prepared.request.userName),
+    ]
+    if let agent = options.agent { common["agent"] = .string(agent) }
+    return PolicyWatch(policies, common: common)
   }
 
   /// Nothing is made for a run that may reach nothing.

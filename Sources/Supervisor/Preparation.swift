@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 
 /// A run that is ready to start: judged, lowered, and (for real) with a stage that waits for its plan.
@@ -17,13 +18,15 @@ struct PreparedRun: ~Copyable {
   let transaction: TransactionRun?
   /// What it may reach; nil when nothing.
   let network: NetworkPlan?
+  /// Of `--policy`; nil without.
+  let policies: PolicySet?
   private var stage: StageProcess?
   private var directory: RunDirectory?
   private let ids: HostIDs
 
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
-    losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?,
+    losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?, policies: PolicySet?,
     stage: consuming StageProcess?, directory: consuming RunDirectory?, ids: consuming HostIDs
   ) {
     self.id = id
@@ -34,6 +37,7 @@ struct PreparedRun: ~Copyable {
     self.losses = losses
     self.transaction = transaction
     self.network = network
+    self.policies = policies
     self.stage = stage
     self.directory = directory
     self.ids = ids
@@ -65,8 +69,11 @@ enum Preparation {
     let loaded = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
+    // The sockets of the ring's network are part of what the stage begins with; nothing else of a policy is.
+    var policies = profile.network == .none ? nil : try PolicyFiles.load(options)
     let network = try NetworkPlan.choose(
-      options.network, profile: profile, degraded: options.degraded)
+      options.network, policy: policies?.network ?? [], profile: profile,
+      degraded: options.degraded)
     let caller = Caller(environment)
     let ids = try claimIDs(profile, caller, forReal: forReal)
     let starter: LaunchRequest.Starter =
@@ -103,6 +110,7 @@ enum Preparation {
           owners: ([workspace.share] + writes + own.guards).compactMap(\.owner),
           degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []))
     }
+    if policies == nil { policies = try PolicyFiles.load(options) }
     // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
     var directory: RunDirectory?
     if forReal {
@@ -130,7 +138,8 @@ enum Preparation {
     if forReal { try stage!.send(plan) }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
-      transaction: transaction, network: network, stage: stage, directory: directory, ids: ids)
+      transaction: transaction, network: network,
+      policies: policies, stage: stage, directory: directory, ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

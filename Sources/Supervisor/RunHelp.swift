@@ -2,7 +2,8 @@
 /// suggestions say the same.
 public enum RunHelp {
   static let flags = [
-    "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--env", "--timeout",
+    "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--policy", "--env",
+    "--timeout",
     "--grace", "--memory", "--pids", "--tmp", "--txn", "--allow-executable", "--name", "--agent",
     "--on-violation", "--result-json", "--status-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
@@ -20,6 +21,7 @@ public enum RunHelp {
       --write PATH           show one more file or directory, read-write; repeatable
       --net HOST:PORT        in ring 2: let one more host be reached; repeatable. HOST is a name,
                              *.NAME, an address, a range (10.0.0.0/8) or host-loopback
+      --policy FILE|DIR      what may be reached, and what ends the run; repeatable
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
 
       --timeout TIME         end the run after this long: 90s, 5m, 1h

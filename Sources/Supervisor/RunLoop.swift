@@ -2,6 +2,7 @@ internal import Glibc
 internal import JSON
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 
 /// How a run ended, before it becomes an exit status and a record.
@@ -77,6 +78,8 @@ final class RunLoop {
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
   private var network: NetworkService?
+  /// Of the run's policies; nil without any.
+  var policyWatch: PolicyWatch?
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 200
@@ -300,7 +303,18 @@ final class RunLoop {
   private func readViolation(_ number: Int32) throws(SyscallError) {
     guard let violation = try violations.take(number) else { return }
     events.emit("violation", ["violation": violation.json])
-    if options.onViolation != .deny { try kill(.policyViolation) }
+    let triggers = policyWatch?.judge(violation) ?? []
+    for trigger in triggers { report(trigger) }
+    if options.onViolation != .deny || triggers.contains(where: \.action.endsRun) {
+      try kill(.policyViolation)
+    }
+  }
+
+  /// What a trigger of a policy does, for whoever follows the run.
+  func report(_ trigger: ViolationTrigger) {
+    events.emit(
+      "trigger",
+      ["action": .string(trigger.action.rawValue), "rule": .string("\(trigger.place)")])
   }
 
   // MARK: terminal and job control

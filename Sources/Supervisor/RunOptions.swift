@@ -23,6 +23,8 @@ public struct RunOptions: Sendable {
   public var writes: [String] = []
   /// Of `--net`.
   public var network: [NetworkRule] = []
+  /// Of `--policy`: files and folders.
+  public var policies: [String] = []
   /// The value is nil when the caller's own is taken over.
   public var environment: [(name: String, value: [UInt8]?)] = []
   public var timeoutMilliseconds: UInt64?
@@ -125,6 +127,7 @@ private struct Parser {
     case "--read": options.reads.append(try path(flag, inline))
     case "--write": options.writes.append(try path(flag, inline))
     case "--net": try network(flag, inline)
+    case "--policy": options.policies.append(try path(flag, inline))
     case "--env": try environment(flag, inline)
     case "--timeout": options.timeoutMilliseconds = try duration(flag, inline)
     case "--grace": options.graceMilliseconds = try duration(flag, inline)

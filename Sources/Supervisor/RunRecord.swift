@@ -2,6 +2,7 @@ internal import Glibc
 internal import JSON
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 internal import Transactions
 
@@ -19,6 +20,8 @@ struct RunRecord {
   let violations: ViolationRecorder
   /// Nil when the run had no network of its own.
   let network: NetworkCounters?
+  /// Of the policies that judged it; nil without any.
+  let policyDigest: String?
   let losses: [Loss]
   let executed: Bool
   let beganNanoseconds: UInt64
@@ -31,6 +34,7 @@ struct RunRecord {
     id = run.id
     ring = run.profile.ring
     losses = run.losses
+    policyDigest = run.policies?.digest
     executed = outcome.executed
     self.violations = violations
     self.network = network
@@ -126,6 +130,7 @@ struct RunRecord {
       "violationCount": JSONValue(violations.total),
       "violations": .array(violations.kinds.map(\.json)),
     ]
+    if let policyDigest { object["policy"] = .string(policyDigest) }
     if let network { object["network"] = network.json }
     return .object(object)
   }
