@@ -40,6 +40,11 @@ public enum Launch {
         .usage, "--status-fd \(number): the descriptor is not open",
         hint: "agt-run --status-fd \(number) … \(number)>events.json")
     }
+    if let number = options.tieDescriptor, !Descriptors.isOpen(number) {
+      throw RunError(
+        .usage, "--tie-fd \(number): the descriptor is not open",
+        hint: "name the reading end of a pipe that whoever starts the run holds open")
+    }
     let signals = try Self.blockSignals()
     var prepared = try Preparation.prepare(options, environment: environment, forReal: true)
     let events = RunEvents(descriptor: options.statusDescriptor)
@@ -55,15 +60,18 @@ public enum Launch {
     defer { loop.restoreTerminal() }
     loop.policyWatch = policyWatch(prepared, options)
     let network = try attachNetwork(prepared.network, to: loop, events)
+    let broker = try attachBroker(prepared, options, environment, to: loop, events)
+    if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
     StatusMethods.add(to: station)
+    broker?.addMethods(to: station)
     do throws(SyscallError) { try loop.add(station) } catch { throw failure(error) }
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
     var record = RunRecord(
-      prepared, outcome: outcome, violations: loop.violations, network: network?.counters,
-      beganNanoseconds: began)
+      prepared, outcome: outcome, violations: loop.violations, trigger: loop.lastTrigger,
+      network: network?.counters, broker: broker?.counters, beganNanoseconds: began)
     if let transaction = prepared.transaction {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
     }
@@ -78,12 +86,25 @@ public enum Launch {
     _ prepared: borrowing PreparedRun, _ options: RunOptions
   ) -> PolicyWatch? {
     guard let policies = prepared.policies else { return nil }
-    var common: JSONObject = [
-      "run": .string(prepared.id), "ring": JSONValue(prepared.profile.ring),
-      "user": .string(prepared.request.userName),
-    ]
-    if let agent = options.agent { common["agent"] = .string(agent) }
-    return PolicyWatch(policies, common: common)
+    return PolicyWatch(policies, common: BrokerMethods.identity(prepared, options))
+  }
+
+  /// Nothing is made for a run that nothing judges.
+  private static func attachBroker(
+    _ prepared: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
+    to loop: RunLoop, _ events: RunEvents
+  ) throws(RunError) -> BrokerService? {
+    guard prepared.policies != nil else { return nil }
+    do throws(SyscallError) {
+      var tools: ToolRunner?
+      if !prepared.tools.isEmpty {
+        tools = try ToolRunner(prepared.tools, prepared, options, environment: environment)
+        try loop.add(tools!)
+      }
+      let service = try BrokerService(prepared, options, tools, events)
+      try loop.add(broker: service)
+      return service
+    } catch { throw failure(error) }
   }
 
   /// Nothing is made for a run that may reach nothing.
@@ -96,6 +117,10 @@ public enum Launch {
       try loop.add(network: service)
       return service
     } catch { throw failure(error) }
+  }
+
+  private static func attach(_ service: any RunService, to loop: RunLoop) throws(RunError) {
+    do throws(SyscallError) { try loop.add(service) } catch { throw failure(error) }
   }
 
   private static func failure(_ error: SyscallError) -> RunError {

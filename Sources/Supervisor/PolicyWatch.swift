@@ -50,6 +50,4 @@ extension ViolationTrigger.Action {
     case .rollback: 3
     }
   }
-
-  var endsRun: Bool { severity >= 2 }
 }

@@ -1,3 +1,4 @@
+internal import Broker
 internal import Glibc
 internal import Kernel
 internal import LaunchPlan
@@ -20,6 +21,8 @@ struct PreparedRun: ~Copyable {
   let network: NetworkPlan?
   /// Of `--policy`; nil without.
   let policies: PolicySet?
+  /// Of `--tools`.
+  let tools: [Tool]
   private var stage: StageProcess?
   private var directory: RunDirectory?
   private let ids: HostIDs
@@ -27,7 +30,8 @@ struct PreparedRun: ~Copyable {
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
     losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?, policies: PolicySet?,
-    stage: consuming StageProcess?, directory: consuming RunDirectory?, ids: consuming HostIDs
+    tools: [Tool], stage: consuming StageProcess?, directory: consuming RunDirectory?,
+    ids: consuming HostIDs
   ) {
     self.id = id
     self.profile = profile
@@ -38,6 +42,7 @@ struct PreparedRun: ~Copyable {
     self.transaction = transaction
     self.network = network
     self.policies = policies
+    self.tools = tools
     self.stage = stage
     self.directory = directory
     self.ids = ids
@@ -111,6 +116,7 @@ enum Preparation {
           degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []))
     }
     if policies == nil { policies = try PolicyFiles.load(options) }
+    let tools = try ToolFiles.load(options)
     // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
     var directory: RunDirectory?
     if forReal {
@@ -127,7 +133,7 @@ enum Preparation {
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
-      hidden: own.hidden)
+      hidden: own.hidden, hasBroker: policies != nil)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())
@@ -139,7 +145,7 @@ enum Preparation {
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
       transaction: transaction, network: network,
-      policies: policies, stage: stage, directory: directory, ids: ids)
+      policies: policies, tools: tools, stage: stage, directory: directory, ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

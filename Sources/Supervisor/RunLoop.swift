@@ -78,8 +78,10 @@ final class RunLoop {
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
   private var network: NetworkService?
+  private var broker: BrokerService?
   /// Of the run's policies; nil without any.
   var policyWatch: PolicyWatch?
+  private(set) var lastTrigger: ViolationTrigger?
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 200
@@ -125,6 +127,12 @@ final class RunLoop {
   /// The service that gets the sockets of the ring's network.
   func add(network service: NetworkService) throws(SyscallError) {
     network = service
+    try add(service)
+  }
+
+  /// The service that gets the sockets of the broker.
+  func add(broker service: BrokerService) throws(SyscallError) {
+    broker = service
     try add(service)
   }
 
@@ -226,6 +234,10 @@ final class RunLoop {
       } else {
         for number in descriptors { _ = OwnedFD(number) }
       }
+    case .broker(let isListening):
+      guard let number = descriptors.first else { return }
+      let socket = OwnedFD(number)
+      try broker?.adopt(socket, isListening: isListening, in: self)
     case .executed:
       executed = true
       events.emit("executed", [:])
@@ -303,18 +315,23 @@ final class RunLoop {
   private func readViolation(_ number: Int32) throws(SyscallError) {
     guard let violation = try violations.take(number) else { return }
     events.emit("violation", ["violation": violation.json])
-    let triggers = policyWatch?.judge(violation) ?? []
-    for trigger in triggers { report(trigger) }
-    if options.onViolation != .deny || triggers.contains(where: \.action.endsRun) {
-      try kill(.policyViolation)
-    }
+    try carryOut(policyWatch?.judge(violation) ?? [])
+    if options.onViolation != .deny { try kill(.policyViolation) }
   }
 
-  /// What a trigger of a policy does, for whoever follows the run.
-  func report(_ trigger: ViolationTrigger) {
-    events.emit(
-      "trigger",
-      ["action": .string(trigger.action.rawValue), "rule": .string("\(trigger.place)")])
+  /// What the triggers of policies demand.
+  func carryOut(_ triggers: [ViolationTrigger]) throws(SyscallError) {
+    for trigger in triggers {
+      lastTrigger = trigger
+      events.emit(
+        "trigger",
+        ["action": .string(trigger.action.rawValue), "rule": .string("\(trigger.place)")])
+      switch trigger.action {
+      case .audit: break
+      case .hold: broker?.isHeld = true
+      case .kill, .rollback: return try kill(.policyViolation)
+      }
+    }
   }
 
   // MARK: terminal and job control

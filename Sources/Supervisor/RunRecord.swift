@@ -20,6 +20,8 @@ struct RunRecord {
   let violations: ViolationRecorder
   /// Nil when the run had no network of its own.
   let network: NetworkCounters?
+  /// Nil when the run had no broker.
+  let broker: BrokerCounters?
   /// Of the policies that judged it; nil without any.
   let policyDigest: String?
   let losses: [Loss]
@@ -29,7 +31,8 @@ struct RunRecord {
 
   init(
     _ run: borrowing PreparedRun, outcome: RunOutcome, violations: ViolationRecorder,
-    network: NetworkCounters? = nil, beganNanoseconds: UInt64
+    trigger: ViolationTrigger? = nil, network: NetworkCounters? = nil,
+    broker: BrokerCounters? = nil, beganNanoseconds: UInt64
   ) {
     id = run.id
     ring = run.profile.ring
@@ -38,6 +41,7 @@ struct RunRecord {
     executed = outcome.executed
     self.violations = violations
     self.network = network
+    self.broker = broker
     self.beganNanoseconds = beganNanoseconds
     endedNanoseconds = Clock.wallNanoseconds()
     let name = "ring \(run.profile.ring)"
@@ -68,7 +72,7 @@ struct RunRecord {
     case .killed(let why):
       status = (why == .sessionTimeout ? ExitStatus.timeout : .killed).rawValue
       (state, reason) = ("killed", why.rawValue)
-      complaint = Self.describe(why, run, violations)
+      complaint = Self.describe(why, run, violations, trigger)
       hint = why == .sessionTimeout ? "--timeout gives more time" : nil
     case .lost:
       (status, state, reason) = (ExitStatus.internalFailure.rawValue, "lost", "supervision")
@@ -87,11 +91,16 @@ struct RunRecord {
   }
 
   private static func describe(
-    _ why: KillReason, _ run: borrowing PreparedRun, _ violations: ViolationRecorder
+    _ why: KillReason, _ run: borrowing PreparedRun, _ violations: ViolationRecorder,
+    _ trigger: ViolationTrigger?
   ) -> String {
     switch why {
     case .manual: "killed: asked to end by a signal"
-    case .policyViolation: "killed: forbidden call \(violations.summary)"
+    case .policyViolation:
+      "killed: "
+        + (violations.total > 0
+          ? "forbidden call \(violations.summary)" : "requests that the policy denied")
+        + (trigger.map { " (\($0.place))" } ?? "")
     case .sessionTimeout:
       "killed: wall clock of \(Amounts.duration(run.profile.limits.wallMilliseconds ?? 0)) ran out"
     }
@@ -130,6 +139,7 @@ struct RunRecord {
       "violationCount": JSONValue(violations.total),
       "violations": .array(violations.kinds.map(\.json)),
     ]
+    if let broker { object["broker"] = broker.json }
     if let policyDigest { object["policy"] = .string(policyDigest) }
     if let network { object["network"] = network.json }
     return .object(object)

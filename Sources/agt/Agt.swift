@@ -9,6 +9,7 @@ struct Agt: ParsableCommand {
     version: "agt \(Version.text)",
     subcommands: [
       PsCommand.self, InspectCommand.self, WaitCommand.self, GcCommand.self,
+      PendingCommand.self, ApproveCommand.self, DenyCommand.self,
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
       LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self,
     ])

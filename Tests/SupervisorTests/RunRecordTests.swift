@@ -44,7 +44,7 @@ import Testing
     let run = PreparedRun(
       id: "ID", profile: profile, plan: try Lowering.lower(request, host: EmptyMachine()),
       request: request, trail: [], losses: losses, transaction: nil, network: nil, policies: nil,
-      stage: nil,
+      tools: [], stage: nil,
       directory: nil,
       ids: .none)
     var violations = ViolationRecorder()
