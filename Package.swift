@@ -62,6 +62,7 @@ let package = Package(
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
     module("Policy", ["CPCRE2", "Hashing", "YAML", "JSON"]),
     module("Network", ["Policy"]),
+    module("Broker", ["JSON", "YAML"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module("Saga", ["YAML", "JSON"]),
     module("Transactions", ["Kernel", "JSON", "Hashing"]),
@@ -69,7 +70,7 @@ let package = Package(
       "Supervisor",
       [
         "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
-        "Transactions", "Hashing",
+        "Broker", "Transactions", "Hashing",
       ]),
     module("SagaRunner", ["Saga", "Supervisor", "Kernel", "JSON", "YAML", "Hashing"]),
 
@@ -100,6 +101,7 @@ let package = Package(
     tests("LaunchPlanTests", ["LaunchPlan"]),
     tests("ProgramsTests", ["Programs"]),
     tests("NetworkTests", ["Network", "Policy"]),
+    tests("BrokerTests", ["Broker", "JSON", "YAML"]),
     tests("RingsTests", ["Rings", "JSON"]),
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "Network", "YAML", "JSON"],

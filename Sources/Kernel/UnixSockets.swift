@@ -30,6 +30,34 @@ public enum UnixSockets {
     return socket
   }
 
+  /// A stream socket that listens under `name` in the working directory; it does not block.
+  /// - Parameter mode: who may connect, as for a file; the umask is not applied.
+  public static func listenHere(_ name: ByteString, mode: UInt32) throws(SyscallError) -> OwnedFD {
+    precondition(!name.contains(UInt8(ascii: "/")), "a name, not a path")
+    let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+    let socket = OwnedFD(try check(Glibc.socket(AF_UNIX, kind, 0), "socket", "AF_UNIX"))
+    let mask = umask(~mode & 0o777)
+    // SAFETY: the path is NUL-terminated for the call.
+    let result = name.withCString { unsafe agt_unix_address(socket.raw, $0, 1) }
+    let failure = errno
+    umask(mask)
+    if result < 0 { throw SyscallError(call: "bind", object: name.text, errno: failure) }
+    _ = try check(Glibc.listen(socket.raw, backlog), "listen", name.text)
+    return socket
+  }
+
+  /// Connections of one ring that wait to be accepted.
+  private static let backlog: Int32 = 64
+
+  /// A pair of connected stream sockets, close-on-exec. Each knows this process as its peer.
+  public static func streamPair() throws(SyscallError) -> Messages.Pair {
+    var both: [Int32] = [-1, -1]
+    let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+    // SAFETY: the kernel writes two ints.
+    _ = try check(unsafe socketpair(AF_UNIX, kind, 0, &both), "socketpair")
+    return Messages.Pair(first: OwnedFD(both[0]), second: OwnedFD(both[1]))
+  }
+
   /// Connects to `name` in an open directory; the socket does not block afterwards.
   /// - Throws: ECONNREFUSED when nobody listens any more, EAGAIN when too many wait already.
   public static func connect(_ name: String, in directory: Int32) throws(SyscallError) -> OwnedFD {

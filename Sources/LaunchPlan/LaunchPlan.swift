@@ -165,6 +165,21 @@ public struct LaunchPlan: Equatable, Sendable {
     }
   }
 
+  /// How the program reaches the broker.
+  public enum Broker: UInt8, Equatable, Sendable {
+    /// There is none.
+    case absent = 0
+    /// One connected stream socket, descriptor 3 of the program.
+    case connection = 1
+    /// A stream socket that listens at `brokerPath` in the private root.
+    case listener = 2
+  }
+
+  /// Where the program finds a listening broker.
+  public static let brokerPath = "/run/agt/broker.sock"
+  /// Where the program finds a connection to it.
+  public static let brokerDescriptor: Int32 = 3
+
   /// 0 … 3, for messages and the host name.
   public var ring: UInt8
   /// What the stage was told before; the plan repeats it, and they must agree.
@@ -181,12 +196,13 @@ public struct LaunchPlan: Equatable, Sendable {
   public var arguments: [[UInt8]]
   public var environment: [[UInt8]]
   public var workingDirectory: [UInt8]
+  public var broker: Broker
 
   public init(
     ring: UInt8, start: StageStart, privateRoot: Bool, mounts: [MountStep],
     limits: [ResourceLimit], landlock: LandlockPlan?, seccomp: SeccompPlan?, terminal: UInt8,
     executable: [UInt8], arguments: [[UInt8]],
-    environment: [[UInt8]], workingDirectory: [UInt8]
+    environment: [[UInt8]], workingDirectory: [UInt8], broker: Broker = .absent
   ) {
     self.ring = ring
     self.start = start
@@ -200,5 +216,6 @@ public struct LaunchPlan: Equatable, Sendable {
     self.arguments = arguments
     self.environment = environment
     self.workingDirectory = workingDirectory
+    self.broker = broker
   }
 }

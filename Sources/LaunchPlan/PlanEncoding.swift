@@ -28,6 +28,7 @@ extension LaunchPlan {
     out.list(arguments) { $0.string($1) }
     out.list(environment) { $0.string($1) }
     out.string(workingDirectory)
+    out.integer(broker.rawValue)
     return out.bytes
   }
 
@@ -59,6 +60,12 @@ extension LaunchPlan {
       try r.string()
     }
     workingDirectory = try from.string()
+    let kind: UInt8 = try from.integer()
+    guard let broker = Broker(rawValue: kind) else { throw from.failure("broker \(kind)") }
+    guard broker != .listener || privateRoot else {
+      throw from.failure("a listening broker without a root of its own")
+    }
+    self.broker = broker
     try from.end()
     guard executable.first == UInt8(ascii: "/"), !arguments.isEmpty else {
       throw from.failure("no absolute program with its name")

@@ -8,6 +8,8 @@ public enum StageReport: Equatable, Sendable {
   case listener
   /// Sockets of the ring's network ride along, eight at most: those that the start numbers so.
   case sockets(numbers: [UInt16])
+  /// A socket of the broker rides along: one that listens, or one end of the program's connection.
+  case broker(isListening: Bool)
   /// The program was executed.
   case executed
   /// A step failed; the program was never executed.
@@ -47,6 +49,9 @@ public enum StageReport: Equatable, Sendable {
     case .signaledEveryone(let signal):
       out.integer(UInt8(8))
       out.integer(signal)
+    case .broker(let isListening):
+      out.integer(UInt8(9))
+      out.boolean(isListening)
     }
     return out.bytes
   }
@@ -70,6 +75,7 @@ public enum StageReport: Equatable, Sendable {
       self = .sockets(
         numbers: try from.list(limit: 8) { r throws(DecodingError) in try r.integer() })
     case 8: self = .signaledEveryone(try from.integer())
+    case 9: self = .broker(isListening: try from.boolean())
     case let tag: throw from.failure("report \(tag)")
     }
     try from.end()

@@ -133,10 +133,13 @@ public final class Rule: Sendable {
 }
 
 /// A place in a file, 1-based.
-public struct Place: Equatable, Sendable {
+public struct Place: Equatable, Sendable, CustomStringConvertible {
   public let file: String
   public let line: Int
   public let column: Int
+
+  /// `coding-agent.yaml:14:7`
+  public var description: String { "\(file):\(line):\(column)" }
 }
 
 /// The three forms of documents.

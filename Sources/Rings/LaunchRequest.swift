@@ -146,6 +146,8 @@ public struct LaunchRequest: Sendable {
   public var guards: [Share]
   /// Covered after everything else.
   public var hidden: [String]
+  /// Whether the program has a broker to ask.
+  public var hasBroker: Bool
 
   public init(
     profile: RingProfile, seccomp: [UInt8], program: Program, workspace: Workspace,
@@ -153,7 +155,7 @@ public struct LaunchRequest: Sendable {
     workingDirectory: String, callerEnvironment: [[UInt8]],
     environment: [(name: String, value: [UInt8])], terminal: UInt8, landlockABI: Int,
     degraded: Set<Degradation>, sockets: [LaunchPlan.RingSocket] = [],
-    guards: [Share] = [], hidden: [String] = []
+    guards: [Share] = [], hidden: [String] = [], hasBroker: Bool = false
   ) {
     self.profile = profile
     self.seccomp = seccomp
@@ -173,6 +175,7 @@ public struct LaunchRequest: Sendable {
     self.sockets = sockets
     self.guards = guards
     self.hidden = hidden
+    self.hasBroker = hasBroker
   }
 }
 

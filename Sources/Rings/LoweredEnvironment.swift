@@ -3,11 +3,11 @@ internal import LaunchPlan
 /// The environment of the program: built from nothing, never inherited (ESCAPES row 29).
 ///
 /// Later sources win: fixed values of the profile, what it lets pass of the caller's, what the ring itself
-/// sets, what the program's tool manager needs, `--env`.
+/// sets, what the program's tool manager needs, `--env`. Where the broker is, is nobody else's to say.
 struct LoweredEnvironment {
   private var variables: [(name: String, value: [UInt8])] = []
 
-  init(_ request: LaunchRequest) {
+  init(_ request: LaunchRequest, _ broker: LaunchPlan.Broker) {
     let profile = request.profile
     for (name, value) in profile.environment.set { set(name, Array(value.utf8)) }
     for entry in request.callerEnvironment {
@@ -29,6 +29,11 @@ struct LoweredEnvironment {
       set("PATH", Array(request.program.searchPath.joined(separator: ":").utf8))
     }
     for (name, value) in request.environment { set(name, value) }
+    switch broker {
+    case .absent: break
+    case .connection: set("AGT_BROKER", Array("fd:\(LaunchPlan.brokerDescriptor)".utf8))
+    case .listener: set("AGT_BROKER", Array("unix:\(LaunchPlan.brokerPath)".utf8))
+    }
   }
 
   /// In a host root the home directory of the root user stays closed to the run's own user.

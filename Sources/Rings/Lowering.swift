@@ -143,8 +143,15 @@ struct LoweringState {
       ring: profile.ring, start: start, privateRoot: isPrivate, mounts: mounts, limits: limits,
       landlock: landlock(), seccomp: seccomp, terminal: request.terminal,
       executable: Array(request.program.executable.utf8), arguments: request.program.arguments,
-      environment: LoweredEnvironment(request).entries,
-      workingDirectory: Array(request.workingDirectory.utf8))
+      environment: LoweredEnvironment(request, broker).entries,
+      workingDirectory: Array(request.workingDirectory.utf8), broker: broker)
+  }
+
+  /// Where processes may connect to sockets and have a root of their own, each connects for itself;
+  /// otherwise the program inherits one connection.
+  private var broker: LaunchPlan.Broker {
+    guard request.hasBroker else { return .absent }
+    return isPrivate && profile.network == .loopback ? .listener : .connection
   }
 
   /// Last, over whatever shows these places.

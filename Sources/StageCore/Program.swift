@@ -62,6 +62,7 @@ enum Program {
     }
     if !plan.start.hasTerminal { try joinNetwork(plan.start, channel) }
     try Credentials.drop(plan.start, userNamespace: users.own)
+    let broker = try connectBroker(plan)
     try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
     if let landlock = plan.landlock { try LandlockStep.restrict(landlock) }
     try Stage.step("program") { () throws(SyscallError) in
@@ -71,7 +72,7 @@ enum Program {
       }
       try arrange(plan, ready.terminal)
     }
-    try execute(plan, channel)
+    try execute(plan, channel, broker: broker)
   }
 
   /// The one that PID 1 has made meanwhile.
@@ -135,14 +136,38 @@ enum Program {
     umask(0o022)
   }
 
-  private static func execute(_ plan: LaunchPlan, _ channel: Int32) throws(StageFailure) {
+  /// The program's end of its connection to the broker. It is made here and not by the supervisor, so that
+  /// the kernel names this process, as this user, as its peer (SO_PEERCRED, unix(7)).
+  private static func connectBroker(_ plan: LaunchPlan) throws(StageFailure) -> Int32? {
+    guard plan.broker == .connection else { return nil }
+    return try Stage.step("broker") { () throws(SyscallError) in
+      let pair = try UnixSockets.streamPair()
+      try Messages.send(
+        Stage.socket, StageReport.broker(isListening: false).encoded(),
+        descriptors: [pair.first.raw])
+      return try pair.second.duplicate().release()
+    }
+  }
+
+  private static func execute(
+    _ plan: LaunchPlan, _ channel: Int32, broker: Int32?
+  ) throws(StageFailure) {
+    var reports = Stage.socket
+    if let broker {
+      try Stage.step("broker") { () throws(SyscallError) in
+        // Whatever has the number now is moved away from it, and closes when the program is executed.
+        let number = LaunchPlan.brokerDescriptor
+        reports = try Descriptors.duplicate(Stage.socket, atLeast: number + 1).release()
+        try Descriptors.duplicate(broker, onto: number)
+      }
+    }
     try Stage.step("seccomp") { () throws(SyscallError) in
       guard let seccomp = plan.seccomp else { return }
       if let listener = try Seccomp.install(
         seccomp.instructions, listener: seccomp.reportsViolations)
       {
         try Messages.send(
-          Stage.socket, StageReport.listener.encoded(), descriptors: [listener.raw])
+          reports, StageReport.listener.encoded(), descriptors: [listener.raw])
       }
     }
     try Stage.step("execute") { () throws(SyscallError) in

@@ -29,6 +29,7 @@ enum RingMounts {
         return root.release()
       }
       try place(plan, trees, root: root, helper: helper)
+      if plan.broker == .listener { try listen(root) }
       try Stage.step("pivot_root") { () throws(SyscallError) in
         try Files.changeDirectory(to: root)
         try Mounts.pivotIntoWorkingDirectory()
@@ -89,6 +90,23 @@ enum RingMounts {
       try place(.mask(path: path), tree: nil, root: root, &covers)
     }
     covers.close()
+  }
+
+  /// The broker's socket, while the root can still be written. It is bound by a name in the working
+  /// directory, because procfs is covered. Connecting to it takes no more than the right to write to it,
+  /// also on a file system that is read-only by then (unix(7)).
+  private static func listen(_ root: Int32) throws(StageFailure) {
+    try Stage.step("broker") { () throws(SyscallError) in
+      let path = ByteString(LaunchPlan.brokerPath)
+      let slash = path.lastIndex(of: UInt8(ascii: "/"))!
+      let place = try Files.open(
+        relative(Array(path[..<slash])), O_RDONLY | O_DIRECTORY, at: root,
+        resolve: [.noSymlinks, .noMagicLinks, .beneath])
+      try Files.changeDirectory(to: place.raw)
+      let socket = try UnixSockets.listenHere(Array(path[(slash + 1)...]), mode: 0o666)
+      try Messages.send(
+        Stage.socket, StageReport.broker(isListening: true).encoded(), descriptors: [socket.raw])
+    }
   }
 
   static let oPath: Int32 = 0o10000000

@@ -144,6 +144,14 @@ enum Explanation {
             ? "all sets but the bounding set empty, verified" : "all five sets empty, verified"))
     steps.append(
       Step(name: "securebits", summary: plan.start.lockSecurebits ? "locked" : "as started"))
+    if plan.broker != .absent {
+      steps.append(
+        Step(
+          name: "broker",
+          summary: plan.broker == .listener
+            ? "listens at \(LaunchPlan.brokerPath)"
+            : "one connection, descriptor \(LaunchPlan.brokerDescriptor)"))
+    }
     steps.append(Step(name: "no_new_privs", summary: "set"))
     if let landlock = plan.landlock {
       steps.append(

@@ -40,6 +40,11 @@ public enum Launch {
         .usage, "--status-fd \(number): the descriptor is not open",
         hint: "agt-run --status-fd \(number) … \(number)>events.json")
     }
+    if let number = options.tieDescriptor, !Descriptors.isOpen(number) {
+      throw RunError(
+        .usage, "--tie-fd \(number): the descriptor is not open",
+        hint: "name the reading end of a pipe that whoever starts the run holds open")
+    }
     let signals = try Self.blockSignals()
     var prepared = try Preparation.prepare(options, environment: environment, forReal: true)
     let events = RunEvents(descriptor: options.statusDescriptor)
@@ -58,12 +63,16 @@ public enum Launch {
         cgroup: prepared.cgroup)
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
+    loop.policyWatch = policyWatch(prepared, options)
     let network = try attachNetwork(prepared.network, to: loop, events)
+    let broker = try attachBroker(prepared, options, environment, to: loop, events)
+    if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
     StatusMethods.add(to: station)
     KillMethods.add(to: station)
     killSwitch.attach(to: station)
+    broker?.addMethods(to: station)
     do throws(SyscallError) {
       try loop.add(station)
       try loop.add(killSwitch)
@@ -75,7 +84,8 @@ public enum Launch {
     let limits = prepared.cgroup?.report
     prepared.cgroup?.remove()
     var record = RunRecord(
-      prepared, outcome: outcome, violations: loop.violations, network: network?.counters,
+      prepared, outcome: outcome, violations: loop.violations, trigger: loop.lastTrigger,
+      network: network?.counters, broker: broker?.counters,
       kill: killSwitch.record ?? mark?.record, limits: limits, beganNanoseconds: began)
     if let transaction = prepared.transaction {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
@@ -85,6 +95,31 @@ public enum Launch {
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)
     return record.status
+  }
+
+  private static func policyWatch(
+    _ prepared: borrowing PreparedRun, _ options: RunOptions
+  ) -> PolicyWatch? {
+    guard let policies = prepared.policies else { return nil }
+    return PolicyWatch(policies, common: BrokerMethods.identity(prepared, options))
+  }
+
+  /// Nothing is made for a run that nothing judges.
+  private static func attachBroker(
+    _ prepared: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
+    to loop: RunLoop, _ events: RunEvents
+  ) throws(RunError) -> BrokerService? {
+    guard prepared.policies != nil else { return nil }
+    do throws(SyscallError) {
+      var tools: ToolRunner?
+      if !prepared.tools.isEmpty {
+        tools = try ToolRunner(prepared.tools, prepared, options, environment: environment)
+        try loop.add(tools!)
+      }
+      let service = try BrokerService(prepared, options, tools, events)
+      try loop.add(broker: service)
+      return service
+    } catch { throw failure(error) }
   }
 
   /// Nothing is made for a run that may reach nothing.
@@ -97,6 +132,10 @@ public enum Launch {
       try loop.add(network: service)
       return service
     } catch { throw failure(error) }
+  }
+
+  private static func attach(_ service: any RunService, to loop: RunLoop) throws(RunError) {
+    do throws(SyscallError) { try loop.add(service) } catch { throw failure(error) }
   }
 
   private static func failure(_ error: SyscallError) -> RunError {

@@ -13,18 +13,30 @@ struct NetworkPlan {
   static let nameServer: [UInt8] = [127, 0, 0, 53]
 
   /// Nil when nothing is to be reached: such a run has nothing of all this.
-  /// - Parameter rules: of the command line and of policies.
+  /// - Parameters:
+  ///   - named: of the command line.
+  ///   - policy: of policies; where there is no network they let nothing be reached.
   static func choose(
-    _ rules: [NetworkRule], profile: RingProfile, degraded: Set<Degradation>
+    _ named: [NetworkRule], policy: [NetworkRule], profile: RingProfile,
+    degraded: Set<Degradation>
   ) throws(RunError) -> NetworkPlan? {
+    let rules = named + policy
     guard !rules.isEmpty else { return nil }
     switch profile.network {
     case .loopback: break
     case .none:
+      if named.isEmpty { return nil }
       throw RunError(
         .usage, "--net: ring \(profile.ring) has no network",
         hint: "--ring 2 reaches what --net names, and nothing else")
     case .host:
+      if named.isEmpty {
+        throw RunError(
+          .usage,
+          "\(policy[0].place): ring \(profile.ring) uses the network of the host, and a policy's "
+            + "network bounds nothing",
+          hint: "leave the section out, or choose --ring 2")
+      }
       throw RunError(
         .usage,
         "--net: ring \(profile.ring) uses the network of the host, and --net bounds nothing",
@@ -32,7 +44,8 @@ struct NetworkPlan {
     }
     if degraded.contains(.namespaces) {
       throw RunError(
-        .usage, "--net needs the network namespace that --degrade namespaces gives up",
+        .usage,
+        "\(named.isEmpty ? "\(policy[0].place): network" : "--net") needs the network namespace that --degrade namespaces gives up",
         hint: "leave one of them out")
     }
     let all = NetworkRules(rules)
@@ -40,7 +53,7 @@ struct NetworkPlan {
     else {
       throw RunError(
         .usage,
-        "--net: at most \(NetworkRules.maximumRules) rules with \(NetworkRules.maximumPorts) ports",
+        "network: at most \(NetworkRules.maximumRules) rules with \(NetworkRules.maximumPorts) ports",
         hint: "a wildcard or a range says many in one: *.example.org:443, 10.20.0.0/16:5432")
     }
     let plan = ListenPlan(all)

@@ -1,6 +1,8 @@
+internal import Broker
 internal import Glibc
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 
 /// A run that is ready to start: judged, lowered, and (for real) with a stage that waits for its plan.
@@ -22,15 +24,20 @@ struct PreparedRun: ~Copyable {
   let cgroupPlan: CgroupPlan
   /// What holds it to them; nil when resource limits do.
   let cgroup: RunCgroup?
+  /// Of `--policy`; nil without.
+  let policies: PolicySet?
+  /// Of `--tools`.
+  let tools: [Tool]
   private var stage: StageProcess?
   private var directory: RunDirectory?
   private let ids: HostIDs
 
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
-    losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?,
-    limits: RunLimits = RunLimits(), cgroupPlan: CgroupPlan = .none, cgroup: RunCgroup? = nil,
-    stage: consuming StageProcess?, directory: consuming RunDirectory?, ids: consuming HostIDs
+    losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?, policies: PolicySet?,
+    tools: [Tool], limits: RunLimits = RunLimits(), cgroupPlan: CgroupPlan = .none,
+    cgroup: RunCgroup? = nil, stage: consuming StageProcess?, directory: consuming RunDirectory?,
+    ids: consuming HostIDs
   ) {
     self.id = id
     self.profile = profile
@@ -43,6 +50,8 @@ struct PreparedRun: ~Copyable {
     self.limits = limits
     self.cgroupPlan = cgroupPlan
     self.cgroup = cgroup
+    self.policies = policies
+    self.tools = tools
     self.stage = stage
     self.directory = directory
     self.ids = ids
@@ -74,8 +83,11 @@ enum Preparation {
     let loaded = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
+    // The sockets of the ring's network are part of what the stage begins with; nothing else of a policy is.
+    var policies = profile.network == .none ? nil : try PolicyFiles.load(options)
     let network = try NetworkPlan.choose(
-      options.network, profile: profile, degraded: options.degraded)
+      options.network, policy: policies?.network ?? [], profile: profile,
+      degraded: options.degraded)
     let caller = Caller(environment)
     let ids = try claimIDs(profile, caller, forReal: forReal)
     let starter: LaunchRequest.Starter =
@@ -119,6 +131,8 @@ enum Preparation {
         cgroups: cgroup?.descriptors ?? [])
       cgroup?.closeEntrances()
     }
+    if policies == nil { policies = try PolicyFiles.load(options) }
+    let tools = try ToolFiles.load(options)
     // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
     var directory: RunDirectory?
     if forReal {
@@ -137,7 +151,7 @@ enum Preparation {
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
-      hidden: own.hidden)
+      hidden: own.hidden, hasBroker: policies != nil)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())
@@ -148,8 +162,9 @@ enum Preparation {
     if forReal { try stage!.send(plan) }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
-      transaction: transaction, network: network, limits: limits, cgroupPlan: cgroupPlan,
-      cgroup: cgroup, stage: stage, directory: directory, ids: ids)
+      transaction: transaction, network: network, policies: policies, tools: tools,
+      limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup, stage: stage, directory: directory,
+      ids: ids)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

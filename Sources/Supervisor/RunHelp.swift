@@ -2,10 +2,10 @@
 /// suggestions say the same.
 public enum RunHelp {
   static let flags = [
-    "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--env", "--timeout",
-    "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn", "--allow-executable",
-    "--name", "--agent",
-    "--on-violation", "--result-json", "--status-fd", "--degrade", "--explain",
+    "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--policy", "--tools",
+    "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn",
+    "--allow-executable", "--name", "--agent", "--on-violation", "--result-json", "--status-fd",
+    "--tie-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
 
@@ -21,6 +21,8 @@ public enum RunHelp {
       --write PATH           show one more file or directory, read-write; repeatable
       --net HOST:PORT        in ring 2: let one more host be reached; repeatable. HOST is a name,
                              *.NAME, an address, a range (10.0.0.0/8) or host-loopback
+      --policy FILE|DIR      what may be reached, and what ends the run; repeatable
+      --tools FILE|DIR       tools that the program may call through the broker; repeatable
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
 
       --timeout TIME         end the run after this long: 90s, 5m, 1h
@@ -48,6 +50,7 @@ public enum RunHelp {
       --json                 with --explain: as JSON
       --result-json FILE     write how the run ended
       --status-fd N          write one JSON line per event to descriptor N
+      --tie-fd N             end the run when descriptor N is closed at its other end
       -q, --quiet            print nothing of our own but errors
       -v, --verbose          print every step
       -V, --version

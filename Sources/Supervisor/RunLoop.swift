@@ -2,6 +2,7 @@ internal import Glibc
 internal import JSON
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 
 /// How a run ended, before it becomes an exit status and a record.
@@ -76,6 +77,10 @@ final class RunLoop {
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
   private var network: NetworkService?
+  private var broker: BrokerService?
+  /// Of the run's policies; nil without any.
+  var policyWatch: PolicyWatch?
+  private(set) var lastTrigger: ViolationTrigger?
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 200
@@ -125,6 +130,12 @@ final class RunLoop {
   /// The service that gets the sockets of the ring's network.
   func add(network service: NetworkService) throws(SyscallError) {
     network = service
+    try add(service)
+  }
+
+  /// The service that gets the sockets of the broker.
+  func add(broker service: BrokerService) throws(SyscallError) {
+    broker = service
     try add(service)
   }
 
@@ -231,6 +242,10 @@ final class RunLoop {
       } else {
         for number in descriptors { _ = OwnedFD(number) }
       }
+    case .broker(let isListening):
+      guard let number = descriptors.first else { return }
+      let socket = OwnedFD(number)
+      try broker?.adopt(socket, isListening: isListening, in: self)
     case .executed:
       executed = true
       events.emit("executed", [:])
@@ -382,8 +397,26 @@ final class RunLoop {
   private func readViolation(_ number: Int32) throws(SyscallError) {
     guard let violation = try violations.take(number) else { return }
     events.emit("violation", ["violation": violation.json])
+    carryOut(policyWatch?.judge(violation) ?? [])
     if options.onViolation != .deny {
       kill(KillOrder(.policyViolation, by: "the kernel", rule: "--on-violation"))
+    }
+  }
+
+  /// What the triggers of policies demand.
+  func carryOut(_ triggers: [ViolationTrigger]) {
+    for trigger in triggers {
+      lastTrigger = trigger
+      events.emit(
+        "trigger",
+        ["action": .string(trigger.action.rawValue), "rule": .string("\(trigger.place)")])
+      switch trigger.action {
+      case .audit: break
+      case .hold: broker?.isHeld = true
+      case .kill, .rollback:
+        return kill(
+          KillOrder(.policyViolation, by: "the policy", rule: "\(trigger.place)"))
+      }
     }
   }
 

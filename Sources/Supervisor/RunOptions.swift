@@ -23,6 +23,12 @@ public struct RunOptions: Sendable {
   public var writes: [String] = []
   /// Of `--net`.
   public var network: [NetworkRule] = []
+  /// Of `--policy`: files and folders.
+  public var policies: [String] = []
+  /// Of `--tools`: files and folders.
+  public var tools: [String] = []
+  /// Whose closing at the other end ends the run.
+  public var tieDescriptor: Int32?
   /// The value is nil when the caller's own is taken over.
   public var environment: [(name: String, value: [UInt8]?)] = []
   public var timeoutMilliseconds: UInt64?
@@ -128,6 +134,9 @@ private struct Parser {
     case "--read": options.reads.append(try path(flag, inline))
     case "--write": options.writes.append(try path(flag, inline))
     case "--net": try network(flag, inline)
+    case "--policy": options.policies.append(try path(flag, inline))
+    case "--tools": options.tools.append(try path(flag, inline))
+    case "--tie-fd": options.tieDescriptor = Int32(try count(flag, inline, 3...1_048_575))
     case "--env": try environment(flag, inline)
     case "--timeout": options.timeoutMilliseconds = try duration(flag, inline)
     case "--grace": options.graceMilliseconds = try duration(flag, inline)
@@ -163,6 +172,13 @@ private struct Parser {
     if options.quiet && options.verbose { throw contradiction("--quiet", "--verbose") }
     if options.ring != nil && options.profileFile != nil {
       throw contradiction("--ring", "--profile")
+    }
+    if !options.tools.isEmpty && options.policies.isEmpty {
+      throw RunError(
+        .usage, "--tools: without --policy no tool may be called", hint: "add --policy FILE")
+    }
+    if !options.tools.isEmpty && options.transaction != nil {
+      throw contradiction("--tools", "--txn")
     }
     try checkTransaction()
     if options.cpuThousandths != nil, options.cgroup == .none {

@@ -2,6 +2,7 @@ internal import Glibc
 internal import JSON
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 internal import Transactions
 
@@ -23,6 +24,10 @@ struct RunRecord {
   let kill: JSONObject?
   /// What it met of its limits; nil when resource limits alone hold it to them.
   let limits: JSONValue?
+  /// Nil when the run had no broker.
+  let broker: BrokerCounters?
+  /// Of the policies that judged it; nil without any.
+  let policyDigest: String?
   let losses: [Loss]
   let executed: Bool
   let beganNanoseconds: UInt64
@@ -30,7 +35,8 @@ struct RunRecord {
 
   init(
     _ run: borrowing PreparedRun, outcome: RunOutcome, violations: ViolationRecorder,
-    network: NetworkCounters? = nil, kill: JSONObject? = nil,
+    trigger: ViolationTrigger? = nil, network: NetworkCounters? = nil,
+    broker: BrokerCounters? = nil, kill: JSONObject? = nil,
     limits: LimitReport? = nil, beganNanoseconds: UInt64
   ) {
     id = run.id
@@ -39,9 +45,11 @@ struct RunRecord {
     if case .killed = outcome.end { self.kill = kill } else { self.kill = nil }
     ring = run.profile.ring
     losses = run.losses
+    policyDigest = run.policies?.digest
     executed = outcome.executed
     self.violations = violations
     self.network = network
+    self.broker = broker
     self.beganNanoseconds = beganNanoseconds
     endedNanoseconds = Clock.wallNanoseconds()
     let name = "ring \(run.profile.ring)"
@@ -75,7 +83,7 @@ struct RunRecord {
     case .killed(let why):
       status = (why.isOutOfTime ? ExitStatus.timeout : .killed).rawValue
       (state, reason) = ("killed", why.rawValue)
-      complaint = Self.describe(why, run, violations, kill)
+      complaint = Self.describe(why, run, violations, trigger, kill)
       hint = why == .sessionTimeout ? "--timeout gives more time" : nil
     case .lost:
       (status, state, reason) = (ExitStatus.internalFailure.rawValue, "lost", "supervision")
@@ -111,7 +119,7 @@ struct RunRecord {
 
   private static func describe(
     _ why: KillReason, _ run: borrowing PreparedRun, _ violations: ViolationRecorder,
-    _ kill: JSONObject?
+    _ trigger: ViolationTrigger?, _ kill: JSONObject?
   ) -> String {
     switch why {
     case .manual:
@@ -120,7 +128,11 @@ struct RunRecord {
       } else {
         "killed: asked to end by a signal"
       }
-    case .policyViolation: "killed: forbidden call \(violations.summary)"
+    case .policyViolation:
+      "killed: "
+        + (violations.total > 0
+          ? "forbidden call \(violations.summary)" : "requests that the policy denied")
+        + (trigger.map { " (\($0.place))" } ?? "")
     case .sessionTimeout:
       "killed: wall clock of \(Amounts.duration(run.profile.limits.wallMilliseconds ?? 0)) ran out"
     default:
@@ -164,6 +176,8 @@ struct RunRecord {
     ]
     if let limits { object["limits"] = limits }
     if let kill { object["kill"] = .object(kill) }
+    if let broker { object["broker"] = broker.json }
+    if let policyDigest { object["policy"] = .string(policyDigest) }
     if let network { object["network"] = network.json }
     return .object(object)
   }

@@ -17,6 +17,8 @@ struct AgtBench {
       case "txn": try TransactionBenchmark.run()
       case "saga": try SagaBenchmark.run()
       case "policy": PolicyBenchmark.run(Array(arguments.dropFirst()))
+      case "broker": try BrokerBenchmark.run()
+      case "broker-client": try BrokerBenchmark.client()
       case "net": try NetworkBenchmark.run()
       case "net-client": try NetworkBenchmark.client(Array(arguments.dropFirst()))
       case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))
@@ -32,6 +34,7 @@ struct AgtBench {
         PolicyBenchmark.run([])
         try NetworkBenchmark.run()
         try KillBenchmark.run()
+        try BrokerBenchmark.run()
       default: fail(usage)
       }
     } catch {
@@ -40,7 +43,7 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|policy|net|kill]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|policy|net|kill|broker]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
@@ -51,6 +54,7 @@ struct AgtBench {
       policy  decisions with 100 and 1,000 rules and with 1,500 patterns; loading
       net     1 GiB, round trips and 1,000 connections through ring 2's relay beside direct TCP
       kill    a run to its confirmed end beside SIGKILL to a bare process namespace
+      broker  policy.decide from inside ring 3 beside an echo over a Unix socket
     """
 
   static func fail(_ text: String) -> Never {

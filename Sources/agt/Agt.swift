@@ -10,6 +10,7 @@ struct Agt: ParsableCommand {
     subcommands: [
       PsCommand.self, InspectCommand.self, WaitCommand.self, KillCommand.self, PauseCommand.self,
       ResumeCommand.self, HoldCommand.self, ReleaseCommand.self, GcCommand.self,
+      PendingCommand.self, ApproveCommand.self, DenyCommand.self,
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
       LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self,
     ])

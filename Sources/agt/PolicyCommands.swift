@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import Policy
+internal import Supervisor
 
 /// `agt policy`: for people who write policies and for CI jobs that check them.
 struct PolicyCommand: ParsableCommand {
@@ -29,8 +30,8 @@ struct PolicyLintCommand: ParsableCommand {
   var set = false
 
   func run() throws {
-    let sources = try PolicyFiles.read(paths)
-    try PolicyFiles.end(
+    let sources = try PolicyInput.read(paths)
+    try PolicyInput.end(
       PolicyLint.run(sources, format: format, isSet: set, loader: PolicyFiles.loader))
   }
 }
@@ -87,12 +88,12 @@ struct PolicyTestCommand: ParsableCommand {
     options.isJSON = json
     options.isJUnit = junit != nil
     let output = PolicyTest.run(
-      try PolicyFiles.read(policies), tests: try PolicyFiles.read(files),
+      try PolicyInput.read(policies), tests: try PolicyInput.read(files),
       options: options, loader: PolicyFiles.loader)
     if let junit, let report = output.report {
-      try PolicyFiles.write(report, to: junit)
+      try PolicyInput.write(report, to: junit)
     }
-    try PolicyFiles.end(output)
+    try PolicyInput.end(output)
   }
 }
 
@@ -121,15 +122,15 @@ struct PolicyExplainCommand: ParsableCommand {
   func run() throws {
     let bytes: [UInt8]
     if request == "-" {
-      bytes = try PolicyFiles.standardInput()
+      bytes = try PolicyInput.standardInput()
     } else if request.hasPrefix("@") {
-      bytes = try PolicyFiles.bytes(String(request.dropFirst()))
+      bytes = try PolicyInput.bytes(String(request.dropFirst()))
     } else {
       bytes = Array(request.utf8)
     }
-    try PolicyFiles.end(
+    try PolicyInput.end(
       PolicyExplain.run(
-        try PolicyFiles.read(policy), request: bytes, strategy: strategy, isJSON: json,
+        try PolicyInput.read(policy), request: bytes, strategy: strategy, isJSON: json,
         loader: PolicyFiles.loader))
   }
 }
@@ -156,9 +157,9 @@ struct PolicyDiffCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    try PolicyFiles.end(
+    try PolicyInput.end(
       PolicyDiff.run(
-        old: try PolicyFiles.read([old]), new: try PolicyFiles.read([new]), strategy: strategy,
+        old: try PolicyInput.read([old]), new: try PolicyInput.read([new]), strategy: strategy,
         isJSON: json, loader: PolicyFiles.loader))
   }
 }

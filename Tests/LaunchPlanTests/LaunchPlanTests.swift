@@ -48,7 +48,8 @@ import Testing
     seccomp: LaunchPlan.SeccompPlan(
       instructions: [6, 0, 0, 0, 0, 0, 0, 0], reportsViolations: true),
     terminal: 5, executable: bytes("/usr/bin/env"), arguments: [bytes("env"), [0xff, 0xfe]],
-    environment: [bytes("A=b")], workingDirectory: bytes("/w"))
+    environment: [bytes("A=b")], workingDirectory: bytes("/w"),
+    broker: .listener)
 
   @Test("a plan comes back as it was") func roundTrip() throws {
     #expect(try LaunchPlan(decoding: Self.full.encoded()) == Self.full)
@@ -96,6 +97,16 @@ import Testing
     #expect(throws: DecodingError.self) { try LaunchPlan(decoding: plan.encoded()) }
   }
 
+  @Test("a socket that listens needs a root of its own") func broker() throws {
+    var plan = Self.full
+    plan.privateRoot = false
+    #expect(throws: DecodingError.self) { try LaunchPlan(decoding: plan.encoded()) }
+    for broker in [LaunchPlan.Broker.absent, .connection] {
+      plan.broker = broker
+      #expect(try LaunchPlan(decoding: plan.encoded()) == plan)
+    }
+  }
+
   @Test("trailing bytes are refused") func trailing() {
     #expect(throws: DecodingError.self) { try LaunchPlan(decoding: Self.full.encoded() + [0]) }
   }
@@ -104,6 +115,7 @@ import Testing
     "reports come back as they were",
     arguments: [
       StageReport.started(pid: 4711), .terminal, .listener, .executed, .sockets(numbers: [0, 700]),
+      .broker(isListening: true), .broker(isListening: false),
       .stopped(signal: 20),
       .exited(code: 3, signal: 0), .exited(code: 0, signal: 9), .signaledEveryone(19),
       .failed(StageFailure(step: "mounts", call: "move_mount", object: "/usr", errno: 22)),

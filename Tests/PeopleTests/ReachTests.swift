@@ -61,6 +61,29 @@ import Testing
           + "True\nConnectionRefusedError\n"), "\(run.summary)")
   }
 
+  /// A policy's section and the command line are one list.
+  @Test(arguments: Starter.all) func policies(_ starter: Starter) {
+    let world = World(starter)
+    world.work.write(
+      "policy.yaml",
+      """
+      apiVersion: agt-run/v1
+      kind: Policy
+      metadata: {name: reach}
+      network:
+        - {host: example.org, ports: [7000], why: test}
+        - {cidr: 93.184.216.34/32, ports: [7000], why: test}
+      """)
+    let script = """
+      print(reach('example.org', 7000), reach('www.example.org', 7000), reach('93.184.216.34', 7000))
+      """
+    let run = world.python(script, options: ["--policy", "policy.yaml"])
+    #expect(run.prints("ping gaierror ping\n"), "\(run.summary)")
+    let both = world.python(
+      script, net: "www.example.org:7000", options: ["--policy", world.work.path])
+    #expect(both.prints("ping ping ping\n"), "\(both.summary)")
+  }
+
   @Test func ranges() {
     let world = World(.native)
     let run = world.python(

@@ -224,6 +224,27 @@ private enum PlanText {
   }
 
   /// The caller's environment does not reach a ring; what `--env` names does.
+  /// Where each ring finds its broker, whatever `--env` says.
+  @Test func broker() throws {
+    for (ring, degraded, broker, place) in [
+      (0, [], LaunchPlan.Broker.connection, "fd:3"), (1, [], .connection, "fd:3"),
+      (2, [], .listener, "unix:/run/agt/broker.sock"), (2, [.namespaces], .connection, "fd:3"),
+      (3, [], .connection, "fd:3"),
+    ] as [(UInt8, Set<Degradation>, LaunchPlan.Broker, String)] {
+      var request = Self.request(ring, Self.user, degraded: degraded)
+      request.environment = [("AGT_BROKER", Array("off".utf8))]
+      request.hasBroker = true
+      let plan = try Lowering.lower(request, host: Machine())
+      #expect(plan.broker == broker)
+      #expect(plan.environment.contains(Array("AGT_BROKER=\(place)".utf8)), "ring \(ring)")
+      request.hasBroker = false
+      request.environment = []
+      let other = try Lowering.lower(request, host: Machine())
+      #expect(other.broker == .absent)
+      #expect(!other.environment.contains { $0.starts(with: Array("AGT_BROKER".utf8)) })
+    }
+  }
+
   @Test func environmentIsBuilt() throws {
     for ring in 1...3 as ClosedRange<UInt8> {
       let lines = try Self.lines(Self.request(ring, Self.user))

@@ -4,8 +4,8 @@ import Testing
 
 /// Connections may use what the rest of the supervisor does not need.
 @Suite struct NetworkBoundsTests {
-  /// Clients of the DNS over TCP and of the operator, lookups of both families, and the rest.
-  private static let others = 64 + 64 + 2 * 64 + 64
+  /// Clients of the DNS over TCP and of the operator, lookups of both families, the broker, and the rest.
+  private static let others = 64 + 64 + 2 * 64 + 64 + 66
 
   @Test(arguments: [4, 130, 1026]) func socketsOfTheRingAreCounted(_ sockets: Int) {
     for hard: UInt64 in [1524, 4096, 6464, 7000, 1 << 20] {

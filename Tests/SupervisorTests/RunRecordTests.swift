@@ -43,7 +43,8 @@ import Testing
       callerEnvironment: [], environment: [], terminal: 0, landlockABI: 6, degraded: [])
     let run = PreparedRun(
       id: "ID", profile: profile, plan: try Lowering.lower(request, host: EmptyMachine()),
-      request: request, trail: [], losses: losses, transaction: nil, network: nil, stage: nil,
+      request: request, trail: [], losses: losses, transaction: nil, network: nil, policies: nil,
+      tools: [], stage: nil,
       directory: nil,
       ids: .none)
     var violations = ViolationRecorder()

@@ -20,9 +20,9 @@ import Testing
     "Audit": ["CSodium", "Hashing", "JSON"], "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [],
     "Programs": ["JSON"], "Policy": ["CPCRE2", "Hashing", "JSON", "YAML"],
     "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
-    "Network": ["Policy"], "StageCore": ["Kernel", "LaunchPlan"],
+    "Network": ["Policy"], "Broker": ["JSON", "YAML"], "StageCore": ["Kernel", "LaunchPlan"],
     "Supervisor": [
-      "Hashing", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings",
+      "Broker", "Hashing", "JSON", "Kernel", "LaunchPlan", "Network", "Policy", "Programs", "Rings",
       "Transactions", "YAML",
     ],
     "Saga": ["JSON", "YAML"],

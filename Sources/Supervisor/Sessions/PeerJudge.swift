@@ -59,6 +59,17 @@ enum PeerJudge {
     return 0
   }
 
+  /// Whether a process is the PID 1 of a ring or below it, where orphans stay as well.
+  static func isBelow(_ pid: Int32, _ ringInit: Int32) -> Bool {
+    var pid = pid
+    for _ in 0..<ancestorsMax {
+      if pid == ringInit { return true }
+      guard pid > 1, let process = ProcessSample(pid) else { return false }
+      pid = process.parent
+    }
+    return false
+  }
+
   /// Orphans of a ring stay below its PID 1: that is PID 1 of their namespace, or their subreaper.
   private static func ancestry(_ pid: Int32, _ ringInit: Int32?) -> String? {
     var pid = pid

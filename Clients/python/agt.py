@@ -1,0 +1,488 @@
+"""Ask the broker of agt-run: may this be done?
+
+    import agt
+
+    @agt.govern
+    def send_mail(to: str, text: str) -> None: ...
+
+    send_mail("a@example.org", "hi")        # GovernanceDenied, unless the policy allows it
+
+Inside a ring that was started with ``agt-run --policy FILE``, AGT_BROKER says where the broker is. Outside of
+one, and when the broker is gone, everything is denied; AGT_BROKER=off allows everything, for tests on a desk.
+One file, standard library only; threads may share one client. The protocol: docs/broker-protocol.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import inspect
+import json
+import os
+import select
+import socket
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, overload
+
+__all__ = [
+    "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "GovernanceDenied", "HeldError", "RequestError",
+    "ToolResult", "adecide", "atool", "broker", "decide", "govern", "note", "tool",
+]
+__version__ = "1.0"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PROTOCOL = 1
+LINE_MAX_BYTES = 65_536
+DEFAULT_TIMEOUT_SECONDS = 30.0
+TOOL_TIMEOUT_SECONDS = 3660.0
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+class GovernanceDenied(PermissionError):
+    """The policy says no, or nobody is there to say yes."""
+
+    def __init__(self, message: str, decision: Optional["Decision"] = None) -> None:
+        super().__init__(message)
+        self.decision = decision
+
+
+class ApprovalRequired(GovernanceDenied):
+    """A person has to approve this first."""
+
+
+class ApprovalTimeout(GovernanceDenied):
+    """Nobody has approved it in time."""
+
+
+class BrokerUnavailable(GovernanceDenied):
+    """There is no broker, it is gone, or it did not answer in time."""
+
+
+class HeldError(GovernanceDenied):
+    """The run is on hold."""
+
+
+class RequestError(ValueError):
+    """The broker does not take the request; `code` is stable (docs/broker-protocol.md)."""
+
+    def __init__(self, code: str, message: str, data: Mapping[str, Any]) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.data = dict(data)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the policy says of one action."""
+
+    verdict: str
+    """``allow``, ``deny`` or ``require_approval``."""
+    number: int = 0
+    """Counts the decisions of the run."""
+    rules: Tuple[str, ...] = ()
+    """The rules that matched, the deciding one first."""
+    reason: str = ""
+    warning: str = ""
+    approval: Optional[str] = None
+    """What `Broker.wait` takes, when a person was asked."""
+
+    @property
+    def allowed(self) -> bool:
+        return self.verdict == "allow"
+
+    def require(self) -> "Decision":
+        """Itself when it allows; otherwise an exception."""
+        if self.allowed:
+            return self
+        kind = ApprovalRequired if self.verdict == "require_approval" else GovernanceDenied
+        raise kind(self.reason or f"{self.verdict} ({', '.join(self.rules) or 'no rule allows it'})", self)
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What became of a tool that ran."""
+
+    outcome: str
+    """``exited``, ``signaled``, ``timed_out``, ``output_exceeded``, ``cancelled``, ``killed``, ``not_started``, ``lost``."""
+    status: Optional[int]
+    """Its exit status, when it exited."""
+    output: bytes
+    errors: bytes
+    message: str = ""
+    run: Optional[str] = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome == "exited" and self.status == 0
+
+    @property
+    def stdout(self) -> str:
+        return self.output.decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self.errors.decode(errors="replace")
+
+
+@dataclass
+class _Waiter:
+    reply: Optional[Dict[str, Any]] = None
+
+
+class Broker:
+    """One connection to the broker. Several threads may use it at the same time."""
+
+    def __init__(self, address: Optional[str] = None, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> None:
+        """`address` as in AGT_BROKER, which is taken without: ``unix:PATH``, ``fd:N`` or ``off``."""
+        self.address = address if address is not None else os.environ.get("AGT_BROKER", "")
+        self.timeout = timeout
+        self.info: Dict[str, Any] = {}
+        """What the broker said of the run: ring, run, limits, methods."""
+        self._socket: Optional[socket.socket] = None
+        self._poller = select.poll()
+        self._pid = 0
+        self._changed = threading.Condition()
+        self._is_reading = False
+        self._buffer = b""
+        self._waiters: Dict[int, _Waiter] = {}
+        # The same descriptor may have been another program's before it was ours.
+        self._number = int.from_bytes(os.urandom(4), "big")
+
+    @property
+    def is_off(self) -> bool:
+        return self.address == "off"
+
+    # -- what can be asked
+
+    def decide(self, *, approval: bool = False, timeout: Optional[float] = None, **fields: Any) -> Decision:
+        """Judges an action of your own; nothing is done. The fields are those of docs/policy-language.md.
+
+        With `approval`, what needs a person's approval waits for it, and the decision is the person's.
+        """
+        if self.is_off:
+            return Decision("allow", reason="AGT_BROKER=off")
+        if approval:
+            fields["approval"] = True
+        result = self.call("policy.decide", fields, timeout)
+        decision = Decision(
+            str(result["verdict"]), int(result["decision"]), tuple(result.get("rules", ())),
+            str(result.get("reason", "")), str(result.get("warning", "")), result.get("approval"))
+        if not approval or decision.approval is None:
+            return decision
+        end = self.wait(decision.approval, self._patience(result))
+        return replace(decision, verdict="allow", reason="", approval=None) if end else decision
+
+    def wait(self, approval: str, timeout: float) -> Dict[str, Any]:
+        """Waits for the end of a parked request. Raises unless it was approved."""
+        end = self.call("approval.wait", {"approval": approval}, timeout)
+        state = end.get("state")
+        if state == "approved":
+            return end
+        if state == "expired":
+            raise ApprovalTimeout("nobody has approved it in time")
+        raise GovernanceDenied(str(end.get("reason") or f"it was {state}"))
+
+    @staticmethod
+    def _patience(reply: Mapping[str, Any]) -> float:
+        """The broker says when it is over; a little longer, and it is gone."""
+        return float(reply.get("expiresInMilliseconds", 300_000)) / 1000 + 10
+
+    def tools(self) -> List[Dict[str, Any]]:
+        """What can be called: name, description, inputSchema and more of each."""
+        return list(self.call("tool.list", {}).get("tools", ()))
+
+    def tool(
+        self, name: str, *, approval: bool = False, timeout: Optional[float] = None, **arguments: Any
+    ) -> ToolResult:
+        """Runs a tool in its own ring and waits for it; its own time limit is the tool's.
+
+        With `approval`, a call that needs a person's approval waits for that first.
+        """
+        wait = TOOL_TIMEOUT_SECONDS if timeout is None else timeout
+        try:
+            params = {"name": name, "arguments": arguments}
+            result = self.call("tool.call", {**params, "approval": True} if approval else params, wait)
+        except ApprovalRequired as error:
+            parked = error.decision.approval if error.decision is not None else None
+            if parked is None:
+                raise
+            result = self.wait(parked, wait)["result"]
+
+        def stream(key: str) -> bytes:
+            if key + "Base64" in result:
+                return base64.b64decode(result[key + "Base64"])
+            return str(result.get(key, "")).encode()
+
+        return ToolResult(
+            str(result["outcome"]), result.get("status"), stream("stdout"), stream("stderr"),
+            str(result.get("message", "")), result.get("run"))
+
+    def note(self, text: str) -> None:
+        """A remark for the operator."""
+        if not self.is_off:
+            self.call("log.note", {"text": text})
+
+    def call(self, method: str, params: Mapping[str, Any], timeout: Optional[float] = None) -> Dict[str, Any]:
+        """Any method. Waits and asks again when it was too fast; raises when it is refused."""
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        while True:
+            reply = self._ask(method, params, deadline)
+            error = reply.get("error")
+            if error is None:
+                result = reply.get("result")
+                return result if isinstance(result, dict) else {}
+            data = error.get("data") or {}
+            code = str(data.get("code", error.get("code")))
+            message = str(error.get("message", ""))
+            if code == "rate_limited":
+                pause = float(data.get("retryAfterMilliseconds", 100)) / 1000
+                if time.monotonic() + pause < deadline:
+                    time.sleep(pause)
+                    continue
+                raise BrokerUnavailable(f"rate_limited: {message}")
+            if code in ("denied", "approval_required"):
+                verdict = "deny" if code == "denied" else "require_approval"
+                rules = tuple(str(rule) for rule in data.get("rules", ()))
+                parked = data.get("approval")
+                Decision(verdict, int(data.get("decision", 0)), rules, message, approval=parked).require()
+            if code == "held":
+                raise HeldError(message)
+            raise RequestError(code, message, data)
+
+    def close(self) -> None:
+        with self._changed:
+            self._disconnect()
+
+    def __enter__(self) -> "Broker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- one request and its answer
+
+    def _ask(self, method: str, params: Mapping[str, Any], deadline: float) -> Dict[str, Any]:
+        with self._changed:
+            try:
+                if self._socket is None or self._pid != os.getpid():
+                    self._connect(deadline)
+                return self._exchange(method, params, deadline)
+            except BrokerUnavailable:
+                raise
+            except OSError as error:
+                self._disconnect()
+                raise BrokerUnavailable(f"the broker is gone: {error}") from error
+
+    def _exchange(self, method: str, params: Mapping[str, Any], deadline: float) -> Dict[str, Any]:
+        self._number += 1
+        number = self._number
+        request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        try:
+            line = _encode(request).encode()
+        except (TypeError, ValueError) as error:
+            raise RequestError("invalid_params", f"this is no JSON: {error}", {}) from error
+        if len(line) > LINE_MAX_BYTES:
+            raise RequestError("invalid_params", f"a request has at most {LINE_MAX_BYTES} bytes", {})
+        waiter = self._waiters[number] = _Waiter()
+        try:
+            self._connected().sendall(line + b"\n")
+            while waiter.reply is None:
+                rest = deadline - time.monotonic()
+                if rest <= 0:
+                    raise BrokerUnavailable(f"{method}: no answer in time")
+                if self._is_reading:
+                    self._changed.wait(rest)
+                else:
+                    self._read(rest)
+            return waiter.reply
+        finally:
+            self._waiters.pop(number, None)
+
+    def _read(self, seconds: float) -> None:
+        """One thread reads for all; the others wait until it has."""
+        connection = self._connected()
+        self._is_reading = True
+        self._changed.release()
+        data = None
+        try:
+            if self._poller.poll(seconds * 1000 + 1):
+                data = connection.recv(65_536)
+        finally:
+            self._changed.acquire()
+            self._is_reading = False
+            self._changed.notify_all()
+        if data is None:
+            return
+        if not data:
+            self._disconnect()
+            raise BrokerUnavailable("the broker has closed the connection")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            try:
+                reply = json.loads(line)
+            except ValueError as error:
+                self._disconnect()
+                raise BrokerUnavailable("what answers is no broker") from error
+            waiter = self._waiters.get(reply.get("id"))
+            if waiter is not None:
+                waiter.reply = reply
+            elif reply.get("id") is None and "error" in reply:
+                self._disconnect()
+                raise BrokerUnavailable(str(reply["error"].get("message")))
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            raise BrokerUnavailable("the broker has closed the connection")
+        return self._socket
+
+    def _connect(self, deadline: float) -> None:
+        kind, _, place = self.address.partition(":")
+        if kind == "unix" and place:
+            self._disconnect()
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(max(0.001, deadline - time.monotonic()))
+                connection.connect(place)
+            except OSError as error:
+                connection.close()
+                raise BrokerUnavailable(f"{place}: {error.strerror or error}") from error
+            connection.settimeout(None)
+        elif kind == "fd" and place.isdigit():
+            if self._socket is not None and self._pid != os.getpid():
+                raise BrokerUnavailable("the connection belongs to the process that this one was forked from")
+            try:
+                connection = socket.socket(fileno=os.dup(int(place)))
+            except OSError as error:
+                raise BrokerUnavailable(f"descriptor {place}: {error.strerror}") from error
+        elif not self.address:
+            raise BrokerUnavailable("AGT_BROKER is not set: start this with agt-run --policy FILE")
+        else:
+            raise BrokerUnavailable(f"AGT_BROKER={self.address}: unix:PATH, fd:N or off is needed")
+        self._poller = select.poll()
+        self._poller.register(connection, select.POLLIN)
+        self._socket, self._pid, self._buffer, self._waiters = connection, os.getpid(), b"", {}
+        greeting = {"protocol": PROTOCOL, "client": f"agt.py/{__version__}"}
+        while True:
+            reply = self._exchange("agt.hello", greeting, deadline)
+            if "result" in reply:
+                self.info = dict(reply["result"])
+                return
+            error = reply.get("error", {})
+            data = error.get("data", {})
+            pause = float(data.get("retryAfterMilliseconds", 0)) / 1000
+            if pause == 0 or time.monotonic() + pause >= deadline:
+                self._disconnect()
+                raise BrokerUnavailable(f"{data.get('code')}: {error.get('message')}")
+            time.sleep(pause)
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+        self._changed.notify_all()
+
+
+_shared: Optional[Broker] = None
+_shared_lock = threading.Lock()
+
+
+def broker() -> Broker:
+    """The one client of this process."""
+    global _shared
+    with _shared_lock:
+        if _shared is None:
+            _shared = Broker()
+        return _shared
+
+
+def decide(**fields: Any) -> Decision:
+    """`Broker.decide` of the one client."""
+    return broker().decide(**fields)
+
+
+async def adecide(**fields: Any) -> Decision:
+    """The same without blocking the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(None, functools.partial(decide, **fields))
+
+
+def tool(name: str, **arguments: Any) -> ToolResult:
+    """`Broker.tool` of the one client."""
+    return broker().tool(name, **arguments)
+
+
+async def atool(name: str, **arguments: Any) -> ToolResult:
+    """The same without blocking the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(None, functools.partial(tool, name, **arguments))
+
+
+def note(text: str) -> None:
+    """`Broker.note` of the one client."""
+    broker().note(text)
+
+
+@overload
+def govern(function: F) -> F: ...
+@overload
+def govern(function: None = None, *, tool: Optional[str] = None, action: Optional[str] = None,
+           fields: Optional[Mapping[str, Any]] = None, approval: bool = False) -> Callable[[F], F]: ...
+@overload
+def govern(function: F, *, tool: Optional[str] = None, action: Optional[str] = None,
+           fields: Optional[Mapping[str, Any]] = None, approval: bool = False) -> F: ...
+
+
+def govern(function: Any = None, *, tool: Optional[str] = None, action: Optional[str] = None,
+           fields: Optional[Mapping[str, Any]] = None, approval: bool = False) -> Any:
+    """A function that asks the policy first, as decorator or wrapper; coroutine functions stay such.
+
+    The policy sees `tool` (the function's name), `args` (what it was called with, by name) and whatever `fields`
+    adds. With `approval`, it waits for the person whom a rule wants to be asked. What is not allowed raises `GovernanceDenied`, and the function is not called. What is returned
+    does not carry the function itself as ``__wrapped__``.
+    """
+    if function is None:
+        return functools.partial(govern, tool=tool, action=action, fields=fields, approval=approval)
+    signature = inspect.signature(function)
+    request: Dict[str, Any] = {"tool": tool or function.__name__, **(fields or {})}
+    if action is not None:
+        request["action"] = action
+
+    def facts(args: Tuple[Any, ...], keywords: Dict[str, Any]) -> Dict[str, Any]:
+        bound = signature.bind(*args, **keywords)
+        bound.apply_defaults()
+        return {"approval": approval, **request, "args": {name: _plain(value) for name, value in bound.arguments.items()}}
+
+    if inspect.iscoroutinefunction(function):
+        async def governed_async(*args: Any, **keywords: Any) -> Any:
+            (await adecide(**facts(args, keywords))).require()
+            return await function(*args, **keywords)
+
+        wrapper: Any = governed_async
+    else:
+        def governed(*args: Any, **keywords: Any) -> Any:
+            decide(**facts(args, keywords)).require()
+            return function(*args, **keywords)
+
+        wrapper = governed
+    functools.update_wrapper(wrapper, function)
+    del wrapper.__wrapped__
+    wrapper.__signature__ = signature
+    return wrapper
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """What JSON can say of a value; of anything else the name of its type, which no rule can take for a value."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if depth < 16 and isinstance(value, Mapping):
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+    if depth < 16 and isinstance(value, (list, tuple, set, frozenset)):
+        items: List[Any] = list(value)
+        return [_plain(item, depth + 1) for item in items]
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    return {"type": f"{type(value).__module__}.{type(value).__qualname__}"}

@@ -1,0 +1,65 @@
+/// One row of the request table: everything that is checked before a request reaches what answers it.
+public struct Method: Equatable, Sendable {
+  public enum Phase: Equatable, Sendable {
+    /// Opens a connection. It may be repeated: a program may have inherited its connection from another.
+    case greeting
+    /// After the greeting.
+    case greeted
+  }
+
+  public let name: String
+  /// Whose requests are taken.
+  public let rings: ClosedRange<UInt8>
+  public let phase: Phase
+  /// May come without an id: nobody waits for an answer.
+  public let mayNotify: Bool
+  /// Longest line.
+  public let lineMaxBytes: Int
+  /// Tokens of the ring's rate.
+  public let cost: UInt64
+  /// Descriptors that may come with the request. What comes and may not is closed.
+  public let descriptors: Int
+  /// Members of `params`; others are refused. Nil: the method's own vocabulary says.
+  public let members: [String]?
+}
+
+/// The request table of docs/broker-protocol.md, as data.
+public enum MethodTable {
+  public static let methods: [Method] = [
+    Method(
+      name: "agt.hello", rings: 0...3, phase: .greeting, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["protocol", "client"]),
+    Method(
+      name: "policy.decide", rings: 0...3, phase: .greeted, mayNotify: false,
+      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0, members: nil),
+    Method(
+      name: "tool.list", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: []),
+    Method(
+      name: "tool.call", rings: 0...3, phase: .greeted, mayNotify: false,
+      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
+      members: ["name", "arguments", "approval"]),
+    Method(
+      name: "approval.status", rings: 0...3, phase: .greeted, mayNotify: false,
+      lineMaxBytes: 4096, cost: 1, descriptors: 0, members: ["approval"]),
+    Method(
+      name: "approval.wait", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["approval"]),
+    Method(
+      name: "agt.cancel", rings: 0...3, phase: .greeted, mayNotify: true, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["id"]),
+    Method(
+      name: "log.note", rings: 0...3, phase: .greeted, mayNotify: true, lineMaxBytes: 16_384,
+      cost: 1, descriptors: 0, members: ["text"]),
+  ]
+
+  private static let byName: [String: Method] = Dictionary(
+    uniqueKeysWithValues: methods.map { ($0.name, $0) })
+
+  public static func method(_ name: String) -> Method? { byName[name] }
+
+  /// What a ring may ask, in the table's order.
+  public static func names(ring: UInt8) -> [String] {
+    methods.filter { $0.rings.contains(ring) }.map(\.name)
+  }
+}

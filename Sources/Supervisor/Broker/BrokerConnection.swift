@@ -1,0 +1,120 @@
+internal import Broker
+internal import Glibc
+internal import Kernel
+
+/// One connection of the ring to its broker: bytes in, lines out, and who is at the other end.
+///
+/// The other end is untrusted code. It may send in any pieces, or too much, or nothing; it may not read. What
+/// it does costs it its own connection, and costs the supervisor a bounded amount of memory and time.
+final class BrokerConnection {
+  let socket: OwnedFD
+  /// Never used again in the run.
+  let number: UInt64
+  let peer: BrokerPeer
+  var session: Session
+  /// Cuts what has come into lines.
+  private var lines = LineReader()
+  /// Descriptors that have come since the last line was taken; closed already.
+  private var descriptors = 0
+  /// What could not be sent yet.
+  private var output: [UInt8] = []
+  private(set) var hasEnded = false
+  /// Requests whose answers come later.
+  var inFlight = 0
+  /// Since when a part of a line waits, in milliseconds; nil when none does.
+  private(set) var partialSince: UInt64?
+  /// Until when it is not read, because its run has spent what its refusals may cost.
+  var pausedUntil: UInt64?
+  private(set) var interest: Poller.Interest = .input
+
+  /// Taken at once from the socket.
+  private static let readBytes = 16_384
+  /// More is not produced for somebody who does not read.
+  private static let outputMaxBytes = 65_536
+  /// To send the rest of a line that was begun.
+  static let lineMilliseconds: UInt64 = 10_000
+
+  init(_ socket: consuming OwnedFD, _ peer: BrokerPeer, number: UInt64, ring: UInt8) {
+    self.number = number
+    self.socket = socket
+    self.peer = peer
+    session = Session(ring: ring)
+  }
+
+  /// Whether nothing more can come of it.
+  var isOver: Bool { hasEnded && output.isEmpty && pausedUntil == nil && inFlight == 0 }
+
+  /// Takes what waits; at the end of it `hasEnded` is true.
+  func receive(nowMilliseconds: UInt64) throws(SyscallError) {
+    let message: (bytes: [UInt8], descriptors: [Int32])?
+    do throws(SyscallError) {
+      message = try Messages.receive(socket.raw, capacity: Self.readBytes, blocking: false)
+    } catch {
+      switch error.errno {
+      case EAGAIN: return
+      // More descriptors than a request could ever have: all were closed, and the bytes are lost.
+      case EMSGSIZE: throw error
+      default:
+        hasEnded = true
+        return
+      }
+    }
+    guard let message else {
+      hasEnded = true
+      return
+    }
+    for number in message.descriptors { _ = OwnedFD(number) }
+    descriptors += message.descriptors.count
+    lines.append(message.bytes)
+    if partialSince == nil { partialSince = nowMilliseconds }
+  }
+
+  /// The next line, while the other side takes the answers.
+  func nextLine() -> (next: LineReader.Next, descriptors: Int)? {
+    guard output.count < Self.outputMaxBytes, pausedUntil == nil else { return nil }
+    let next = lines.next()
+    if case .incomplete = next {
+      if lines.isEmpty { partialSince = nil }
+      return nil
+    }
+    defer { descriptors = 0 }
+    return (next, descriptors)
+  }
+
+  /// A line was taken: what follows it, if anything, has just begun.
+  func restartLineClock(nowMilliseconds: UInt64) {
+    partialSince = lines.isEmpty ? nil : nowMilliseconds
+  }
+
+  func send(_ bytes: [UInt8]) {
+    guard output.isEmpty else {
+      output += bytes
+      return
+    }
+    output = bytes
+    flush()
+  }
+
+  func flush() {
+    guard !output.isEmpty else { return }
+    do throws(SyscallError) {
+      let count = try Descriptors.writeSome(socket.raw, output[...])
+      if count == output.count { output = [] } else { output.removeFirst(count) }
+    } catch {
+      if error.errno == EAGAIN { return }
+      // Nobody will read it.
+      output = []
+      hasEnded = true
+    }
+  }
+
+  /// - Returns: what the loop has to watch for now, when that has changed.
+  func changedInterest() -> Poller.Interest? {
+    var wanted: Poller.Interest = []
+    if !hasEnded, pausedUntil == nil, output.count < Self.outputMaxBytes { wanted.insert(.input) }
+    if !output.isEmpty { wanted.insert(.output) }
+    guard wanted != interest else { return nil }
+    interest = wanted
+    return wanted
+  }
+}

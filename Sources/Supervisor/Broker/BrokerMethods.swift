@@ -1,0 +1,314 @@
+internal import Broker
+internal import JSON
+internal import Kernel
+internal import Policy
+internal import Rings
+
+/// One request that the table permits, with what the kernel says of who asks.
+struct BrokerCall {
+  let request: BrokerRequest
+  let peer: BrokerPeer
+  /// The connection.
+  let client: UInt64
+  let policyWatch: PolicyWatch?
+  let now: UInt64
+  /// Takes the result of what takes time.
+  let later: (JSONValue) -> Void
+}
+
+/// What a method gives.
+struct BrokerReply {
+  enum Result {
+    case now(JSONValue)
+    /// With what the refusal sets off.
+    case refused(BrokerError)
+    /// `BrokerCall.later` will have it.
+    case later
+  }
+  let result: Result
+  /// Of policies, to be carried out after the answer.
+  var triggers: [ViolationTrigger] = []
+}
+
+/// What each method of the table does: judge, and then answer or begin.
+final class BrokerMethods {
+  private let run: String
+  private let profile: String
+  private let workspace: String
+  private let ring: UInt8
+  private let limits: JSONObject
+  private let agent: String?
+  private let policies: PolicySet
+  private let tools: ToolRunner?
+  let approvals: Approvals
+  private var buckets = TokenBuckets()
+  private var decisions: UInt64 = 0
+  /// What every judged request has, whatever the agent says of itself.
+  private let common: JSONObject
+
+  /// Asking the kernel for it costs more than a decision does.
+  private let readsExecutable: Bool
+
+  /// What only the supervisor says; an agent that says it too is refused.
+  private static let reserved: Set<String> = [
+    "kind", "agent", "run", "ring", "user", "uid", "pid", "executable",
+  ]
+
+  static let protocolVersion: Int64 = 1
+
+  /// - Precondition: the run has policies.
+  init(
+    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
+    _ events: RunEvents
+  ) {
+    guard let policies = run.policies else { preconditionFailure("a broker without policies") }
+    self.policies = policies
+    self.tools = tools
+    approvals = Approvals(run: run.id, events)
+    self.run = run.id
+    profile = run.profile.name
+    workspace = run.request.workspace.path
+    ring = run.profile.ring
+    agent = options.agent
+    let requests = run.profile.requests
+    limits = [
+      "requestsPerSecond": JSONValue(requests.perSecond), "burst": JSONValue(requests.burst),
+      "concurrentTools": JSONValue(requests.concurrentTools),
+      "lineBytes": JSONValue(LineReader.lineMaxBytes), "depth": JSONValue(BrokerRequest.depthMax),
+    ]
+    common = Self.identity(run, options)
+    readsExecutable =
+      (policies.rules.map(\.condition) + policies.violationTriggers.map(\.condition))
+      .contains { $0.contains("executable") }
+  }
+
+  /// Who a run is, for every request and event that policies judge.
+  static func identity(_ run: borrowing PreparedRun, _ options: RunOptions) -> JSONObject {
+    var identity: JSONObject = [
+      "run": .string(run.id), "ring": JSONValue(run.profile.ring),
+      "user": .string(Identity.effectiveUID == 0 ? "root" : run.request.userName),
+      "uid": JSONValue(Identity.effectiveUID),
+    ]
+    if let agent = options.agent { identity["agent"] = .string(agent) }
+    return identity
+  }
+
+  func answer(
+    _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) throws(BrokerError) -> BrokerReply {
+    switch call.request.method {
+    case "agt.hello": return BrokerReply(result: .now(try hello(call.request.params)))
+    case "policy.decide": return try decide(call, &counters)
+    case "tool.list":
+      return BrokerReply(result: .now(["tools": .array((tools?.tools ?? []).map(\.json))]))
+    case "tool.call": return try callTool(call, &counters)
+    case "approval.status": return try approvalStatus(call)
+    case "approval.wait": return try approvalWait(call)
+    case "agt.cancel": return BrokerReply(result: .now(try cancel(call)))
+    case "log.note": return BrokerReply(result: .now(try note(call, &counters)))
+    case let other: throw BrokerError(.failed, "\(other) has no handler")
+    }
+  }
+
+  private func hello(_ params: JSONObject) throws(BrokerError) -> JSONValue {
+    guard params["protocol"] == .integer(Self.protocolVersion) else {
+      throw BrokerError(
+        .invalidParams, "protocol: this broker speaks version \(Self.protocolVersion)",
+        ["protocol": .integer(Self.protocolVersion)])
+    }
+    if let client = params["client"], client.stringValue == nil {
+      throw BrokerError(.invalidParams, "client: a text is needed")
+    }
+    return [
+      "protocol": .integer(Self.protocolVersion), "run": .string(run), "agent": JSONValue(agent),
+      "ring": JSONValue(ring), "profile": .string(profile), "policy": .string(policies.digest),
+      "limits": .object(limits), "methods": JSONValue(MethodTable.names(ring: ring)),
+    ]
+  }
+
+  // MARK: judging
+
+  /// Judges and counts one request. Its fields are completed with what the kernel and the run say.
+  private func judge(
+    _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) -> (decision: Decision, triggers: [ViolationTrigger]) {
+    var fields = fields
+    fields["kind"] = .string(kind)
+    for member in common.members { fields[member.name] = member.value }
+    fields["pid"] = JSONValue(call.peer.pid)
+    if readsExecutable, let path = call.peer.executable { fields["executable"] = .string(path) }
+    let request = Request(fields)
+    let decision = policies.decide(request, buckets: &buckets, nowMilliseconds: call.now)
+    decisions += 1
+    counters.count(decision, request)
+    guard decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty else {
+      return (decision, [])
+    }
+    fields["kind"] = "broker.denied"
+    return (decision, watch.judge(fields))
+  }
+
+  /// Judges an action of the agent's own; nothing is executed.
+  private func decide(
+    _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) throws(BrokerError) -> BrokerReply {
+    var fields = call.request.params
+    let asks = try Self.asks(fields)
+    fields["approval"] = nil
+    for member in fields.members where Self.reserved.contains(member.name) {
+      throw BrokerError(.invalidParams, "\(member.name): the broker says that itself; leave it out")
+    }
+    let (decision, triggers) = judge(fields, kind: "policy.decide", call, &counters)
+    var result = JSONObject()
+    result["verdict"] = .string(decision.verdict.name)
+    result["decision"] = JSONValue(decisions)
+    result["rules"] = .array(decision.rules.map { .string($0.id) })
+    if !decision.reason.isEmpty { result["reason"] = .string(decision.reason) }
+    for case .warn(let text) in decision.obligations { result["warning"] = .string(text) }
+    if asks, decision.verdict == .requireApproval {
+      do throws(BrokerError) {
+        let ticket = try approvals.park(
+          decision, facts: facts(call, ["method": "policy.decide", "asked": .object(fields)]),
+          client: call.client, now: call.now, execute: nil)
+        result["approval"] = .string(ticket.id)
+        result["expiresInMilliseconds"] = JSONValue(ticket.expiresMilliseconds - call.now)
+      } catch {
+        guard error.code == .denied else { throw error }
+        result["verdict"] = "deny"
+        result["reason"] = .string(error.message)
+      }
+    }
+    return BrokerReply(result: .now(.object(result)), triggers: triggers)
+  }
+
+  /// Whether the agent wants a person to be asked.
+  private static func asks(_ params: JSONObject) throws(BrokerError) -> Bool {
+    guard let value = params["approval"] else { return false }
+    guard let asks = value.boolValue else {
+      throw BrokerError(.invalidParams, "approval: true asks a person")
+    }
+    return asks
+  }
+
+  /// What a person sees of a request, the kernel's and the run's facts first.
+  private func facts(_ call: BrokerCall, _ more: JSONObject) -> JSONObject {
+    var facts: JSONObject = common
+    facts["workspace"] = .string(workspace)
+    facts["pid"] = JSONValue(call.peer.pid)
+    if let path = call.peer.executable { facts["executable"] = .string(path) }
+    for member in more.members { facts[member.name] = member.value }
+    return facts
+  }
+
+  /// Why a request that was judged does not go ahead; nil when it does.
+  private func refusal(_ decision: Decision) -> BrokerError? {
+    let code: BrokerError.Code
+    switch decision.verdict {
+    case .allow: return nil
+    case .deny: code = .denied
+    case .requireApproval: code = .approvalRequired
+    }
+    return BrokerError(
+      code, decision.reason.isEmpty ? "the policy says no" : decision.reason,
+      [
+        "decision": JSONValue(decisions), "rules": .array(decision.rules.map { .string($0.id) }),
+      ])
+  }
+
+  // MARK: tools
+
+  private func callTool(
+    _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) throws(BrokerError) -> BrokerReply {
+    let params = call.request.params
+    guard let name = params["name"]?.stringValue, let id = call.request.id else {
+      throw BrokerError(.invalidParams, "name: a text is needed")
+    }
+    guard let runner = tools else {
+      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
+    }
+    let tool = try runner.tool(name)
+    let given: JSONObject
+    switch params["arguments"] {
+    case nil: given = [:]
+    case .object(let object)?: given = object
+    default: throw BrokerError(.invalidParams, "arguments: an object is needed")
+    }
+    guard !runner.isRunning(id, client: call.client) else {
+      throw BrokerError(.invalidRequest, "id: a call with this id is under way")
+    }
+    let (words, input, arguments) = try tool.invocation(given)
+    let (decision, triggers) = judge(
+      [
+        "tool": .string(tool.name), "args": .object(arguments),
+        "target_ring": JSONValue(tool.ring), "read_only": .bool(tool.isReadOnly),
+        "reversible": .bool(tool.isReversible),
+      ], kind: "tool.call", call, &counters)
+    let begin:
+      (_ id: JSONValue, _ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void =
+        { [client = call.client] id, done throws(BrokerError) in
+          try runner.call(tool, words: words, input: input, id: id, client: client, done: done)
+        }
+    if decision.verdict == .requireApproval, try Self.asks(params) {
+      let ticket = try approvals.park(
+        decision,
+        facts: facts(
+          call,
+          [
+            "method": "tool.call", "tool": .string(tool.name), "declared": .string(tool.place),
+            "toolRing": JSONValue(tool.ring), "options": JSONValue(runner.options),
+            "command": JSONValue(words), "input": .string(input),
+          ]), client: call.client, now: call.now,
+        execute: { done throws(BrokerError) in try begin(id, done) })
+      return BrokerReply(
+        result: .refused(
+          BrokerError(
+            .approvalRequired, decision.reason.isEmpty ? "somebody is asked" : decision.reason,
+            [
+              "approval": .string(ticket.id),
+              "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - call.now),
+            ])), triggers: triggers)
+    }
+    if let refusal = refusal(decision) {
+      return BrokerReply(result: .refused(refusal), triggers: triggers)
+    }
+    try begin(id, call.later)
+    counters.tools += 1
+    return BrokerReply(result: .later, triggers: triggers)
+  }
+
+  // MARK: approvals
+
+  private func approvalID(_ call: BrokerCall) throws(BrokerError) -> String {
+    if let id = call.request.params["approval"]?.stringValue { return id }
+    throw BrokerError(.invalidParams, "approval: the text that the refusal had is needed")
+  }
+
+  private func approvalStatus(_ call: BrokerCall) throws(BrokerError) -> BrokerReply {
+    let id = try approvalID(call)
+    return BrokerReply(result: .now(try approvals.status(id, client: call.client, now: call.now)))
+  }
+
+  private func approvalWait(_ call: BrokerCall) throws(BrokerError) -> BrokerReply {
+    let id = try approvalID(call)
+    let known = try approvals.wait(id, client: call.client, now: call.now, done: call.later)
+    return BrokerReply(result: known.map { .now($0) } ?? .later)
+  }
+
+  private func cancel(_ call: BrokerCall) throws(BrokerError) -> JSONValue {
+    guard let id = call.request.params["id"] else {
+      throw BrokerError(.invalidParams, "id: that of a call that is under way")
+    }
+    return ["cancelled": .bool(tools?.cancel(id, client: call.client) ?? false)]
+  }
+
+  private func note(
+    _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) throws(BrokerError) -> JSONValue {
+    guard let text = call.request.params["text"]?.stringValue else {
+      throw BrokerError(.invalidParams, "text: a text is needed")
+    }
+    counters.note(UntrustedText.cleaned(text), call.peer)
+    return [:]
+  }
+}

@@ -1,0 +1,302 @@
+internal import Broker
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import Rings
+
+/// The broker of a run: a ring's processes ask, policy decides (docs/broker-protocol.md).
+///
+/// What can go wrong with one connection ends that connection. It must never wait for anybody, answer a
+/// process that is not of its run, or let one through when something is amiss: whatever cannot be judged is
+/// denied, and with the supervisor gone the socket is closed, which clients take for no.
+final class BrokerService: RunService {
+  private let methods: BrokerMethods
+  private let tools: ToolRunner?
+  private var nextNumber: UInt64 = 0
+  private let ring: UInt8
+  private var rate: TokenBucket
+  /// What may be spent on requests beyond the rate, in bytes: then reading stops for a while.
+  private var refusals: TokenBucket
+  private var listener: OwnedFD?
+  private var isListenerPaused = false
+  private var connections: [Int32: BrokerConnection] = [:]
+  private let timer: OwnedFD
+  private var armedMilliseconds = UInt64.max
+  private(set) var counters: BrokerCounters
+  /// Everything is denied until it is released.
+  var isHeld = false
+
+  /// A ring has some hundred processes at most, and each needs one.
+  static let connectionsMax = 64
+  /// In one turn of the loop, so that others have theirs.
+  private static let linesAtOnce = 64
+  private static let refusedBytesPerSecond: UInt64 = 4 << 20
+  private static let refusedBytesBurst: UInt64 = 1 << 20
+  /// What a refusal costs besides the length of its line.
+  private static let refusalBytes: UInt64 = 256
+  /// After the machine had no descriptor left.
+  private static let pauseMilliseconds: UInt64 = 100
+  /// Connections, the listener and the clock.
+  static let descriptorsMax = connectionsMax + 2
+
+  init(
+    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?, _ events: RunEvents
+  ) throws(SyscallError) {
+    self.tools = tools
+    let now = Self.nowMilliseconds
+    let requests = run.profile.requests
+    ring = run.profile.ring
+    rate = TokenBucket(
+      perSecond: requests.perSecond, burst: requests.burst, nowMilliseconds: now)
+    refusals = TokenBucket(
+      perSecond: Self.refusedBytesPerSecond, burst: Self.refusedBytesBurst, nowMilliseconds: now)
+    timer = try Timers.descriptor(afterMilliseconds: UInt64(Int32.max))
+    counters = BrokerCounters(events)
+    methods = BrokerMethods(run, options, tools, events)
+  }
+
+  static var nowMilliseconds: UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
+
+  // MARK: RunService
+
+  func start(in loop: RunLoop) throws(SyscallError) { try loop.watch(timer.raw, .input, for: self) }
+
+  func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
+    // Whether a process is of the ring cannot be told before its PID 1 is known.
+    if case .started = moment, let number = listener.raw { try loop.change(number, .input) }
+  }
+
+  func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
+    if event.descriptor == timer.raw {
+      armedMilliseconds = .max
+      _ = try? Descriptors.read(timer.raw, upTo: 8)
+      try expire(loop)
+    } else if event.descriptor == listener.raw {
+      try accept(loop)
+    } else if let connection = connections[event.descriptor] {
+      try serve(connection, event, loop)
+    }
+  }
+
+  func finish() {
+    connections = [:]
+    listener = nil
+  }
+
+  // MARK: connections
+
+  /// A socket that the stage made in the ring.
+  func adopt(_ socket: consuming OwnedFD, isListening: Bool, in loop: RunLoop) throws(SyscallError)
+  {
+    let number = socket.raw
+    if isListening {
+      listener = consume socket
+      try loop.watch(number, loop.ringInit == nil ? [] : .input, for: self)
+    } else {
+      try Descriptors.setNonBlocking(number, true)
+      let peer = try BrokerPeer(madeByStage: number)
+      try add(socket, peer, loop)
+    }
+  }
+
+  private func add(
+    _ socket: consuming OwnedFD, _ peer: BrokerPeer, _ loop: RunLoop
+  ) throws(SyscallError) {
+    nextNumber += 1
+    let connection = BrokerConnection(socket, peer, number: nextNumber, ring: ring)
+    connections[connection.socket.raw] = connection
+    try loop.watch(connection.socket.raw, .input, for: self)
+  }
+
+  private func accept(_ loop: RunLoop) throws(SyscallError) {
+    guard let place = listener.raw, let ringInit = loop.ringInit else { return }
+    for _ in 0..<Self.connectionsMax {
+      do throws(SyscallError) {
+        guard let socket = try UnixSockets.accept(place) else { return }
+        let peer: BrokerPeer
+        do throws(BrokerPeer.Refusal) {
+          peer = try BrokerPeer.judged(socket.raw, ringInit: ringInit)
+        } catch {
+          counters.refuse(connection: error.reason)
+          continue
+        }
+        guard connections.count < Self.connectionsMax else {
+          counters.refuse(connection: "more than \(Self.connectionsMax) connections")
+          continue
+        }
+        try add(socket, peer, loop)
+      } catch {
+        // No descriptors or no memory: those that wait, wait a little longer.
+        isListenerPaused = true
+        try loop.change(place, [])
+        try arm(Self.nowMilliseconds + Self.pauseMilliseconds)
+        return
+      }
+    }
+  }
+
+  private func close(_ connection: BrokerConnection, _ loop: RunLoop) {
+    guard connections.removeValue(forKey: connection.socket.raw) != nil else { return }
+    try? loop.unwatch(connection.socket.raw)
+    tools?.drop(client: connection.number)
+    methods.approvals.withdraw(client: connection.number)
+  }
+
+  // MARK: operators
+
+  /// What people ask and answer about requests that wait for them.
+  func addMethods(to station: OperatorService) {
+    let approvals = methods.approvals
+    station.handle("pending") { request, _ in
+      .now(["pending": approvals.pending(uid: request.peer.uid, now: Self.nowMilliseconds)])
+    }
+    for (method, isYes) in [("approve", true), ("deny", false)] {
+      station.handle(method) { request, _ throws(OperatorRefusal) in
+        guard let id = request.body["id"]?.stringValue else {
+          throw OperatorRefusal(message: "\(method): an id is needed")
+        }
+        return .now(
+          try approvals.answer(
+            id, uid: request.peer.uid, isYes: isYes,
+            reason: request.body["reason"]?.stringValue ?? "", now: Self.nowMilliseconds))
+      }
+    }
+  }
+
+  // MARK: requests
+
+  private func serve(
+    _ connection: BrokerConnection, _ event: Poller.Event, _ loop: RunLoop
+  ) throws(SyscallError) {
+    if event.writable { connection.flush() }
+    if event.readable {
+      // It is not read at the moment, so what the kernel reports is that the other side is gone.
+      guard connection.interest.contains(.input) else { return close(connection, loop) }
+      do throws(SyscallError) {
+        try connection.receive(nowMilliseconds: Self.nowMilliseconds)
+      } catch {
+        counters.refuse(connection: "more descriptors at once than any request has")
+        return close(connection, loop)
+      }
+    }
+    try answerLines(of: connection, loop)
+  }
+
+  private func answerLines(of connection: BrokerConnection, _ loop: RunLoop) throws(SyscallError) {
+    let now = Self.nowMilliseconds
+    var count = 0
+    while let (next, descriptors) = connection.nextLine() {
+      guard case .line(let line) = next else {
+        let error = BrokerError(
+          .malformed, "a line has at most \(LineReader.lineMaxBytes) bytes")
+        connection.send(Answer.error(error, id: .null))
+        counters.refuse(connection: "a line that is too long")
+        return close(connection, loop)
+      }
+      connection.restartLineClock(nowMilliseconds: now)
+      try take(line, descriptors, connection, now, loop)
+      count += 1
+      if count == Self.linesAtOnce, connection.pausedUntil == nil {
+        // The rest waits for the next turn, in which others have theirs.
+        connection.pausedUntil = now
+      }
+    }
+    try settle(connection, loop)
+  }
+
+  /// What the loop has to watch for after something has happened to a connection.
+  private func settle(_ connection: BrokerConnection, _ loop: RunLoop) throws(SyscallError) {
+    guard connections[connection.socket.raw] === connection else { return }
+    if connection.isOver { return close(connection, loop) }
+    if let interest = connection.changedInterest() {
+      try loop.change(connection.socket.raw, interest)
+    }
+    if let time = methods.approvals.nextMilliseconds { try arm(time) }
+    if let time = connection.pausedUntil { try arm(time) }
+    if let since = connection.partialSince { try arm(since + BrokerConnection.lineMilliseconds) }
+  }
+
+  private func take(
+    _ line: ArraySlice<UInt8>, _ descriptors: Int, _ connection: BrokerConnection, _ now: UInt64,
+    _ loop: RunLoop
+  ) throws(SyscallError) {
+    let outcome = connection.session.take(
+      line, descriptors: descriptors, rate: &rate, nowMilliseconds: now)
+    switch outcome {
+    case .call(let request, let method):
+      counters.requests += 1
+      if isHeld, method.phase != .greeting {
+        return refuse(
+          BrokerError(.held, "the run is on hold; an operator can release it"), request.id)
+      }
+      let call = BrokerCall(
+        request: request, peer: connection.peer, client: connection.number,
+        policyWatch: loop.policyWatch, now: now,
+        later: { [weak self, weak connection, unowned loop] result in
+          guard let self, let connection, let id = request.id else { return }
+          connection.send(Answer.result(result, id: id))
+          connection.inFlight -= 1
+          try? self.settle(connection, loop)
+        })
+      let reply: BrokerReply
+      do throws(BrokerError) { reply = try methods.answer(call, &counters) } catch {
+        return refuse(error, request.id)
+      }
+      switch reply.result {
+      case .now(let result):
+        if let id = request.id { connection.send(Answer.result(result, id: id)) }
+      case .refused(let error): refuse(error, request.id)
+      case .later: connection.inFlight += 1
+      }
+      loop.carryOut(reply.triggers)
+    case .refused(let error, let id): refuse(error, id)
+    case .dropped(let error): refuse(error, nil)
+    }
+    func refuse(_ error: BrokerError, _ id: JSONValue?) {
+      if let id { connection.send(Answer.error(error, id: id)) }
+      counters.refuse(error, connection.peer)
+      let cost = UInt64(line.count) + Self.refusalBytes
+      if !refusals.take(cost, nowMilliseconds: now) {
+        connection.pausedUntil = now + max(1, refusals.waitMilliseconds(for: cost))
+      }
+    }
+  }
+
+  // MARK: time
+
+  private func arm(_ milliseconds: UInt64) throws(SyscallError) {
+    guard milliseconds < armedMilliseconds else { return }
+    armedMilliseconds = milliseconds
+    let now = Self.nowMilliseconds
+    try Timers.set(timer.raw, afterMilliseconds: milliseconds > now ? milliseconds - now : 0)
+  }
+
+  private func expire(_ loop: RunLoop) throws(SyscallError) {
+    let now = Self.nowMilliseconds
+    methods.approvals.expire(now)
+    if let time = methods.approvals.nextMilliseconds { try arm(time) }
+    if isListenerPaused, let place = listener.raw {
+      isListenerPaused = false
+      try loop.change(place, .input)
+    }
+    for connection in Array(connections.values) {
+      if let time = connection.pausedUntil, time <= now {
+        connection.pausedUntil = nil
+        try answerLines(of: connection, loop)
+        continue
+      }
+      guard let since = connection.partialSince else { continue }
+      // Who is not read because he does not read is not late.
+      guard connection.interest.contains(.input) else { continue }
+      if since + BrokerConnection.lineMilliseconds <= now {
+        let seconds = BrokerConnection.lineMilliseconds / 1000
+        let error = BrokerError(.malformed, "a line has to end within \(seconds) s")
+        connection.send(Answer.error(error, id: .null))
+        counters.refuse(connection: "a line that does not end")
+        close(connection, loop)
+      } else {
+        try arm(since + BrokerConnection.lineMilliseconds)
+      }
+    }
+  }
+}

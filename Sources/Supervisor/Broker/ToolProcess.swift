@@ -1,0 +1,181 @@
+internal import Broker
+internal import Glibc
+internal import JSON
+internal import Kernel
+
+/// One call of a tool: an agt-run of its own, in the tool's ring, with its own limits, record and place in the
+/// registry. It is tied to us by a descriptor, so that it ends when we do, whatever ends us.
+final class ToolProcess {
+  let id: JSONValue
+  let client: UInt64
+  private let tool: Tool
+  private let pid: Int32
+  /// Readable when agt-run has ended.
+  let pidfd: OwnedFD
+  private(set) var output: OwnedFD?
+  private(set) var errors: OwnedFD?
+  private let record: OwnedFD
+  private var lifeline: OwnedFD?
+  private var outputBytes: [UInt8] = []
+  private var errorBytes: [UInt8] = []
+  private let beganMilliseconds: UInt64
+  /// When it is killed that should have ended long ago.
+  let deadlineMilliseconds: UInt64
+  /// Why it was ended by us, when it was.
+  private(set) var verdict: Verdict?
+
+  enum Verdict: String {
+    case outputExceeded = "output_exceeded"
+    case cancelled
+    case lost
+  }
+
+  /// From the end of a tool's time until agt-run has confirmed it.
+  private static let patienceMilliseconds: UInt64 = 15_000
+  private static let readBytes = 65_536
+  /// A record is some hundred bytes, and violations make it longer.
+  private static let recordMaxBytes = 1 << 20
+
+  /// - Parameters:
+  ///   - words: of the tool's command.
+  ///   - options: of agt-run, which say where it runs.
+  init(
+    _ tool: Tool, words: [String], input: String, options: [String], environment: [ByteString],
+    id: JSONValue, client: UInt64, now: UInt64
+  ) throws(SyscallError) {
+    self.tool = tool
+    self.id = id
+    self.client = client
+    beganMilliseconds = now
+    deadlineMilliseconds = now + tool.timeoutMilliseconds + Self.patienceMilliseconds
+    let out = try Descriptors.pipe()
+    let err = try Descriptors.pipe()
+    let life = try Descriptors.pipe()
+    record = try Descriptors.memory(name: "record")
+    let standardInput = try Self.input(input)
+    let arguments =
+      ["agt-run"] + options + [
+        "--ring", "\(tool.ring)", "--quiet", "--timeout", "\(tool.timeoutMilliseconds)ms",
+        "--result-json", "/proc/self/fd/3", "--tie-fd", "4", "--",
+      ] + words
+    pid = try Processes.spawn(
+      ByteString("/proc/self/exe"), arguments: arguments.map { ByteString($0) },
+      environment: environment,
+      descriptors: [
+        (standardInput.raw, 0), (out.writer.raw, 1), (err.writer.raw, 2), (record.raw, 3),
+        (life.reader.raw, 4),
+      ], ownGroup: true)
+    pidfd = try Processes.openPidfd(pid)
+    let outReader = try out.reader.duplicate()
+    let errReader = try err.reader.duplicate()
+    try Descriptors.setNonBlocking(outReader.raw, true)
+    try Descriptors.setNonBlocking(errReader.raw, true)
+    output = consume outReader
+    errors = consume errReader
+    lifeline = try life.writer.duplicate()
+  }
+
+  /// The whole text in a pipe, which holds more than a request can bring; nothing is waited for.
+  private static func input(_ text: String) throws(SyscallError) -> OwnedFD {
+    if text.isEmpty { return try Files.open(ByteString("/dev/null"), O_RDONLY) }
+    let pipe = try Descriptors.pipe()
+    try Descriptors.setNonBlocking(pipe.writer.raw, true)
+    let bytes = Array(text.utf8)
+    guard try Descriptors.writeSome(pipe.writer.raw, bytes[...]) == bytes.count else {
+      throw SyscallError(call: "write", object: "a pipe of the tool's input", errno: EAGAIN)
+    }
+    return pipe.takeReader()
+  }
+
+  /// Takes what waits at one of its streams.
+  /// - Returns: false when the stream has ended.
+  func read(_ descriptor: Int32) -> Bool {
+    let isOutput = descriptor == output.raw
+    while true {
+      guard let bytes = try? Descriptors.read(descriptor, upTo: Self.readBytes) else { return true }
+      if bytes.isEmpty { return false }
+      let room = tool.outputMaxBytes - outputBytes.count - errorBytes.count
+      if isOutput { outputBytes += bytes.prefix(room) } else { errorBytes += bytes.prefix(room) }
+      if bytes.count > room {
+        stop(.outputExceeded)
+        return false
+      }
+    }
+  }
+
+  func close(_ descriptor: Int32) {
+    if descriptor == output.raw { output = nil } else { errors = nil }
+  }
+
+  /// Ends it: agt-run kills the ring and confirms.
+  func stop(_ why: Verdict) {
+    if verdict == nil { verdict = why }
+    lifeline = nil
+  }
+
+  /// For one that did not end; its ring ends with it.
+  func kill() {
+    stop(.lost)
+    _ = try? Processes.signal(pidfd: pidfd.raw, SIGKILL)
+  }
+
+  /// After its end: nothing of it is left.
+  func reap() { _ = try? Processes.wait(pid, blocking: true) }
+
+  /// What became of it.
+  func result(nowMilliseconds: UInt64) -> JSONValue {
+    for number in [output.raw, errors.raw] { if let number { _ = read(number) } }
+    let bytes = (try? Files.readFromStart(record.raw, limit: Self.recordMaxBytes)) ?? []
+    let record = (try? JSONParser.parse(bytes)) ?? .null
+    let state = record["state"]?.stringValue
+    let outcome: String
+    switch (verdict, state, record["reason"]?.stringValue) {
+    case (let verdict?, _, _): outcome = verdict.rawValue
+    case (nil, "killed", "session_timeout"): outcome = "timed_out"
+    case (nil, let state?, _): outcome = state
+    // It was refused before there was anything to record.
+    case (nil, nil, _): outcome = "not_started"
+    }
+    var object: JSONObject = ["outcome": .string(outcome)]
+    if outcome == "exited" { object["status"] = record["status"] ?? .null }
+    if outcome == "signaled" {
+      object["signal"] = JSONValue((record["status"]?.integerValue ?? 128) - 128)
+    }
+    if let reason = record["reason"], outcome == "killed" { object["reason"] = reason }
+    if let message = record["message"], message != .null { object["message"] = message }
+    Self.put(outputBytes, "stdout", in: &object)
+    Self.put(errorBytes, "stderr", in: &object)
+    object["run"] = record["run"] ?? .null
+    object["wallMilliseconds"] = JSONValue(
+      nowMilliseconds - min(nowMilliseconds, beganMilliseconds))
+    return .object(object)
+  }
+
+  /// Text as it is; other bytes as base64 under another name, so that nobody takes one for the other.
+  private static func put(_ bytes: [UInt8], _ name: String, in object: inout JSONObject) {
+    if let text = String(validating: bytes, as: UTF8.self) {
+      object[name] = .string(text)
+    } else {
+      object[name + "Base64"] = .string(base64(bytes))
+    }
+  }
+
+  /// RFC 4648, section 4.
+  private static func base64(_ bytes: [UInt8]) -> String {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var text: [UInt8] = []
+    text.reserveCapacity((bytes.count + 2) / 3 * 4)
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+      let count = min(3, bytes.count - start)
+      var group: UInt32 = 0
+      for index in 0..<3 {
+        group = group << 8 | (index < count ? UInt32(bytes[start + index]) : 0)
+      }
+      for index in 0..<4 {
+        text.append(
+          index <= count ? alphabet[Int(group >> UInt32(18 - 6 * index)) & 63] : UInt8(ascii: "="))
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}

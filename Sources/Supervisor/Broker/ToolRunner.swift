@@ -1,0 +1,184 @@
+internal import Broker
+internal import Glibc
+internal import JSON
+internal import Kernel
+internal import Policy
+internal import Rings
+
+/// The tools of a run while they work: as many at once as the ring may have.
+///
+/// A tool that hangs, floods or dies costs its caller an answer that says so, and nobody else anything. None
+/// outlives the connection that called it, nor the run.
+final class ToolRunner: RunService {
+  let tools: [Tool]
+  private let ring: UInt8
+  private let concurrentMax: Int
+  /// Of agt-run, the same for every tool.
+  let options: [String]
+  private let environment: [ByteString]
+  private var running: [ObjectIdentifier: (process: ToolProcess, done: (JSONValue) -> Void)] = [:]
+  /// Whose a descriptor in the loop is.
+  private var owners: [Int32: ToolProcess] = [:]
+  private let timer: OwnedFD
+  private var armedMilliseconds = UInt64.max
+  private var loop: RunLoop?
+
+  /// How long the end of a run waits for its tools, which are told to end.
+  private static let farewellMilliseconds: Int32 = 3000
+  /// Two streams, the end, the record and the tie.
+  static let descriptorsPerTool = 5
+
+  init(
+    _ tools: [Tool], _ run: borrowing PreparedRun, _ options: RunOptions, environment: [[UInt8]]
+  ) throws(SyscallError) {
+    self.tools = tools
+    ring = run.profile.ring
+    concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
+    self.options = Self.options(options, workspace: run.request.workspace.path)
+    self.environment = environment
+    timer = try Timers.descriptor(afterMilliseconds: UInt64(Int32.max))
+  }
+
+  /// A tool sees what its caller sees, as far as its own ring lets it.
+  private static func options(_ options: RunOptions, workspace: String) -> [String] {
+    var words = [
+      "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? ""),
+    ]
+    for path in options.policies { words += ["--policy", path] }
+    for path in options.reads { words += ["--read", path] }
+    for path in options.writes { words += ["--write", path] }
+    for name in options.degraded.map(\.rawValue).sorted() { words += ["--degrade", name] }
+    for (name, value) in options.environment {
+      words += ["--env", value.map { "\(name)=\($0.text)" } ?? name]
+    }
+    if let agent = options.agent { words += ["--agent", agent] }
+    return words
+  }
+
+  // MARK: calls
+
+  /// What may be called here: nothing above the caller's own ring.
+  func tool(_ name: String) throws(BrokerError) -> Tool {
+    guard let tool = tools.first(where: { $0.name == name }) else {
+      throw BrokerError(.invalidParams, "there is no such tool; tool.list names them")
+    }
+    guard tool.ring >= ring else {
+      throw BrokerError(
+        .notPermitted, "\(name) runs in ring \(tool.ring), which is above ring \(ring)")
+    }
+    return tool
+  }
+
+  /// - Parameter done: gets the result when the tool has ended; not called when its client is dropped.
+  func call(
+    _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64,
+    done: @escaping (JSONValue) -> Void
+  ) throws(BrokerError) {
+    guard running.count < concurrentMax else {
+      throw BrokerError(
+        .busy, "\(concurrentMax) tools are running, as many as ring \(ring) may have")
+    }
+    do throws(SyscallError) {
+      let now = BrokerService.nowMilliseconds
+      let process = try ToolProcess(
+        tool, words: words, input: input, options: options, environment: environment, id: id,
+        client: client, now: now)
+      running[ObjectIdentifier(process)] = (process, done)
+      for number in [process.pidfd.raw, process.output.raw!, process.errors.raw!] {
+        owners[number] = process
+        try loop!.watch(number, .input, for: self)
+      }
+      try arm(process.deadlineMilliseconds)
+    } catch {
+      throw BrokerError(.failed, "starting the tool: \(error.description)")
+    }
+  }
+
+  /// - Returns: false when no such call is under way.
+  func cancel(_ id: JSONValue, client: UInt64) -> Bool {
+    let found = running.values.filter { $0.process.client == client && $0.process.id == id }
+    for (process, _) in found { process.stop(.cancelled) }
+    return !found.isEmpty
+  }
+
+  /// Nobody is there for the answers any more.
+  func drop(client: UInt64) {
+    for (key, value) in running where value.process.client == client {
+      value.process.stop(.cancelled)
+      running[key]?.done = { _ in }
+    }
+  }
+
+  func isRunning(_ id: JSONValue, client: UInt64) -> Bool {
+    running.values.contains { $0.process.client == client && $0.process.id == id }
+  }
+
+  // MARK: RunService
+
+  func start(in loop: RunLoop) throws(SyscallError) {
+    self.loop = loop
+    try loop.watch(timer.raw, .input, for: self)
+  }
+
+  func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
+    if event.descriptor == timer.raw {
+      armedMilliseconds = .max
+      _ = try? Descriptors.read(timer.raw, upTo: 8)
+      return try expire()
+    }
+    guard let process = owners[event.descriptor] else { return }
+    if event.descriptor == process.pidfd.raw {
+      try conclude(process)
+    } else if !process.read(event.descriptor) {
+      try forget(event.descriptor)
+      process.close(event.descriptor)
+    }
+  }
+
+  func finish() {
+    loop = nil
+    for (process, _) in running.values { process.stop(.cancelled) }
+    for (process, _) in running.values {
+      if !Descriptors.isReadable(
+        process.pidfd.raw, withinMilliseconds: Self.farewellMilliseconds)
+      {
+        process.kill()
+      }
+      process.reap()
+    }
+    running = [:]
+    owners = [:]
+  }
+
+  private func conclude(_ process: ToolProcess) throws(SyscallError) {
+    process.reap()
+    let result = process.result(nowMilliseconds: BrokerService.nowMilliseconds)
+    for number in [process.pidfd.raw, process.output.raw, process.errors.raw] {
+      if let number { try forget(number) }
+    }
+    running.removeValue(forKey: ObjectIdentifier(process))?.done(result)
+  }
+
+  /// Before it is closed.
+  private func forget(_ descriptor: Int32) throws(SyscallError) {
+    if owners.removeValue(forKey: descriptor) != nil { try loop?.unwatch(descriptor) }
+  }
+
+  private func arm(_ milliseconds: UInt64) throws(SyscallError) {
+    guard milliseconds < armedMilliseconds else { return }
+    armedMilliseconds = milliseconds
+    let now = BrokerService.nowMilliseconds
+    try Timers.set(timer.raw, afterMilliseconds: milliseconds > now ? milliseconds - now : 0)
+  }
+
+  private func expire() throws(SyscallError) {
+    let now = BrokerService.nowMilliseconds
+    for (process, _) in running.values {
+      if process.deadlineMilliseconds <= now {
+        process.kill()
+      } else {
+        try arm(process.deadlineMilliseconds)
+      }
+    }
+  }
+}

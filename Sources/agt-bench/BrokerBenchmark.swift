@@ -1,0 +1,167 @@
+internal import Glibc
+internal import Kernel
+
+/// A question to the broker from inside ring 3, beside a bare echo over a Unix stream socket from the same
+/// program in the same ring, in turn: what is between the two is the broker's own work.
+enum BrokerBenchmark {
+  private static let trips = 20_000
+  private static let warmUp = 1_000
+  private static let pythonTrips = 5_000
+
+  private static let policy = """
+    apiVersion: agt-run/v1
+    kind: Policy
+    metadata: {name: bench}
+    rules:
+      - {id: reads, when: "tool in ['read_file', 'list_dir'] and path under '/workspace'", then: allow}
+      - {id: no-force, when: "tool == 'git' and '--force' in args", then: deny, say: No force.}
+      - {id: mail, when: tool == 'send_email', then: require_approval}
+
+    """
+  private static let profile = """
+    apiVersion: agt-run/v1
+    kind: RingProfile
+    metadata: {name: bench, description: ring 3 without its rate}
+    extends: ring3
+    requests: {perSecond: 1000000, burst: 1000000}
+    reasons: {requests: the rate is not what is measured}
+
+    """
+
+  static func run() throws(SyscallError) {
+    let directory = try Bench.ownDirectory()
+    let place = "/tmp/agt-bench-broker-\(getpid())"
+    try Files.makeDirectory(ByteString(place), mode: 0o755)
+    defer { _ = try? Bench.time(Bench.Command(name: "rm", words: ["/bin/rm", "-rf", place])) }
+    for (name, text) in [("policy.yaml", policy), ("profile.yaml", profile)] {
+      try write(Array(text.utf8), to: "\(place)/\(name)")
+    }
+    let ring = [
+      "\(directory)/agt-run", "--profile", "\(place)/profile.yaml", "--quiet", "--policy",
+      "\(place)/policy.yaml", "--workspace", place, "--timeout", "20s", "--",
+    ]
+    let own = try measure(ring + ["\(directory)/agt-bench", "broker-client"])
+    Bench.say("policy.decide in ring 3 beside an echo over a Unix socket, µs")
+    for what in ["p50", "p90"] { Bench.say(line("agt-bench \(what)", own, what)) }
+    guard let python = Bench.find("python3"),
+      let client = try? Files.read(ByteString("Clients/python/agt.py"), limit: 1 << 20)
+    else { return Bench.say("without Python: no python3, or not started in the repository") }
+    try write(client, to: "\(place)/agt.py")
+    try write(Array(script.utf8), to: "\(place)/client.py")
+    let other = try measure(ring + [python, "\(place)/client.py"])
+    Bench.say(line("agt.py p50", other, "p50"))
+    Bench.say("")
+  }
+
+  private static func write(_ bytes: [UInt8], to path: String) throws(SyscallError) {
+    let file = try Files.open(ByteString(path), O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+    try Descriptors.write(file.raw, bytes)
+  }
+
+  private static func line(_ title: String, _ found: [String: Double], _ what: String) -> String {
+    let (echo, decide) = (found["echo-\(what)"] ?? 0, found["decide-\(what)"] ?? 0)
+    return Bench.left(title, 16) + "echo " + Bench.padded(Bench.fixed(echo, 1), 7) + "   decide "
+      + Bench.padded(Bench.fixed(decide, 1), 7) + "   ×" + Bench.fixed(decide / max(echo, 0.01), 2)
+      + "   +" + Bench.fixed(max(0, decide - echo), 1)
+  }
+
+  /// Both ends as plain numbers: what is not used any more would be closed before its time.
+  private static func pair() throws(SyscallError) -> (Int32, Int32) {
+    let pair = try UnixSockets.streamPair()
+    return (
+      try pair.first.duplicate(atLeast: 10).release(),
+      try pair.second.duplicate(atLeast: 10).release()
+    )
+  }
+
+  /// Runs a client whose standard input is a socket with an echo at its other end.
+  private static func measure(_ words: [String]) throws(SyscallError) -> [String: Double] {
+    let (client, server) = try pair()
+    let echo = try Processes.fork()
+    if echo == 0 {
+      for number in Int32(3)...max(client, server) where number != server {
+        _ = Glibc.close(number)
+      }
+      while let bytes = try? Descriptors.read(server, upTo: 4096), !bytes.isEmpty {
+        try? Descriptors.write(server, bytes)
+      }
+      exit(0)
+    }
+    _ = Glibc.close(server)
+    let output = try Descriptors.memory(name: "timings")
+    let pid = try Processes.spawn(
+      ByteString(words[0]), arguments: words.map { ByteString($0) },
+      environment: Bench.environment, descriptors: [(client, 0), (output.raw, 1)])
+    _ = Glibc.close(client)
+    _ = try Processes.wait(pid, blocking: true)
+    _ = try? Processes.signal(echo, SIGKILL)
+    _ = try? Processes.wait(echo, blocking: true)
+    var found: [String: Double] = [:]
+    for line in try Files.readFromStart(output.raw, limit: 1 << 16).text.split(separator: "\n") {
+      let parts = line.split(separator: " ")
+      if parts.count == 2, let value = Double(String(parts[1])) { found[String(parts[0])] = value }
+    }
+    return found
+  }
+
+  // MARK: inside the ring
+
+  private static let hello =
+    "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"agt.hello\",\"params\":{\"protocol\":1}}\n"
+  private static let question =
+    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"policy.decide\",\"params\":{\"tool\":\"read_file\","
+    + "\"path\":\"/workspace/notes.txt\"}}\n"
+
+  /// `agt-bench broker-client`: prints `name value` lines.
+  static func client() throws(SyscallError) {
+    let (echo, broker): (Int32, Int32) = (0, 3)
+    try trip(broker, Array(hello.utf8))
+    let bytes = Array(question.utf8)
+    var times: [[UInt64]] = [[], []]
+    for round in 0..<(trips + warmUp) {
+      for (index, socket) in [echo, broker].enumerated() {
+        let began = Clock.monotonicNanoseconds()
+        try trip(socket, bytes)
+        if round >= warmUp { times[index].append(Clock.monotonicNanoseconds() - began) }
+      }
+    }
+    for (name, values) in zip(["echo", "decide"], times) {
+      let spread = Bench.Spread(values)
+      Bench.say("\(name)-p50 \(spread.median / 1000)")
+      Bench.say("\(name)-p90 \(spread.ninetieth / 1000)")
+    }
+  }
+
+  /// One line there and one back.
+  private static func trip(_ socket: Int32, _ bytes: [UInt8]) throws(SyscallError) {
+    try Descriptors.write(socket, bytes)
+    while true {
+      let answer = try Descriptors.read(socket, upTo: 4096)
+      if answer.isEmpty { throw SyscallError(call: "read", object: "\(socket)", errno: EPIPE) }
+      if answer.last == 10 { return }
+    }
+  }
+
+  private static let script = """
+    import os, socket, sys, time
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import agt
+    echo = socket.socket(fileno=0)
+    line = b'{"jsonrpc":"2.0","id":1,"method":"policy.decide","params":{"tool":"read_file",' \\
+        b'"path":"/workspace/notes.txt"}}\\n'
+    def bare():
+        echo.sendall(line)
+        echo.recv(4096)
+    def ask():
+        assert agt.decide(tool='read_file', path='/workspace/notes.txt').allowed
+    times = {'echo': [], 'decide': []}
+    for turn in range(\(pythonTrips)):
+        for name, call in (('echo', bare), ('decide', ask)):
+            began = time.perf_counter_ns()
+            call()
+            times[name].append(time.perf_counter_ns() - began)
+    for name, values in times.items():
+        print(f'{name}-p50', sorted(values)[len(values) // 2] / 1000)
+
+    """
+}

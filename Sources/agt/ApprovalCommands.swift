@@ -1,0 +1,131 @@
+internal import ArgumentParser
+internal import Glibc
+internal import JSON
+internal import Supervisor
+
+/// Requests of agents that wait for a person (docs/approvals.md), as the runs themselves tell of them.
+struct ParkedRequest {
+  let run: RegisteredRun
+  let id: String
+  let json: JSONValue
+
+  private static let patienceMilliseconds: Int32 = 2000
+
+  /// Of every run of this user, the oldest run first.
+  static func all() throws -> [ParkedRequest] {
+    let runs: [RegisteredRun]
+    do throws(RunError) { runs = try Runs.registry.list() } catch { throw Printing.fail(error) }
+    let answers = RunRegistry.ask(runs, ["method": "pending"], milliseconds: patienceMilliseconds)
+    return zip(runs, answers).flatMap { run, answer in
+      // A run without a policy has no such method, and nothing that waits.
+      (answer?["pending"]?.arrayValue ?? []).compactMap { json in
+        json["id"]?.stringValue.map { ParkedRequest(run: run, id: $0, json: json) }
+      }
+    }
+  }
+
+  /// The one whose id is, or alone begins with, this text.
+  static func find(_ text: String) throws -> ParkedRequest {
+    let found = try all().filter { $0.id.hasPrefix(text) }
+    if found.count == 1 { return found[0] }
+    let problem =
+      found.isEmpty ? "no request \(text) waits" : "\(found.count) requests begin with \(text)"
+    throw Printing.fail(RunError(.notFound, problem, hint: "agt pending lists them"))
+  }
+
+  func answer(_ method: String, reason: String) throws -> String {
+    do throws(RunError) {
+      let answer = try run.ask(
+        ["method": .string(method), "id": .string(id), "reason": .string(reason)],
+        milliseconds: Self.patienceMilliseconds)
+      return answer["state"]?.stringValue ?? ""
+    } catch { throw Printing.fail(error) }
+  }
+
+  /// What a person has to see before answering; the supervisor has taken out what a terminal could obey.
+  var text: String {
+    let seconds = (json["expiresInMilliseconds"]?.integerValue ?? 0) / 1000
+    let (have, need) = (json["approvals"]?.integerValue ?? 0, json["quorum"]?.integerValue ?? 1)
+    let lines = (json["text"]?.stringValue ?? "").split(separator: "\n").map { "  \($0)\n" }
+    return "\(id)  expires in \(seconds) s, \(have) of \(need) approvals"
+      + (json["mayAnswer"]?.boolValue == true ? "" : "; not yours to answer") + "\n"
+      + lines.joined()
+  }
+}
+
+struct PendingCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pending", abstract: "Lists requests of agents that wait for approval.")
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() throws {
+    let all = try ParkedRequest.all()
+    if json { return Printing.json(.array(all.map(\.json))) }
+    if all.isEmpty { return print("nothing waits") }
+    for request in all { print(request.text, terminator: "") }
+  }
+}
+
+struct ApproveCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "approve", abstract: "Approves a request that waits, as the calling user.",
+    discussion: """
+      What is approved is exactly the request that agt pending shows, once. A rule can want several \
+      people. With --watch, requests are shown as they come, and answered on the terminal.
+      """)
+
+  @Argument(help: ArgumentHelp("The request, or the beginning of its id.", valueName: "id"))
+  var id: String?
+
+  @Option(help: "Why; it is recorded.")
+  var reason = ""
+
+  @Flag(help: "Ask at the terminal for each request that comes, until interrupted.")
+  var watch = false
+
+  func validate() throws {
+    if watch == (id != nil) { throw ValidationError("name a request, or add --watch") }
+    if watch && isatty(0) == 0 { throw ValidationError("--watch asks at a terminal") }
+  }
+
+  func run() throws {
+    if let id {
+      let request = try ParkedRequest.find(id)
+      return print("\(request.id) is \(try request.answer("approve", reason: reason))")
+    }
+    var seen: Set<String> = []
+    while true {
+      for request in try ParkedRequest.all()
+      where request.json["mayAnswer"]?.boolValue == true && seen.insert(request.id).inserted {
+        print(request.text, terminator: "")
+        print("approve? [y]es, [n]o, [l]ater: ", terminator: "")
+        fflush(nil)
+        guard let line = readLine() else { return }
+        let method = ["y": "approve", "n": "deny"][line.lowercased().first.map(String.init) ?? ""]
+        // It may have expired meanwhile; that is no reason to stop watching.
+        if let method, let state = try? request.answer(method, reason: reason) {
+          print("\(request.id) is \(state)")
+        }
+      }
+      usleep(300_000)
+    }
+  }
+}
+
+struct DenyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "deny", abstract: "Denies a request that waits; one person is enough.")
+
+  @Argument(help: ArgumentHelp("The request, or the beginning of its id.", valueName: "id"))
+  var id: String
+
+  @Option(help: "Why; the agent is told.")
+  var reason = ""
+
+  func run() throws {
+    let request = try ParkedRequest.find(id)
+    print("\(request.id) is \(try request.answer("deny", reason: reason))")
+  }
+}
