@@ -50,6 +50,8 @@ enum RunMoment {
   case started(pid: Int32)
   /// The program was executed.
   case executed
+  /// A signal asked for the end; the program has this long.
+  case askedToEnd(graceMilliseconds: UInt64)
 }
 
 /// The one loop of the supervisor: the stage's reports, the program's terminal, signals, the clock and the
@@ -279,6 +281,7 @@ final class RunLoop {
     case SIGTERM, SIGHUP:
       // The program may clean up; a second request does not wait.
       if grace.raw != nil { return try kill(.manual) }
+      try tellServices(.askedToEnd(graceMilliseconds: options.graceMilliseconds))
       try tell(.signal(signal))
       try tell(.signal(SIGCONT))
       do throws(SyscallError) { grace = try startTimer(options.graceMilliseconds) } catch {
