@@ -149,10 +149,13 @@ public enum Descriptors {
   }
 
   /// Whether a write of at most 4096 bytes (PIPE_BUF) would not wait (poll(2)).
-  public static func isWritable(_ number: Int32) -> Bool {
+  /// - Parameter milliseconds: how long to wait for that.
+  public static func isWritable(_ number: Int32, withinMilliseconds milliseconds: Int32 = 0)
+    -> Bool
+  {
     var one = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
     // SAFETY: one structure of ours.
-    return unsafe poll(&one, 1, 0) == 1 && one.revents & Int16(POLLOUT) != 0
+    return unsafe poll(&one, 1, milliseconds) == 1 && one.revents & Int16(POLLOUT) != 0
   }
 
   /// The same, after waiting for whoever has it.

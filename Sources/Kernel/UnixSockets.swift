@@ -66,6 +66,16 @@ public enum UnixSockets {
     return socket
   }
 
+  /// A datagram socket that is connected to an address and does not block.
+  /// - Parameter address: a path, or the name of an abstract address after a NUL; at most 108 bytes.
+  public static func connectDatagram(to address: [UInt8]) throws(SyscallError) -> OwnedFD {
+    let kind = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+    let socket = OwnedFD(try check(Glibc.socket(AF_UNIX, kind, 0), "socket", "AF_UNIX"))
+    // SAFETY: the length is that of the bytes.
+    _ = try check(unsafe agt_unix_connect(socket.raw, address, address.count), "connect", "AF_UNIX")
+    return socket
+  }
+
   private static func create() throws(SyscallError) -> OwnedFD {
     let kind = Int32(
       SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)

@@ -15,24 +15,32 @@ public enum Launch {
   ///   - arguments: without the name of the command itself.
   ///   - environment: of the caller, `NAME=VALUE`.
   /// - Returns: the status to exit with.
-  public static func main(arguments: [[UInt8]], environment: [[UInt8]]) -> UInt8 {
+  public static func main(arguments: [[UInt8]], environment all: [[UInt8]]) -> UInt8 {
+    let manager = ServiceManager(all)
+    let environment = ServiceManager.withoutOwn(all)
     do throws(RunError) {
-      switch try RunOptions.parse(arguments) {
+      let action = try RunOptions.parse(arguments) { file throws(RunError) in
+        try AgentFile.read(file, Caller(environment))
+      }
+      switch action {
       case .help: Output.write(RunHelp.text)
       case .version: Output.write("agt-run \(Version.text)\n")
       case .run(let options) where options.explain:
         let plan = try Preparation.prepare(options, environment: environment, forReal: false)
         Output.write(options.json ? Explanation.json(plan) : Explanation.text(plan))
-      case .run(let options): return try run(options, environment: environment)
+      case .run(let options): return try run(options, environment: environment, manager)
       }
       return 0
     } catch {
       Output.complain(error)
+      manager?.conclude(error.message)
       return error.status.rawValue
     }
   }
 
-  private static func run(_ options: RunOptions, environment: [[UInt8]]) throws(RunError) -> UInt8 {
+  private static func run(
+    _ options: RunOptions, environment: [[UInt8]], _ manager: ServiceManager?
+  ) throws(RunError) -> UInt8 {
     let began = Clock.wallNanoseconds()
     // Before any of ours gets the number.
     if let number = options.statusDescriptor, !Descriptors.isOpen(number) {
@@ -73,9 +81,11 @@ public enum Launch {
     KillMethods.add(to: station)
     killSwitch.attach(to: station)
     broker?.addMethods(to: station)
+    manager?.summary = Explanation.oneLine(prepared)
     do throws(SyscallError) {
       try loop.add(station)
       try loop.add(killSwitch)
+      if let manager { try loop.add(manager) }
     } catch { throw failure(error) }
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
@@ -92,6 +102,7 @@ public enum Launch {
     }
     try record.write(to: options.resultFile)
     station.conclude(record.ending)
+    manager?.conclude(record)
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)
     return record.status

@@ -3,7 +3,7 @@ internal import Kernel
 internal import Rings
 
 /// What agt-run itself keeps and its user's later runs rely on: the registry of runs, journals and
-/// transactions, compiled profiles. An agent often has its operator's uid; what it wrote there would be
+/// transactions, compiled profiles, declarations of agents. An agent often has its operator's uid; what it wrote there would be
 /// obeyed outside of its ring, so that no ring above 0 sees these directories, whatever it is shown.
 enum OwnPlaces {
   struct Protection {
@@ -42,9 +42,12 @@ enum OwnPlaces {
 
   private static func all(_ caller: Caller) -> [String] {
     var places = RunPlaces(caller).paths
-    if caller.isRoot { return places + ["/var/lib/agt", "/var/cache/agt"] }
+    if caller.isRoot { return places + ["/var/lib/agt", "/var/cache/agt", "/etc/agt"] }
     // XDG base directory specification; a relative path is invalid and ignored.
-    for (name, usual) in [("XDG_STATE_HOME", "/.local/state"), ("XDG_CACHE_HOME", "/.cache")] {
+    for (name, usual) in [
+      ("XDG_STATE_HOME", "/.local/state"), ("XDG_CACHE_HOME", "/.cache"),
+      ("XDG_CONFIG_HOME", "/.config"),
+    ] {
       if let given = caller.value(name), given.hasPrefix("/") {
         places.append(given + "/agt")
       } else if caller.home != "/nonexistent" {

@@ -178,6 +178,7 @@ enum Preparation {
     if let bytes = options.memoryBytes { profile.limits.memoryBytes = bytes }
     if let count = options.processes { profile.limits.processes = count }
     if let time = options.timeoutMilliseconds { profile.limits.wallMilliseconds = time }
+    if options.hasNoTimeout { profile.limits.wallMilliseconds = nil }
     if let bytes = options.scratchBytes { profile.filesystem.scratch?.sizeBytes = bytes }
   }
 

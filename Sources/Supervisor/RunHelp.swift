@@ -4,8 +4,8 @@ public enum RunHelp {
   static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn",
-    "--allow-executable", "--name", "--agent", "--on-violation", "--result-json", "--status-fd",
-    "--tie-fd", "--degrade", "--explain",
+    "--allow-executable", "--name", "--agent", "--agent-file", "--on-violation", "--result-json",
+    "--status-fd", "--tie-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
 
@@ -25,7 +25,7 @@ public enum RunHelp {
       --tools FILE|DIR       tools that the program may call through the broker; repeatable
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
 
-      --timeout TIME         end the run after this long: 90s, 5m, 1h
+      --timeout TIME         end the run after this long: 90s, 5m, 1h, none
       --grace TIME           between asking the program to end, when agt-run is, and ending it (5s)
       --memory SIZE          memory of each process, and in a cgroup of all together: 512MiB, 2G
       --pids N               processes and threads of the run
@@ -36,6 +36,8 @@ public enum RunHelp {
 
       --name NAME            call the run so in agt ps, agt inspect and agt wait
       --agent NAME           whose run it is, for agt ps, agt kill and agt hold
+
+      --agent-file FILE      the program and its options as FILE declares them (agt unit writes one)
 
       --txn[=MODE]           the workspace as a transaction: writable, and untouched on disk until
                              agt txn commit (keep, the default), status 0 (commit-on-success), or

@@ -44,6 +44,8 @@ enum RunMoment {
   case started(pid: Int32)
   /// The program was executed.
   case executed
+  /// A signal asked for the end; the program has this long.
+  case askedToEnd(graceMilliseconds: UInt64)
 }
 
 /// The one loop of the supervisor: the stage's reports, the program's terminal, signals, the clock and the
@@ -375,6 +377,7 @@ final class RunLoop {
     case SIGTERM, SIGHUP:
       // The program may clean up; a second request does not wait.
       if grace.raw != nil { return kill(Self.signalOrder) }
+      try tellServices(.askedToEnd(graceMilliseconds: options.graceMilliseconds))
       try tell(.signal(signal))
       try killSwitch.resume(in: self)
       try tell(.signal(SIGCONT))

@@ -32,6 +32,8 @@ public struct RunOptions: Sendable {
   /// The value is nil when the caller's own is taken over.
   public var environment: [(name: String, value: [UInt8]?)] = []
   public var timeoutMilliseconds: UInt64?
+  /// `--timeout none`: the run lasts as long as its program, whatever the profile says.
+  public var hasNoTimeout = false
   /// From the signal that asks the program to end to the end.
   public var graceMilliseconds: UInt64 = 5000
   public var memoryBytes: UInt64?
@@ -49,6 +51,8 @@ public struct RunOptions: Sendable {
   public var name: String?
   /// Whose run it is, for commands that concern all runs of one agent.
   public var agent: String?
+  /// Declares the program and options that are not given here.
+  public var agentFile: String?
   public var resultFile: String?
   public var statusDescriptor: Int32?
   public var degraded: Set<Degradation> = []
@@ -66,10 +70,27 @@ public struct RunOptions: Sendable {
     case version
   }
 
-  /// - Parameter arguments: without the program's own name.
-  public static func parse(_ arguments: [[UInt8]]) throws(RunError) -> Action {
+  /// - Parameters:
+  ///   - arguments: without the program's own name.
+  ///   - declaration: reads the file of `--agent-file`.
+  public static func parse(
+    _ arguments: [[UInt8]],
+    declaration: (String) throws(RunError) -> AgentDeclaration = { file throws(RunError) in
+      throw RunError(.usage, "--agent-file \(file): an agent's declaration is not read here")
+    }
+  ) throws(RunError) -> Action {
     var parser = Parser(arguments)
-    return try parser.parse()
+    return try parser.parse(declaration)
+  }
+
+  /// The options among words of a command line, one by one, and what comes after `--`.
+  /// - Throws: when a value is not understood; what contradicts another is not found.
+  static func words(
+    _ arguments: [[UInt8]]
+  ) throws(RunError) -> (given: [(flag: String, value: String?)], command: [[UInt8]]) {
+    var parser = Parser(arguments)
+    _ = try parser.takeAll()
+    return (parser.given, parser.command)
   }
 }
 
@@ -84,14 +105,44 @@ extension RunOptions {
 }
 
 private struct Parser {
-  private let arguments: [[UInt8]]
+  private var arguments: [[UInt8]]
   private var index = 0
   private var options = RunOptions()
   private var seen: [String] = []
+  /// The file in which an option that `seen` holds was found first, when it is there as well.
+  private var declaring: String?
+  private(set) var given: [(flag: String, value: String?)] = []
+  private(set) var command: [[UInt8]] = []
 
   init(_ arguments: [[UInt8]]) { self.arguments = arguments }
 
-  mutating func parse() throws(RunError) -> RunOptions.Action {
+  mutating func parse(
+    _ declaration: (String) throws(RunError) -> AgentDeclaration
+  ) throws(RunError) -> RunOptions.Action {
+    if let action = try takeAll() { return action }
+    if let file = options.agentFile { try add(try declaration(file), file) }
+    options.command = command
+    try checkTogether()
+    return .run(options)
+  }
+
+  /// The declaration's options after those of the command line, which may only add to them.
+  private mutating func add(_ declaration: AgentDeclaration, _ file: String) throws(RunError) {
+    guard command.isEmpty else {
+      throw RunError(
+        .usage, "\(command[0].text): --agent-file \(file) says already what runs",
+        hint: "leave one of them out")
+    }
+    declaring = file
+    arguments = declaration.words
+    index = 0
+    _ = try takeAll()
+    if options.name == nil { options.name = declaration.name }
+    if options.agent == nil { options.agent = declaration.name }
+  }
+
+  /// - Returns: what is to be done instead of a run.
+  mutating func takeAll() throws(RunError) -> RunOptions.Action? {
     while index < arguments.count {
       let word = arguments[index].text
       guard word.hasPrefix("-"), word != "-" else { break }
@@ -110,12 +161,14 @@ private struct Parser {
       case "--version", "-V":
         try set(flag, inline) { _ in }
         return .version
-      default: try take(flag, inline: inline)
+      default:
+        let start = index
+        try take(flag, inline: inline)
+        given.append((flag, inline ?? (index > start ? arguments[start].text : nil)))
       }
     }
-    options.command = Array(arguments[index...])
-    try checkTogether()
-    return .run(options)
+    command = Array(arguments[index...])
+    return nil
   }
 
   private func refuseFlagAsProgram() throws(RunError) {
@@ -138,7 +191,7 @@ private struct Parser {
     case "--tools": options.tools.append(try path(flag, inline))
     case "--tie-fd": options.tieDescriptor = Int32(try count(flag, inline, 3...1_048_575))
     case "--env": try environment(flag, inline)
-    case "--timeout": options.timeoutMilliseconds = try duration(flag, inline)
+    case "--timeout": try timeout(flag, inline)
     case "--grace": options.graceMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)
     case "--tmp": options.scratchBytes = try size(flag, inline)
@@ -152,6 +205,7 @@ private struct Parser {
     case "--allow-executable": try set(flag, inline) { $0.allowExecutable = true }
     case "--name": options.name = try label(flag, inline)
     case "--agent": options.agent = try label(flag, inline)
+    case "--agent-file": try once(flag, inline) { $0.agentFile = $1 }
     case "--result-json": try once(flag, inline) { $0.resultFile = $1 }
     case "--degrade":
       options.degraded.insert(
@@ -222,7 +276,11 @@ private struct Parser {
   }
 
   private func givenTwice(_ flag: String) -> RunError {
-    RunError(.usage, "\(flag) is given twice", hint: "leave one of them out")
+    if let declaring {
+      return RunError(
+        .usage, "\(flag) is given, and \(declaring) states it", hint: "leave one of them out")
+    }
+    return RunError(.usage, "\(flag) is given twice", hint: "leave one of them out")
   }
 
   // MARK: values
@@ -286,7 +344,19 @@ private struct Parser {
   }
 
   private mutating func duration(_ flag: String, _ inline: String?) throws(RunError) -> UInt64 {
+    try milliseconds(flag, try single(flag, inline))
+  }
+
+  private mutating func timeout(_ flag: String, _ inline: String?) throws(RunError) {
     let text = try single(flag, inline)
+    if text == "none" {
+      options.hasNoTimeout = true
+    } else {
+      options.timeoutMilliseconds = try milliseconds(flag, text)
+    }
+  }
+
+  private func milliseconds(_ flag: String, _ text: String) throws(RunError) -> UInt64 {
     do throws(QuantityError) {
       let milliseconds = try Quantity.milliseconds(text)
       if milliseconds > 0 { return milliseconds }

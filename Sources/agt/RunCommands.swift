@@ -30,33 +30,36 @@ struct PsCommand: ParsableCommand {
   var watch = false
 
   func run() throws {
-    repeat {
-      let lines: [RunLine]
-      do throws(RunError) { lines = try RunListing.lines(Runs.registry) } catch {
-        throw Printing.fail(error)
-      }
-      if json {
-        let value: JSONValue = .array(lines.map(\.json))
-        // One line each time, so that a reader can tell one listing from the next.
-        if watch {
-          print(String(decoding: JSONWriter.compact(value), as: UTF8.self))
-        } else {
-          Printing.json(value)
-        }
-      } else {
-        if watch && isatty(1) == 1 { print("\u{1B}[H\u{1B}[J", terminator: "") }
-        RunTable.print(lines)
-      }
-      if watch {
-        fflush(nil)
-        sleep(1)
-      }
-    } while watch
+    while watch {
+      if isatty(1) == 1 && !json { print("\u{1B}[H\u{1B}[J", terminator: "") }
+      let status = RunTable.show(json: json, isRepeated: true)
+      if status != 0 { throw ExitCode(status) }
+      fflush(nil)
+      sleep(1)
+    }
+    let status = RunTable.show(json: json)
+    if status != 0 { throw ExitCode(status) }
   }
 }
 
 /// The table of `agt ps`.
 enum RunTable {
+  /// - Parameter isRepeated: JSON has one line each time, so that a reader can tell one listing from the next.
+  /// - Returns: the status to exit with.
+  static func show(json: Bool, isRepeated: Bool = false) -> Int32 {
+    let lines: [RunLine]
+    do throws(RunError) { lines = try RunListing.lines(Runs.registry) } catch {
+      return Printing.fail(error).rawValue
+    }
+    let value: JSONValue = .array(lines.map(\.json))
+    switch (json, isRepeated) {
+    case (false, _): print(lines)
+    case (true, false): Printing.json(value)
+    case (true, true): Swift.print(String(decoding: JSONWriter.compact(value), as: UTF8.self))
+    }
+    return 0
+  }
+
   static func print(_ lines: [RunLine]) {
     if lines.isEmpty { return Swift.print("no runs") }
     let hasAgents = lines.contains { $0.agent != nil }

@@ -14,7 +14,7 @@ import Testing
     /// The home as workspace, and a file of it that ring 3 does not show otherwise.
     init() {
       _ = Command.shell(
-        "mkdir -p $1/.config && echo secret > $1/secret && mkdir $1/work", [scratch.home]
+        "mkdir -p $1/.vim && echo secret > $1/secret && mkdir $1/work", [scratch.home]
       ).run()
     }
   }
@@ -52,7 +52,7 @@ import Testing
       for d in .cache .local .local/state .cache/agt .local/state/agt; do mv $d moved-$$ && echo $d; done
       rmdir .cache/agt .local/state/agt && echo removed
       touch .cache/agt/x .local/state/agt/x && echo written
-      mv .config .other && mkdir .cache/mine && touch .cache/mine/f && mv .cache/mine . && echo free
+      mv .vim .other && mkdir .cache/mine && touch .cache/mine/f && mv .cache/mine . && echo free
       """
     let run = site.run(["--ring", ring, "--workspace", home], script)
     #expect(run.out == ".cache/agt:\n\n.local/state/agt:\nfree\n", "\(run.summary)")

@@ -26,7 +26,7 @@ public final class Scratch: Sendable {
   }
 
   /// Makes the starter the owner of everything in it.
-  func give(to starter: Starter) {
+  public func give(to starter: Starter) {
     guard Starter.isRoot else { return }
     let id = starter == .root ? 0 : Starter.ordinaryID
     for directory in [path, home] where File.owner(directory) != id {

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,6 +331,16 @@ static inline int agt_unix_address(int socket, const char *path, int listening) 
   strcpy(address.sun_path, path);
   const struct sockaddr *name = (const struct sockaddr *)&address;
   return listening ? bind(socket, name, sizeof address) : connect(socket, name, sizeof address);
+}
+/* connect(2) to an address of at most 108 bytes; one that begins with NUL is abstract (unix(7)). */
+static inline int agt_unix_connect(int socket, const void *name, size_t length) {
+  struct sockaddr_un address;
+  memset(&address, 0, sizeof address);
+  address.sun_family = AF_UNIX;
+  if (length > sizeof address.sun_path) { errno = ENAMETOOLONG; return -1; }
+  memcpy(address.sun_path, name, length);
+  return connect(socket, (const struct sockaddr *)&address,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
 }
 struct agt_peer { int32_t pid; uint32_t uid, gid; };
 static inline int agt_peer_credentials(int socket, struct agt_peer *peer) {
