@@ -25,7 +25,7 @@ public struct BrokerError: Error, Equatable, Sendable {
     case descriptors
     /// As much is under way as may be at once.
     case busy
-    /// The run is on hold: everything is denied until it is released.
+    /// A policy has put the run on hold: everything is denied until it ends.
     case held
 
     /// As JSON-RPC 2.0 numbers them, section 5.1; ours from its range for servers.

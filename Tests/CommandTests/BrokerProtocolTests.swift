@@ -261,7 +261,7 @@ import Testing
     #expect(
       held.out
         == "deny deny\ndeny deny\ndeny held\n"
-        + "held the run is on hold; an operator can release it\non\n", "\(held.summary)")
+        + "held the run is on hold: everything is denied until it ends\non\n", "\(held.summary)")
     let killed = site.command(script, policy: policy("kill")).run()
     #expect(killed.status == 137 && !killed.out.contains("on\n"), "\(killed.summary)")
     #expect(killed.err.contains("killed: requests that the policy denied (policy.yaml:11:5)"))

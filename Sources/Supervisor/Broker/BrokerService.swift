@@ -23,7 +23,7 @@ final class BrokerService: RunService {
   private let timer: OwnedFD
   private var armedMilliseconds = UInt64.max
   private(set) var counters: BrokerCounters
-  /// Everything is denied until it is released.
+  /// By a trigger of a policy: everything is denied until the run ends.
   var isHeld = false
 
   /// A ring has some hundred processes at most, and each needs one.
@@ -227,7 +227,7 @@ final class BrokerService: RunService {
       counters.requests += 1
       if isHeld, method.phase != .greeting {
         return refuse(
-          BrokerError(.held, "the run is on hold; an operator can release it"), request.id)
+          BrokerError(.held, "the run is on hold: everything is denied until it ends"), request.id)
       }
       let call = BrokerCall(
         request: request, peer: connection.peer, client: connection.number,
