@@ -21,6 +21,13 @@ public struct Checkpoint: Equatable, Sendable {
 
   public var text: String { "\(origin)\n\(size)\n\(root.base64)\n" }
 
+  /// The note of this checkpoint with the signatures of these keys.
+  public func signed(by keys: [SigningKey]) -> SignedNote {
+    var note = SignedNote(text: text)
+    for key in keys { note.sign(key, name: origin) }
+    return note
+  }
+
   /// A checkpoint that `key` has signed.
   public static func open(_ note: SignedNote, key: VerifierKey) throws(AuditError) -> Checkpoint {
     guard note.isSigned(by: key) else {

@@ -1,34 +1,27 @@
 public import JSON
 
-/// What an entry tells.
+/// What an entry tells; the members of each are in docs/audit.md.
 public enum EntryKind: String, CaseIterable, Sendable {
-  case runStart = "run.start"
-  case runEnd = "run.end"
-  case planEnforced = "plan.enforced"
-  case profileWidened = "profile.widened"
-  case policyLoaded = "policy.loaded"
-  case decision
-  case violation
-  case approvalRequested = "approval.requested"
-  case approvalGranted = "approval.granted"
-  case approvalDenied = "approval.denied"
-  case approvalExpired = "approval.expired"
-  case elevationStart = "elevation.start"
-  case elevationEnd = "elevation.end"
-  case toolStart = "tool.start"
-  case toolEnd = "tool.end"
-  case netOpen = "net.open"
-  case netClose = "net.close"
-  case fileOpen = "file.open"
-  case kill
-  case sagaStart = "saga.start"
-  case sagaStep = "saga.step"
-  case sagaEnd = "saga.end"
-  case txnStart = "txn.start"
-  case txnEnd = "txn.end"
+  case logCreated = "log.created"
   case logRecovered = "log.recovered"
   case keyRotated = "key.rotated"
+  case runStart = "run.start"
+  case planEnforced = "plan.enforced"
+  case profileWidened = "profile.widened"
+  case runProgram = "run.program"
+  case violation
+  case netOpen = "net.open"
+  case netClose = "net.close"
+  case netRefused = "net.refused"
+  case kill
+  case txnStart = "txn.start"
+  case txnCommit = "txn.commit"
+  case txnEnd = "txn.end"
+  case runEnd = "run.end"
   case note
+
+  /// Written even when nothing but the space set aside for them is left.
+  public var isUrgent: Bool { self == .kill || self == .runEnd || self == .logRecovered }
 }
 
 /// One leaf of a log: a canonical JSON object (RFC 8785) with the members `data`, `index`, `kind`, `time`.
@@ -46,14 +39,30 @@ public struct Entry: Equatable, Sendable {
   public static func encode(
     index: UInt64, kind: EntryKind, timeMilliseconds: UInt64, data: JSONObject
   ) throws(AuditError) -> [UInt8] {
-    var line: [UInt8] = []
-    line.reserveCapacity(256)
-    line.append(contentsOf: "{\"data\":".utf8)
+    try encode(
+      index: index, kind: kind, timeMilliseconds: timeMilliseconds,
+      canonicalData: canonical(data, kind))
+  }
+
+  /// The form of `data` in an entry: the part of encoding that needs no index.
+  public static func canonical(
+    _ data: JSONObject, _ kind: EntryKind
+  ) throws(AuditError) -> [UInt8] {
     do throws(JSONError) {
-      line.append(contentsOf: try JSONWriter.canonical(.object(data)))
+      return try JSONWriter.canonical(.object(data))
     } catch {
       throw .entry("an entry of kind \(kind.rawValue): \(error.description)")
     }
+  }
+
+  /// - Parameter canonicalData: of `canonical`.
+  public static func encode(
+    index: UInt64, kind: EntryKind, timeMilliseconds: UInt64, canonicalData: [UInt8]
+  ) throws(AuditError) -> [UInt8] {
+    var line: [UInt8] = []
+    line.reserveCapacity(canonicalData.count + 96)
+    line.append(contentsOf: "{\"data\":".utf8)
+    line.append(contentsOf: canonicalData)
     line.append(contentsOf: ",\"index\":".utf8)
     line.append(contentsOf: String(index).utf8)
     line.append(contentsOf: ",\"kind\":\"".utf8)

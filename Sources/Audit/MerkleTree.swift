@@ -24,8 +24,9 @@ public struct MerkleTree: Equatable, Sendable {
     unsafe entry.withUnsafeBytes { unsafe Digest.sha256(prefix: 0, $0) }
   }
 
-  static func leaf(_ entry: UnsafeRawBufferPointer) -> Digest {
-    unsafe Digest.sha256(prefix: 0, entry)
+  public static func leaf(_ entry: Span<UInt8>) -> Digest {
+    // SAFETY: the pointer lives for the call.
+    unsafe entry.withUnsafeBytes { unsafe Digest.sha256(prefix: 0, $0) }
   }
 
   public mutating func append(_ leaf: Digest) {

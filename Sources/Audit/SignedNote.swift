@@ -43,7 +43,8 @@ public struct VerifierKey: Equatable, Sendable {
     return Array(Digest.sha256(input).bytes.prefix(4))
   }
 
-  static func isName(_ name: String) -> Bool {
+  /// Whether a key can have this name: neither blanks, control characters nor plus signs.
+  public static func isName(_ name: String) -> Bool {
     !name.isEmpty && name.utf8.count <= 255
       && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "+") }
   }
@@ -57,7 +58,8 @@ public struct VerifierKey: Equatable, Sendable {
 }
 
 /// An Ed25519 key (RFC 8032) that signs. Its memory is wiped when it goes.
-public final class SigningKey {
+public final class SigningKey: @unchecked Sendable {
+  // Written by the initialiser alone.
   public static let seedBytes = 32
   private var secret = [UInt8](repeating: 0, count: Int(crypto_sign_SECRETKEYBYTES))
   public let publicKey: [UInt8]
@@ -77,10 +79,45 @@ public final class SigningKey {
     unsafe sodium_memzero(&secret, count)
   }
 
+  /// A new key, and its text as a file keeps it: `PRIVATE+KEY+name+8 hexadecimal digits+base 64`, the form of
+  /// Go's golang.org/x/mod/sumdb/note.
+  public static func generate(
+    name: String, algorithm: NoteAlgorithm = .ed25519
+  ) -> (key: SigningKey, text: String) {
+    let seed = randomSeed()
+    let key = SigningKey(seed: seed)
+    let identifier = Hexadecimal.encode(key.verifier(name: name, algorithm: algorithm).identifier)
+    let secret = Base64.encode([algorithm.rawValue] + seed)
+    return (key, "PRIVATE+KEY+\(name)+\(identifier)+\(secret)")
+  }
+
+  /// Reads what `generate` has written.
+  /// - Returns: nil when it is something else.
+  public static func read(
+    _ text: some StringProtocol
+  ) -> (key: SigningKey, verifier: VerifierKey)? {
+    let parts = text.split(separator: "+", maxSplits: 4, omittingEmptySubsequences: false)
+    guard parts.count == 5, parts[0] == "PRIVATE", parts[1] == "KEY",
+      let bytes = Base64.decode(parts[4]), bytes.count == 1 + seedBytes,
+      let algorithm = NoteAlgorithm(rawValue: bytes[0])
+    else { return nil }
+    let key = SigningKey(seed: Array(bytes.dropFirst()))
+    guard
+      let verifier = VerifierKey(
+        name: String(parts[2]), algorithm: algorithm, publicKey: key.publicKey),
+      parts[3] == Hexadecimal.encode(verifier.identifier)
+    else { return nil }
+    return (key, verifier)
+  }
+
   /// Random bytes of the kernel (getrandom(2)).
   public static func randomSeed() -> [UInt8] {
     var generator = SystemRandomNumberGenerator()
-    return (0..<seedBytes).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    // Each is one call.
+    return (0..<seedBytes / 8).flatMap { _ in
+      let word = generator.next()
+      return (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) }
+    }
   }
 
   public func sign(_ message: [UInt8]) -> [UInt8] {

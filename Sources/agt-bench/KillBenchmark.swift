@@ -118,6 +118,8 @@ enum KillBenchmark {
           try Limits.lower(.processes, to: UInt64(bombProcesses))
           try Identity.become(uid: uid, gid: uid)
         }
+        // After the change of user, which clears it.
+        try Processes.setParentDeathSignal(SIGKILL)
         throw Processes.execute(
           ByteString("\(directory)/agt-bench"),
           arguments: ["agt-bench", verb, "\(count)"].map { ByteString($0) },

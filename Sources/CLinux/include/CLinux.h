@@ -81,6 +81,12 @@ static inline int agt_flock(int fd, int operation) {
 /* ---- trees of files: xattr(7), fchmodat(2), utimensat(2), copy_file_range(2), syncfs(2) ---- */
 static inline int agt_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
 static inline int agt_fsync(int fd) { return fsync(fd); }
+/* FALLOC_FL_KEEP_SIZE: blocks are set aside, the length stays. */
+static inline int agt_reserve(int fd, int64_t offset, int64_t length) {
+  return (int)syscall(SYS_fallocate, fd, 1, offset, length);
+}
+/* eventfd(2), EFD_CLOEXEC | EFD_NONBLOCK */
+static inline int agt_eventfd(void) { return (int)syscall(SYS_eventfd2, 0, 02000000 | 04000); }
 static inline int agt_mknodat(int dir, const char *path, uint32_t mode) { return mknodat(dir, path, mode, 0); }
 static inline int agt_fchmodat(int dir, const char *path, uint32_t mode) {
   return fchmodat(dir, path, mode, AT_SYMLINK_NOFOLLOW);

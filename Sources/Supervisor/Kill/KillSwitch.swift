@@ -13,6 +13,9 @@ final class KillSwitch: RunService {
   private var decidedWallNanoseconds: UInt64 = 0
   private var evidence: KillEvidence?
   private var hasKilled = false
+  /// Whoever leaves a mount namespace last takes its mounts down and waits for the kernel's readers (RCU). While
+  /// this is open, that is not the ring's last process, whose end is waited for.
+  private var mounts: OwnedFD?
   /// Who gets the record when it is made.
   private var waiting: [OperatorClient] = []
   /// Ends a pause that nobody ended.
@@ -69,6 +72,9 @@ final class KillSwitch: RunService {
       }
       return .gathered
     case .kill:
+      if !hasKilled, let pid = evidence?.processes.first?.pid {
+        mounts = try? Files.open(ByteString("/proc/\(pid)/ns/mnt"), O_RDONLY)
+      }
       loop.killProcesses(again: hasKilled)
       hasKilled = true
       return nil
@@ -112,6 +118,7 @@ final class KillSwitch: RunService {
     }
     record = made.json
     answer(made.json, in: loop)
+    mounts = nil
   }
 
   private func reportStuck(in loop: RunLoop) {

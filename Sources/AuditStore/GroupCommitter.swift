@@ -1,0 +1,324 @@
+public import Audit
+public import JSON
+public import Kernel
+
+/// The writer of a log for threads that must not wait for a disk: entries are queued, and one thread brings
+/// everything that queued up meanwhile onto the disk with one fdatasync(2).
+///
+/// `record` tells something that happened or was refused: it is in the kernel's hands at once and on the disk
+/// within a second. `intend` announces an effect, which must not begin before the answer. When the log
+/// cannot be written every intent is refused, so that nothing happens that it does not hold.
+public final class GroupCommitter: @unchecked Sendable {
+  /// When an entry counts as written.
+  public enum Mode: String, CaseIterable, Sendable {
+    /// Each entry is synced on its own.
+    case always
+    /// One sync for all that wait.
+    case group
+    /// Never synced: what the kernel has is enough.
+    case off
+  }
+
+  /// An intent that was queued.
+  public struct Ticket: Hashable, Sendable {
+    fileprivate let number: UInt64
+  }
+
+  private struct Item {
+    let kind: EntryKind
+    let timeMilliseconds: UInt64
+    let data: [UInt8]
+    let ticket: Ticket?
+  }
+
+  private let mode: Mode
+  private let monitor = Monitor()
+  private let wakeup: Wakeup?
+  private var worker: Worker?
+
+  // Behind the monitor.
+  private var queue: [Item] = []
+  private var lastTicket: UInt64 = 0
+  private var answers: [Ticket: Result<Void, LogError>] = [:]
+  private var failure: LogError?
+  private var isEnding = false
+  /// The program was executed: from here on the thread sleeps until it is woken.
+  private var hasBegun = false
+  private var isOpen = false
+  private var lostEntries: UInt64 = 0
+  private var syncs: UInt64 = 0
+  private var groups: UInt64 = 0
+  private var end: LogEnd?
+
+  /// How a log ended.
+  public struct LogEnd: Equatable, Sendable {
+    public var size: UInt64
+    public var root: Digest
+    /// Entries that the disk did not take.
+    public var lostEntries: UInt64
+    public var failure: LogError?
+  }
+
+  /// Denials and outcomes wait so long for others at most.
+  private static let lingerMilliseconds: UInt64 = 1000
+
+  /// Starts the thread.
+  /// - Parameters:
+  ///   - wakesLoop: whether `descriptor` tells of answers.
+  ///   - open: makes the log; run in the thread.
+  public init(
+    mode: Mode, wakesLoop: Bool, open: @escaping @Sendable () throws(LogError) -> LogWriter
+  ) throws(SyscallError) {
+    self.mode = mode
+    wakeup = wakesLoop ? try Wakeup() : nil
+    worker = try Worker { [self] in run(open) }
+  }
+
+  // MARK: for the loop
+
+  /// Queues an entry that nobody waits for.
+  public func record(_ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject) {
+    let encoded = Self.encoded(data, kind)
+    monitor.locked {
+      queue.append(
+        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: encoded, ticket: nil))
+      // That the run began takes no wake-up of its own: it goes with whatever comes next.
+      if !Self.isBeginning(kind) { monitor.wakeAll() }
+      if kind == .runProgram { hasBegun = true }
+    }
+  }
+
+  /// Queues the intent of an effect.
+  public func intend(
+    _ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject
+  ) -> Ticket {
+    let encoded = Self.encoded(data, kind)
+    return monitor.locked {
+      lastTicket += 1
+      let ticket = Ticket(number: lastTicket)
+      queue.append(
+        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: encoded, ticket: ticket))
+      monitor.wakeAll()
+      return ticket
+    }
+  }
+
+  /// An entry that is none, because it is too large or has a number without canonical form, is told of
+  /// instead of left out.
+  private static func encoded(_ data: JSONObject, _ kind: EntryKind) -> [UInt8] {
+    do throws(AuditError) {
+      let bytes = try Entry.canonical(data, kind)
+      if bytes.count <= Entry.sizeMaxBytes - 256 { return bytes }
+      return Array("{\"omittedBytes\":\(bytes.count)}".utf8)
+    } catch {
+      return Array("{\"omittedBytes\":0}".utf8)
+    }
+  }
+
+  /// Becomes readable when there are answers; nil without `wakesLoop`.
+  public var descriptor: Int32? {
+    switch wakeup {
+    case .some(let wakeup): wakeup.descriptor.raw
+    case .none: nil
+    }
+  }
+
+  /// The answers since the last call.
+  public func takeAnswers() -> [(Ticket, Result<Void, LogError>)] {
+    switch wakeup {
+    case .some(let wakeup): wakeup.clear()
+    case .none: break
+    }
+    return monitor.locked {
+      defer { answers.removeAll(keepingCapacity: true) }
+      return answers.map { ($0.key, $0.value) }
+    }
+  }
+
+  /// Waits until the intent is on the disk.
+  public func wait(for ticket: Ticket) throws(LogError) {
+    let answer = monitor.locked {
+      while answers[ticket] == nil { monitor.wait() }
+      return answers.removeValue(forKey: ticket)!
+    }
+    try answer.get()
+  }
+
+  /// Waits until the log is open.
+  public func waitUntilOpen() throws(LogError) {
+    let failure: LogError? = monitor.locked {
+      while !isOpen && self.failure == nil { monitor.wait() }
+      return self.failure
+    }
+    if let failure { throw failure }
+  }
+
+  /// Why nothing is taken any more; nil when it is.
+  public var problem: LogError? { monitor.locked { failure } }
+
+  /// How often the disk was waited for, and for how many groups.
+  public var counts: (syncs: UInt64, groups: UInt64) { monitor.locked { (syncs, groups) } }
+
+  /// Writes what is queued, signs, and ends the thread.
+  public func finish() -> LogEnd {
+    monitor.locked {
+      isEnding = true
+      monitor.wakeAll()
+    }
+    worker?.join()
+    return monitor.locked {
+      end ?? LogEnd(size: 0, root: MerkleTree().root, lostEntries: lostEntries, failure: failure)
+    }
+  }
+
+  // MARK: the thread
+
+  private func run(_ open: @Sendable () throws(LogError) -> LogWriter) {
+    let writer: LogWriter
+    do throws(LogError) { writer = try open() } catch {
+      return refuseAll(error)
+    }
+    monitor.locked {
+      isOpen = true
+      monitor.wakeAll()
+    }
+    // Whether anything but the beginning and the end of the run would be lost with the machine.
+    var isNotable = false
+    var lingersSince: UInt64?
+    while true {
+      let (batch, isOver) = nextBatch(lingersSince)
+      if batch.contains(where: { !Self.isBoundary($0.kind) }) { isNotable = true }
+      let lingered = lingersSince.map { Self.milliseconds() >= $0 + Self.lingerMilliseconds }
+      let mustSync =
+        mode != .off
+        && (batch.contains { $0.ticket != nil } || lingered == true || isOver && isNotable
+          || mode == .always)
+      write(batch, writer, mustSync: mustSync, mustSign: mustSync || lingered == true)
+      if isOver {
+        writer.giveBackReserve()
+        try? writer.sign()
+        let head = writer.head
+        monitor.locked {
+          end = LogEnd(
+            size: head.size, root: head.root, lostEntries: lostEntries, failure: failure)
+        }
+        return
+      }
+      lingersSince = writer.isUnsigned ? lingersSince ?? Self.milliseconds() : nil
+    }
+  }
+
+  private static func isBeginning(_ kind: EntryKind) -> Bool {
+    [.planEnforced, .profileWidened, .runProgram].contains(kind)
+  }
+
+  private static func isBoundary(_ kind: EntryKind) -> Bool {
+    [.runStart, .planEnforced, .profileWidened, .runProgram, .runEnd].contains(kind)
+  }
+
+  private static func milliseconds() -> UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
+
+  /// What is queued; waits for something, or until those that linger have lingered enough.
+  private func nextBatch(_ lingersSince: UInt64?) -> (batch: [Item], isOver: Bool) {
+    monitor.locked {
+      while queue.allSatisfy({ Self.isBeginning($0.kind) }) && !isEnding {
+        guard let since = lingersSince else {
+          if queue.isEmpty && hasBegun {
+            monitor.wait()
+            continue
+          }
+          // What began without a wake-up is written after one sleep.
+          let count = queue.count
+          monitor.wait(milliseconds: Self.lingerMilliseconds)
+          if count > 0 && count == queue.count { break }
+          continue
+        }
+        let now = Self.milliseconds()
+        if now >= since + Self.lingerMilliseconds { break }
+        monitor.wait(milliseconds: since + Self.lingerMilliseconds - now)
+      }
+      defer { queue.removeAll(keepingCapacity: true) }
+      return (queue, isEnding)
+    }
+  }
+
+  private func write(_ batch: [Item], _ writer: LogWriter, mustSync: Bool, mustSign: Bool) {
+    if mode == .always && batch.count > 1 {
+      for item in batch { write([item], writer, mustSync: true, mustSign: true) }
+      return
+    }
+    do throws(LogError) {
+      try commit(batch, writer, mustSync: mustSync, mustSign: mustSign)
+      answer(batch, nil, 0, didSync: mustSync)
+    } catch {
+      let lost = salvage(batch, writer, error)
+      answer(batch, error, lost, didSync: mustSync)
+    }
+  }
+
+  private func commit(
+    _ batch: [Item], _ writer: LogWriter, mustSync: Bool, mustSign: Bool
+  ) throws(LogError) {
+    for item in batch {
+      try writer.append(
+        item.kind, timeMilliseconds: item.timeMilliseconds, canonicalData: item.data)
+    }
+    try writer.flush()
+    if mustSync { try writer.sync() }
+    if mustSign { try writer.sign() }
+  }
+
+  /// The disk is full: what is urgent goes into the space that was set aside.
+  /// - Returns: how many entries are lost.
+  private func salvage(_ batch: [Item], _ writer: LogWriter, _ error: LogError) -> Int {
+    let urgent = batch.filter { $0.kind.isUrgent }
+    guard error == .full, !urgent.isEmpty, urgent.count < batch.count else {
+      return batch.count
+    }
+    do throws(LogError) {
+      try commit(urgent, writer, mustSync: mode != .off, mustSign: true)
+      return batch.count - urgent.count
+    } catch {
+      return batch.count
+    }
+  }
+
+  private func answer(_ batch: [Item], _ error: LogError?, _ lost: Int, didSync: Bool) {
+    let waited: Bool = monitor.locked {
+      groups += batch.isEmpty ? 0 : 1
+      if didSync { syncs += 1 }
+      lostEntries += UInt64(lost)
+      // A full disk may have space again; what is unknown stays unknown.
+      failure = error ?? (failure == .full ? nil : failure)
+      var waited = false
+      for item in batch {
+        guard let ticket = item.ticket else { continue }
+        answers[ticket] = error.map { .failure($0) } ?? .success(())
+        waited = true
+      }
+      monitor.wakeAll()
+      return waited
+    }
+    if waited { raise() }
+  }
+
+  private func raise() {
+    switch wakeup {
+    case .some(let wakeup): wakeup.raise()
+    case .none: break
+    }
+  }
+
+  /// Until the end, when there is no log.
+  private func refuseAll(_ error: LogError) {
+    monitor.locked {
+      failure = error
+      monitor.wakeAll()
+    }
+    while true {
+      let (batch, isOver) = nextBatch(nil)
+      answer(batch, error, batch.count, didSync: false)
+      if isOver { return }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+public import Audit
+public import Kernel
+
+/// Why a log cannot be written or read.
+public enum LogError: Error, Equatable, Sendable {
+  case system(SyscallError)
+  /// It contradicts its signatures, or is not what a log is.
+  case audit(AuditError)
+  /// The disk is full but for what is set aside for kills and ends.
+  case full
+  /// An earlier write failed: what is on the disk is not known any more.
+  case failed(String)
+
+  public var description: String {
+    switch self {
+    case .system(let error): error.description
+    case .audit(let error): error.description
+    case .full: "the disk is full; the rest is set aside for kills and ends of runs"
+    case .failed(let why): "an earlier write failed: \(why)"
+    }
+  }
+}
+
+/// Runs what fails with errno.
+func calling<R: ~Copyable>(_ body: () throws(SyscallError) -> R) throws(LogError) -> R {
+  do throws(SyscallError) { return try body() } catch { throw .system(error) }
+}
+
+/// Runs what judges texts.
+func judging<R>(_ body: () throws(AuditError) -> R) throws(LogError) -> R {
+  do throws(AuditError) { return try body() } catch { throw .audit(error) }
+}
