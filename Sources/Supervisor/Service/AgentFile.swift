@@ -34,7 +34,8 @@ enum AgentFile {
   static let keys: [(name: String, form: Form)] = [
     ("ring", .value), ("profile", .value), ("workspace", .value), ("read", .list),
     ("write", .list), ("net", .list), ("env", .list), ("timeout", .value), ("grace", .value),
-    ("memory", .value), ("pids", .value), ("tmp", .value), ("txn", .value),
+    ("memory", .value), ("pids", .value), ("cpu", .value), ("cgroup", .value), ("tmp", .value),
+    ("txn", .value),
     ("allow-executable", .flag), ("on-violation", .value), ("degrade", .list), ("quiet", .flag),
     ("verbose", .flag),
   ]
