@@ -264,7 +264,7 @@ import Testing
         + "held the run is on hold: everything is denied until it ends\non\n", "\(held.summary)")
     let killed = site.command(script, policy: policy("kill")).run()
     #expect(killed.status == 137 && !killed.out.contains("on\n"), "\(killed.summary)")
-    #expect(killed.err.contains("killed: requests that the policy denied (policy.yaml:11:5)"))
+    #expect(killed.err.contains("killed: requests that the policy denied (policy.yaml:10:5)"))
   }
 
   /// Without a policy there is nothing to ask, and nothing is left open for it.

@@ -55,9 +55,11 @@ struct KillSite {
   /// No process with the mark is left on the machine.
   var isEmpty: Bool {
     // The commands themselves have the mark in their words, and so has what starts them.
-    let ours = [Binaries.agt, Binaries.agtRun, "/usr/bin/env", "/usr/bin/setpriv"]
+    let ours = ["agt", "agt-run", "env", "setpriv"]
     return ProcessTable.pids(withWord: mark).allSatisfy { pid in
-      File.linkTarget("/proc/\(pid)/exe").map { ours.contains($0) } ?? true
+      File.linkTarget("/proc/\(pid)/exe").map { link in
+        link.split(separator: "/").last.map { ours.contains(String($0)) } ?? false
+      } ?? true
     }
   }
 

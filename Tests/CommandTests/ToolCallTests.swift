@@ -197,12 +197,13 @@ import Testing
   /// `--tie-fd`: the end of whoever holds the other end is the end of the run.
   @Test func tied() {
     let word = "tied-\(UInt32.random(in: 0 ... .max))"
+    let scratch = Scratch()
     let run = Command.shell(
       """
       sleep 0.5 | "$1" --ring 2 --quiet --tie-fd 3 -- sh -c 'sleep 60; : \(word)' 3<&0 </dev/null
       echo $?
-      """, [Binaries.agtRun], in: Scratch().path
-    ).run()
+      """, [Binaries.agtRun], in: scratch.path
+    ).with { $0.scratch = scratch }.run()
     #expect(run.out == "137\n" && run.seconds < 10, "\(run.summary)")
     #expect(ProcessTable.pids(withWord: word).isEmpty)
   }
