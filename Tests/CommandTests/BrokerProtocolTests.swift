@@ -228,7 +228,7 @@ import Testing
       for pid in sys.argv[1:]:
           s = socket.socket(socket.AF_UNIX)
           try: s.connect(f'/proc/{pid}/root/run/agt/broker.sock')
-          except OSError: continue
+          except OSError as e: print(pid, e, file=sys.stderr); continue
           s.settimeout(5)
           s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"agt.hello","params":{"protocol":1}}\\n')
           try: print('got', s.recv(100))
@@ -237,7 +237,7 @@ import Testing
     let pids = ProcessTable.pids(withWord: word).map(String.init)
     let outside = Command(["/usr/bin/python3", "-c", script] + pids).run()
     #expect(outside.out.split(separator: "\n").allSatisfy { $0 == "got b''" }, "\(outside.summary)")
-    #expect(!outside.out.isEmpty, "nobody reached the socket: \(pids)")
+    #expect(!outside.out.isEmpty, "nobody reached the socket: \(pids), \(outside.err)")
     scratch.write("over", "")
     let run = running.wait()
     #expect(run.out == "allow\n", "\(run.summary)")

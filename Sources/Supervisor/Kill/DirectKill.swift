@@ -37,6 +37,13 @@ enum DirectKill {
       times.signaled = Clock.monotonicNanoseconds()
       terminated = endLaunch(holder, of: run)
     }
+    // Somebody else has ended it a moment ago: the first reason stays, and so does its evidence.
+    if !wasAlive, let first = store.read(run.id), first["terminated"] == true,
+      case .object(var object) = first
+    {
+      object["evidence"] = nil
+      return (false, object, true)
+    }
     if terminated { times.confirmed = Clock.monotonicNanoseconds() }
     var record = KillRecord(
       RunReference(
