@@ -1,3 +1,5 @@
+internal import Hashing
+
 /// The head of a log: which log, how many entries, and the root over them (C2SP tlog-checkpoint).
 public struct Checkpoint: Equatable, Sendable {
   public let origin: String

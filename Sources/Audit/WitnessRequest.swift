@@ -1,3 +1,5 @@
+internal import Hashing
+
 /// What a log asks a witness: to cosign a checkpoint that follows from one that the witness has seen (the
 /// body of `add-checkpoint`, C2SP tlog-witness).
 public struct WitnessRequest: Equatable, Sendable {

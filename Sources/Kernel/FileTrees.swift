@@ -138,17 +138,23 @@ extension Files {
     _ = try check(agt_futimens(number, nanoseconds), "futimens", "\(number)")
   }
 
-  /// A pipe or a socket with a name (mknodat(2)).
-  /// - Precondition: `kind` is one of these two.
+  /// An empty file, a pipe or a socket with a name (mknodat(2)).
+  /// - Parameter mode: permissions, below the umask.
+  /// - Precondition: `kind` is one of these three.
   public static func makeNode(
-    _ name: ByteString, _ kind: FileStatus.Kind, at directory: Int32
+    _ name: ByteString, _ kind: FileStatus.Kind, mode: UInt32, at directory: Int32
   ) throws(SyscallError) {
-    precondition(kind == .fifo || kind == .socket, "devices are never made")
-    // S_IFIFO and S_IFSOCK of inode(7).
-    let mode: UInt32 = (kind == .fifo ? 0o010000 : 0o140000) | 0o600
+    // S_IFREG, S_IFIFO and S_IFSOCK of inode(7).
+    let type: UInt32 =
+      switch kind {
+      case .regular: 0o100000
+      case .fifo: 0o010000
+      case .socket: 0o140000
+      default: preconditionFailure("devices are never made")
+      }
     // SAFETY: the name is NUL-terminated for the call.
     _ = try check(
-      name.withCString { unsafe agt_mknodat(directory, $0, mode) }, "mknodat", name.text)
+      name.withCString { unsafe agt_mknodat(directory, $0, type | mode) }, "mknodat", name.text)
   }
 
   /// Copies everything that an open file holds and leaves its holes holes (lseek(2), SEEK_DATA).

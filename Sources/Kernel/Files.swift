@@ -144,44 +144,26 @@ public enum Files {
     return target
   }
 
-  /// The names in a directory without `.` and `..`, in no order (readdir(3)).
-  public static func names(in path: ByteString) throws(SyscallError) -> [ByteString] {
-    try names(in: try open(path, O_RDONLY | O_DIRECTORY))
+  /// The names in a directory without `.` and `..`, in the kernel's order (getdents64(2)).
+  /// - Parameter stop: ends the list before the name for which it is true; what comes after is not read.
+  public static func names(
+    in path: ByteString, until stop: (ByteString) -> Bool = { _ in false }
+  ) throws(SyscallError) -> [ByteString] {
+    try names(in: try open(path, O_RDONLY | O_DIRECTORY), until: stop)
   }
 
   /// Of an open directory, which is read from where it stands and closed.
-  public static func names(in directory: consuming OwnedFD) throws(SyscallError) -> [ByteString] {
-    // SAFETY: fdopendir takes over the descriptor; entries are read until NULL and copied before the next.
-    guard let stream = unsafe fdopendir(directory.release()) else {
-      throw SyscallError(call: "fdopendir", errno: Glibc.errno)
-    }
-    defer { unsafe closedir(stream) }
-    var names: [ByteString] = []
-    while let entry = unsafe readdir(stream) {
-      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) {
-        unsafe Array($0.prefix { $0 != 0 })
-      }
-      if name != ByteString(".") && name != ByteString("..") { names.append(name) }
-    }
-    return names
-  }
-
-  /// Names in the kernel's order, a few at a time (getdents64(2)), for a directory whose rest is not
-  /// wanted.
-  /// - Parameter stop: ends the list before the name for which it is true.
   public static func names(
-    in path: ByteString, until stop: (ByteString) -> Bool
+    in directory: consuming OwnedFD, until stop: (ByteString) -> Bool = { _ in false }
   ) throws(SyscallError) -> [ByteString] {
-    let directory = try open(path, O_RDONLY | O_DIRECTORY)
     var names: [ByteString] = []
     // struct linux_dirent64: inode and offset (8 each), length (2), type (1), the name with its NUL.
-    var buffer = [UInt8](repeating: 0, count: 2048)
+    var buffer = [UInt8](repeating: 0, count: 4096)
     while true {
-      let count = buffer.count
+      let size = UInt32(buffer.count)
       // SAFETY: the kernel writes at most as many bytes as the buffer has.
       let length = Int(
-        try check(
-          unsafe agt_getdents64(directory.raw, &buffer, UInt32(count)), "getdents64", path.text))
+        try check(unsafe agt_getdents64(directory.raw, &buffer, size), "getdents64"))
       if length == 0 { return names }
       var start = 0
       while start < length {
@@ -256,13 +238,25 @@ public enum Files {
     _ = try check(fchmod(file.raw, mode), "fchmod", path.text)
   }
 
-  /// An empty file of this mode, below the umask (mknod(2)).
-  public static func makeFile(_ path: ByteString, mode: UInt32, at directory: Int32 = here)
-    throws(SyscallError)
-  {
-    // SAFETY: the path is NUL-terminated for the call.
-    _ = try check(
-      path.withCString { unsafe mknodat(directory, $0, S_IFREG | mode, 0) }, "mknodat", path.text)
+  /// Replaces a file whole: afterwards, also after a loss of power, there is the old one or the new one.
+  /// - Parameter fresh: the new one's name on its way; what has it is removed.
+  public static func replace(
+    _ name: ByteString, with contents: [UInt8], mode: UInt32, through fresh: ByteString,
+    at directory: Int32
+  ) throws(SyscallError) {
+    try? remove(fresh, at: directory)
+    let file = try open(
+      fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, at: directory)
+    do throws(SyscallError) {
+      try Descriptors.write(file.raw, contents)
+      _ = try check(fchmod(file.raw, mode), "fchmod", name.text)
+      try sync(file.raw)
+      try rename(fresh, to: name, at: directory)
+      try sync(directory)
+    } catch {
+      try? remove(fresh, at: directory)
+      throw error
+    }
   }
 
   public static func read(_ path: ByteString, limit: Int, at directory: Int32 = here)

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import YAML
 
 extension ProfileText {
   /// The effective profile as YAML that states everything and loads back to an equal value
@@ -39,7 +40,7 @@ private struct ProfileWriter {
     line("kind: \(ProfileDocument.kind)")
     line("metadata:")
     line("  name: \(Self.word(profile.name))")
-    line("  description: \(Self.quoted(profile.description))")
+    line("  description: \(YAMLScalar.quoted(profile.description))")
     line("ring: \(profile.ring)")
     line("# private: a new root that holds only what is named here; host: the host's tree")
     line("root: \(profile.root.rawValue)")
@@ -59,7 +60,8 @@ private struct ProfileWriter {
       line("  \(list):")
       for rule in rules {
         let optional = rule.optional ? "optional: true, " : ""
-        line("    - {path: \(Self.word(rule.path)), \(optional)why: \(Self.quoted(rule.why))}")
+        line(
+          "    - {path: \(Self.word(rule.path)), \(optional)why: \(YAMLScalar.quoted(rule.why))}")
       }
     }
     if let scratch = filesystem.scratch {
@@ -78,7 +80,9 @@ private struct ProfileWriter {
     flow("  pass: ", environment.pass.map(Self.word))
     if !environment.set.isEmpty {
       line("  set:")
-      for (name, value) in environment.set { line("    \(Self.word(name)): \(Self.quoted(value))") }
+      for (name, value) in environment.set {
+        line("    \(Self.word(name)): \(YAMLScalar.quoted(value))")
+      }
     }
   }
 
@@ -112,7 +116,7 @@ private struct ProfileWriter {
     line("")
     line("reasons:")
     for widening in widenings {
-      line("  \(Self.quoted(widening.what)): \(Self.quoted(widening.reason))")
+      line("  \(YAMLScalar.quoted(widening.what)): \(YAMLScalar.quoted(widening.reason))")
     }
   }
 
@@ -128,8 +132,8 @@ private struct ProfileWriter {
     var last: String?
     for (index, group) in policy.groups.enumerated() {
       if group.name != last {
-        line("    - name: \(Self.quoted(group.name))")
-        line("      why: \(Self.quoted(group.why))")
+        line("    - name: \(YAMLScalar.quoted(group.name))")
+        line("      why: \(YAMLScalar.quoted(group.why))")
       }
       last = group.name
       switch group.action {
@@ -226,34 +230,8 @@ private struct ProfileWriter {
     let startsPlainly =
       first == "/" || text.hasPrefix("~/") || first?.properties.isAlphabetic == true
     let reserved = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
-    return isPlain && startsPlainly && !reserved.contains(text.lowercased()) ? text : quoted(text)
-  }
-
-  /// A double-quoted scalar (YAML 1.2, section 7.3.1).
-  static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\t": result += "\\t"
-      default:
-        let category = scalar.properties.generalCategory
-        // What no one sees must not reach a terminal or change how the text is shown.
-        let isVisible = ![
-          .control, .format, .lineSeparator, .paragraphSeparator, .privateUse,
-          .unassigned, .surrogate,
-        ].contains(category)
-        if isVisible {
-          result.unicodeScalars.append(scalar)
-        } else {
-          let digits = String(scalar.value, radix: 16)
-          result += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
-        }
-      }
-    }
-    return result + "\""
+    return isPlain && startsPlainly && !reserved.contains(text.lowercased())
+      ? text : YAMLScalar.quoted(text)
   }
 }
 

@@ -1,5 +1,4 @@
 internal import Kernel
-internal import LaunchPlan
 
 /// What the program's process tells PID 1 while it builds, beside its reports: PID 1 works at the same time
 /// and keeps no plan of its own, because it stays for the whole run.
@@ -11,10 +10,6 @@ enum ProgramNews {
 
   /// Of all paths with what ends each.
   static let maximumBytes = 8000
-
-  static func planned(_ plan: LaunchPlan) -> ProgramNews {
-    .planned(needsMasks: !RingMounts.handedMasks(plan).isEmpty)
-  }
 
   /// Begins with a byte that no report begins with.
   func encoded() -> [UInt8] {

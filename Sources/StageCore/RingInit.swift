@@ -99,7 +99,7 @@ enum RingInit {
     if start.hasTerminal, let network = try RingNetwork.make(start) { _ = OwnedFD(network) }
     // With a terminal, the view is built here and not in the program's process, which has to be forked
     // after the terminal was taken.
-    let ready = start.hasTerminal ? try Program.prepare(start, users, planned: nil) : nil
+    let ready = start.hasTerminal ? try Program.prepare(start, users, helper: nil) : nil
     let channel = try Stage.step("program") { () throws(SyscallError) in try Messages.pair() }
     let program = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
     if program == 0 { Program.run(start, users, ready, channel: channel.second.raw) }

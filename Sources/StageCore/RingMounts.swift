@@ -12,10 +12,18 @@ enum RingMounts {
     ("size", "4m"), ("nr_inodes", "4096"), ("mode", "0755"),
   ]
 
-  /// - Parameter helper: a process that has the plan and does the masks, given the new root, at the
-  ///   same time; nil to do them here.
+  /// A part of the masks, for a process that sets them at the same time.
+  struct HandedMasks {
+    /// Of the plan's steps.
+    let range: Range<Int>
+    /// Where it listens.
+    let helper: Int32
+  }
+
+  /// - Parameter handed: what another process does once it has the new root.
   static func build(
-    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)], helper: Int32?
+    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)],
+    handed: HandedMasks?
   ) throws(StageFailure) {
     if plan.privateRoot { try InputFile.makeReadOnly(plan.start.identity) }
     // All sources first: the steps below cover parts of the host's tree.
@@ -28,7 +36,7 @@ enum RingMounts {
         try Mounts.attach(root.raw, on: stand.raw, object: "/")
         return root.release()
       }
-      try place(plan, trees, root: root, helper: helper)
+      try place(plan, trees, root: root, handed)
       if plan.broker == .listener { try listen(root) }
       try Stage.step("pivot_root") { () throws(SyscallError) in
         try Files.changeDirectory(to: root)
@@ -40,25 +48,25 @@ enum RingMounts {
       let root = try Stage.step("mounts") { () throws(SyscallError) in
         try Files.open(ByteString("/"), O_DIRECTORY | oPath).release()
       }
-      try place(plan, trees, root: root, helper: helper)
+      try place(plan, trees, root: root, handed)
       closeQuietly(root)
     }
   }
 
   private static func place(
-    _ plan: LaunchPlan, _ trees: [Int32?], root: Int32, helper: Int32?
+    _ plan: LaunchPlan, _ trees: [Int32?], root: Int32, _ handed: HandedMasks?
   ) throws(StageFailure) {
-    let handed = helper == nil ? 0..<0 : handedMasks(plan)
     var covers = Covers()
     for (index, step) in plan.mounts.enumerated() {
-      if !handed.contains(index) {
+      guard let handed, handed.range.contains(index) else {
         try place(step, tree: trees[index], root: root, &covers)
-      } else if index == handed.lowerBound, let helper {
-        let paths = maskedPaths(plan.mounts[handed])
-        try Stage.step("mounts") { () throws(SyscallError) in
-          try Messages.send(
-            helper, ProgramNews.masks(paths, root: root).encoded(), descriptors: [root])
-        }
+        continue
+      }
+      if index > handed.range.lowerBound { continue }
+      let paths = maskedPaths(plan.mounts[handed.range])
+      try Stage.step("mounts") { () throws(SyscallError) in
+        try Messages.send(
+          handed.helper, ProgramNews.masks(paths, root: root).encoded(), descriptors: [root])
       }
     }
     covers.close()
@@ -67,16 +75,16 @@ enum RingMounts {
   /// The first masks that follow one another: what they cover was there before them. A later one may
   /// cover what is attached in between and stays with its own process, and so do all where the host's
   /// own tree changes under both, and more of them than a message holds.
-  static func handedMasks(_ plan: LaunchPlan) -> Range<Int> {
+  /// - Returns: nil when there are none.
+  static func handedMasks(_ plan: LaunchPlan, to helper: Int32) -> HandedMasks? {
     func isMask(_ index: Int) -> Bool {
       if case .mask = plan.mounts[index] { true } else { false }
     }
-    guard plan.privateRoot, let first = plan.mounts.indices.first(where: isMask) else {
-      return 0..<0
-    }
+    guard plan.privateRoot, let first = plan.mounts.indices.first(where: isMask) else { return nil }
     let end = plan.mounts[first...].indices.first { !isMask($0) } ?? plan.mounts.count
     let bytes = maskedPaths(plan.mounts[first..<end]).reduce(0) { $0 + $1.count + 1 }
-    return bytes < ProgramNews.maximumBytes ? first..<end : 0..<0
+    guard bytes < ProgramNews.maximumBytes else { return nil }
+    return HandedMasks(range: first..<end, helper: helper)
   }
 
   private static func maskedPaths(_ steps: ArraySlice<LaunchPlan.MountStep>) -> [ByteString] {
@@ -160,7 +168,7 @@ enum RingMounts {
         try Files.makeDirectory(relative(path), mode: mode, at: root)
       case .file(let path, let mode, let contents):
         if contents.isEmpty {
-          try Files.makeFile(relative(path), mode: mode, at: root)
+          try Files.makeNode(relative(path), .regular, mode: mode, at: root)
         } else {
           try Files.create(relative(path), mode: mode, contents: contents, at: root)
         }

@@ -23,7 +23,7 @@ struct HostFiles: HostView {
     func isProcess(_ name: ByteString) -> Bool { name.allSatisfy { (48...57).contains($0) } }
     let place = ByteString("/proc")
     var names = (try? Files.names(in: place, until: isProcess)) ?? []
-    if names.isEmpty { names = (try? Files.names(in: place, until: { _ in false })) ?? [] }
+    if names.isEmpty { names = (try? Files.names(in: place)) ?? [] }
     return names.filter { !isProcess($0) }.compactMap { String(validating: $0, as: UTF8.self) }
   }
 

@@ -51,7 +51,7 @@ final class StreamClient: NetworkHandler {
   init(_ socket: consuming OwnedFD, _ service: NetworkService) {
     self.socket = socket
     self.service = service
-    deadlineMilliseconds = NetworkService.nowMilliseconds + Self.idleMilliseconds
+    deadlineMilliseconds = AlarmClock.nowMilliseconds + Self.idleMilliseconds
   }
 
   func start() {
@@ -74,7 +74,7 @@ final class StreamClient: NetworkHandler {
 
   private func read() throws(SyscallError) {
     let bytes = try Descriptors.read(socket.raw, upTo: 16_384)
-    deadlineMilliseconds = NetworkService.nowMilliseconds + Self.idleMilliseconds
+    deadlineMilliseconds = AlarmClock.nowMilliseconds + Self.idleMilliseconds
     if bytes.isEmpty { hasEnded = true }
     input += bytes
     takeQueries()

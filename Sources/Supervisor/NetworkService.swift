@@ -17,8 +17,7 @@ final class NetworkService: RunService {
   private(set) var watches: NetworkWatches
   let resolver: Resolver
   let pipes = PipePool()
-  private let timer: OwnedFD
-  private var armedMilliseconds = UInt64.max
+  private let clock: AlarmClock
   private var listeners: [Int32: RingListener] = [:]
   private var datagrams: DatagramServer?
   private var streams: [ObjectIdentifier: StreamClient] = [:]
@@ -43,7 +42,7 @@ final class NetworkService: RunService {
     counters = NetworkCounters(events)
     rules = plan.rules
     names = NameService(rules: plan.rules, pool: plan.pool)
-    timer = try Timers.descriptor(afterMilliseconds: UInt64(Int32.max))
+    clock = try AlarmClock()
     watches = NetworkWatches()
     resolver = Resolver(watches)
     let hard = Limits.current(.openFiles)?.hard ?? 1024
@@ -66,7 +65,7 @@ final class NetworkService: RunService {
 
   func start(in loop: RunLoop) throws(SyscallError) {
     watches.begin(loop, self)
-    try loop.watch(timer.raw, .input, for: self)
+    try loop.watch(clock.descriptor, .input, for: self)
   }
 
   /// The sockets that the stage has opened in the ring.
@@ -88,10 +87,8 @@ final class NetworkService: RunService {
   }
 
   func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
-    if event.descriptor == timer.raw {
-      armedMilliseconds = .max
-      // Reading takes the timer back to silence.
-      _ = try? Descriptors.read(timer.raw, upTo: 8)
+    if event.descriptor == clock.descriptor {
+      clock.silence()
       expire()
     } else {
       watches.handler(of: event.descriptor)?.handle(event)
@@ -106,19 +103,12 @@ final class NetworkService: RunService {
 
   // MARK: time
 
-  static var nowMilliseconds: UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
-
-  /// One timer for everything, set to the earliest deadline; without one, nothing wakes up.
   private func arm() throws(SyscallError) {
-    let next = min(watches.deadlineMilliseconds, resolver.deadlineMilliseconds)
-    guard next < armedMilliseconds else { return }
-    armedMilliseconds = next
-    let now = Self.nowMilliseconds
-    try Timers.set(timer.raw, afterMilliseconds: next > now ? next - now : 0)
+    try clock.arm(min(watches.deadlineMilliseconds, resolver.deadlineMilliseconds))
   }
 
   private func expire() {
-    let now = Self.nowMilliseconds
+    let now = AlarmClock.nowMilliseconds
     watches.deadlineMilliseconds = .max
     resolver.expire(now)
     for relay in Array(relays.values) { relay.expire(now) }
@@ -291,7 +281,7 @@ final class RingListener: NetworkHandler {
       // No descriptors or no memory: those that wait, wait a little longer.
       isPaused = true
       try? service.watches.change(socket.raw, [])
-      service.watches.due(NetworkService.nowMilliseconds + Self.pauseMilliseconds)
+      service.watches.due(AlarmClock.nowMilliseconds + Self.pauseMilliseconds)
     }
   }
 

@@ -63,7 +63,7 @@ final class Relay: NetworkHandler {
     self.destination = destination
     self.service = service
     isInspecting = destination.name != nil && destination.name != NetworkRule.hostLoopback
-    lastMilliseconds = NetworkService.nowMilliseconds
+    lastMilliseconds = AlarmClock.nowMilliseconds
     endMilliseconds = lastMilliseconds + Self.totalMilliseconds
     deadlineMilliseconds = endMilliseconds
   }
@@ -139,7 +139,7 @@ final class Relay: NetworkHandler {
         outside = RelaySide(socket.raw)
         outsideSocket = consume socket
         try outside.want(.output, hasEnded: false, service.watches, self)
-        setDeadline(NetworkService.nowMilliseconds + Self.connectMilliseconds)
+        setDeadline(AlarmClock.nowMilliseconds + Self.connectMilliseconds)
         if result == .done { opened() }
         return
       } catch {
@@ -157,7 +157,7 @@ final class Relay: NetworkHandler {
     {
       try? Sockets.setBuffers(outside, bytes: Self.nearBufferBytes)
     }
-    lastMilliseconds = NetworkService.nowMilliseconds
+    lastMilliseconds = AlarmClock.nowMilliseconds
     let isWaitingForHello = isInspecting && !toOutside.head.isEmpty
     setDeadline(
       lastMilliseconds + (isWaitingForHello ? Self.helloMilliseconds : Self.idleMilliseconds))
@@ -226,10 +226,10 @@ final class Relay: NetworkHandler {
         return
       }
       if toOutside.head.isEmpty, state == .open {
-        setDeadline(NetworkService.nowMilliseconds + Self.helloMilliseconds)
+        setDeadline(AlarmClock.nowMilliseconds + Self.helloMilliseconds)
       }
       toOutside.head += bytes
-      lastMilliseconds = NetworkService.nowMilliseconds
+      lastMilliseconds = AlarmClock.nowMilliseconds
     } catch {
       if error.errno != EAGAIN { close() }
       return
@@ -270,7 +270,7 @@ final class Relay: NetworkHandler {
       if inward { try toInside.pump(from: outside, to: inside, service.pipes) }
     } catch { return close() }
     if toOutside.transferredBytes + toInside.transferredBytes != before {
-      lastMilliseconds = NetworkService.nowMilliseconds
+      lastMilliseconds = AlarmClock.nowMilliseconds
     }
     if toOutside.isOver, toInside.isOver { return close(cleanly: true) }
     setInterests()

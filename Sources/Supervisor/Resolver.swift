@@ -30,7 +30,7 @@ final class Resolver {
 
   /// - Parameter done: Gets the result, now or later.
   func resolve(_ name: String, _ done: @escaping (Resolution) -> Void) {
-    let now = NetworkService.nowMilliseconds
+    let now = AlarmClock.nowMilliseconds
     if let known = remembered[name], known.untilMilliseconds > now {
       let left = UInt32((known.untilMilliseconds - now) / 1000)
       return done(.addresses(known.addresses, timeToLiveSeconds: left))
@@ -67,7 +67,7 @@ final class Resolver {
       if remembered.count >= Self.maximumRemembered { remembered = [:] }
       remembered[name] = Remembered(
         addresses: addresses,
-        untilMilliseconds: NetworkService.nowMilliseconds + UInt64(seconds) * 1000)
+        untilMilliseconds: AlarmClock.nowMilliseconds + UInt64(seconds) * 1000)
     }
     waiters -= lookup.waiters.count
     for done in lookup.waiters { done(resolution) }
@@ -119,7 +119,7 @@ final class RunningLookup {
   var deadlineMilliseconds: UInt64 { machine.deadlineMilliseconds }
 
   func start() {
-    perform(machine.start(nowMilliseconds: NetworkService.nowMilliseconds, using: &generator))
+    perform(machine.start(nowMilliseconds: AlarmClock.nowMilliseconds, using: &generator))
   }
 
   func expire(_ now: UInt64) { perform(machine.expire(nowMilliseconds: now, using: &generator)) }
@@ -127,13 +127,13 @@ final class RunningLookup {
   fileprivate func received(_ bytes: [UInt8], _ family: Lookup.Family) {
     perform(
       machine.receive(
-        bytes, family, nowMilliseconds: NetworkService.nowMilliseconds, using: &generator))
+        bytes, family, nowMilliseconds: AlarmClock.nowMilliseconds, using: &generator))
   }
 
   fileprivate func failed(_ family: Lookup.Family, _ error: SyscallError) {
     perform(
       machine.fail(
-        family, Errno.message(error.errno), nowMilliseconds: NetworkService.nowMilliseconds,
+        family, Errno.message(error.errno), nowMilliseconds: AlarmClock.nowMilliseconds,
         using: &generator))
   }
 

@@ -57,8 +57,7 @@ final class TransactionRun {
   deinit { if !isOver { try? transaction.discard() } }
 
   static func store(_ caller: Caller) -> TransactionStore {
-    .standard(
-      isRoot: caller.isRoot, home: caller.home, stateHome: caller.value("XDG_STATE_HOME"))
+    TransactionStore(path: StateDirectory(caller).path("txn"))
   }
 
   /// Where the layers would be, for an explanation.

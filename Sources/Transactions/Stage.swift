@@ -126,7 +126,7 @@ final class Stage {
     case .symbolicLink:
       let link = try Files.readLink(source.name, at: source.directory)
       try Files.makeSymbolicLink(target, to: link, at: stage)
-    case .fifo, .socket: try Files.makeNode(target, entry.kind, at: stage)
+    case .fifo, .socket: try Files.makeNode(target, entry.kind, mode: 0o600, at: stage)
     default: throw SyscallError(call: "mknodat", object: change.path.text, errno: ENODEV)
     }
     let attributes = try Attributes.carried(

@@ -193,13 +193,8 @@ public final class Transaction {
   static func replace(
     _ name: String, _ contents: [UInt8], at directory: Int32
   ) throws(SyscallError) {
-    let fresh = ByteString(name + ".new")
-    try? Files.remove(fresh, at: directory)
-    let file = try Files.open(
-      fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: directory)
-    try Descriptors.write(file.raw, contents)
-    try Files.sync(file.raw)
-    try Files.rename(fresh, to: ByteString(name), at: directory)
-    try Files.sync(directory)
+    try Files.replace(
+      ByteString(name), with: contents, mode: 0o600, through: ByteString(name + ".new"),
+      at: directory)
   }
 }

@@ -13,14 +13,6 @@ public struct TransactionStore: Sendable {
 
   public init(path: String) { self.path = path }
 
-  /// /var/lib/agt/txn of root, else $XDG_STATE_HOME/agt/txn or ~/.local/state/agt/txn.
-  public static func standard(isRoot: Bool, home: String, stateHome: String?) -> TransactionStore {
-    if isRoot { return TransactionStore(path: "/var/lib/agt/txn") }
-    // The XDG base directory specification: a relative path is invalid and ignored.
-    let state = stateHome.flatMap { $0.hasPrefix("/") ? $0 : nil } ?? home + "/.local/state"
-    return TransactionStore(path: state + "/agt/txn")
-  }
-
   static let gone = ".gone-"
   private static let fresh = ".new-"
   /// Beginning takes a millisecond; whoever has not ended it after this was killed.

@@ -87,6 +87,9 @@ static inline int agt_reserve(int fd, int64_t offset, int64_t length) {
 }
 /* eventfd(2), EFD_CLOEXEC | EFD_NONBLOCK */
 static inline int agt_eventfd(void) { return (int)syscall(SYS_eventfd2, 0, 02000000 | 04000); }
+static inline long agt_getdents64(int directory, void *buffer, unsigned int size) {
+  return syscall(SYS_getdents64, directory, buffer, size);
+}
 static inline int agt_mknodat(int dir, const char *path, uint32_t mode) { return mknodat(dir, path, mode, 0); }
 static inline int agt_fchmodat(int dir, const char *path, uint32_t mode) {
   return fchmodat(dir, path, mode, AT_SYMLINK_NOFOLLOW);
@@ -377,12 +380,7 @@ static inline int agt_unlock_pty(int fd) { int zero = 0; return ioctl(fd, TIOCSP
 static inline int agt_pty_peer(int fd) { return ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC); }
 
 /* ---- network: netdevice(7) ---- */
-static inline long agt_getdents64(int directory, void *buffer, unsigned int size) {
-  return syscall(SYS_getdents64, directory, buffer, size);
-}
-
 static inline int agt_network_namespace(int socket) { return ioctl(socket, SIOCGSKNS); }
-
 static inline int agt_interface_up(int socket, const char *name) {
   struct ifreq request;
   memset(&request, 0, sizeof request);

@@ -20,8 +20,7 @@ final class BrokerService: RunService {
   private var listener: OwnedFD?
   private var isListenerPaused = false
   private var connections: [Int32: BrokerConnection] = [:]
-  private let timer: OwnedFD
-  private var armedMilliseconds = UInt64.max
+  private let clock: AlarmClock
   private(set) var counters: BrokerCounters
   /// By a trigger of a policy: everything is denied until the run ends.
   var isHeld = false
@@ -43,23 +42,23 @@ final class BrokerService: RunService {
     _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?, _ events: RunEvents
   ) throws(SyscallError) {
     self.tools = tools
-    let now = Self.nowMilliseconds
+    let now = AlarmClock.nowMilliseconds
     let requests = run.profile.requests
     ring = run.profile.ring
     rate = TokenBucket(
       perSecond: requests.perSecond, burst: requests.burst, nowMilliseconds: now)
     refusals = TokenBucket(
       perSecond: Self.refusedBytesPerSecond, burst: Self.refusedBytesBurst, nowMilliseconds: now)
-    timer = try Timers.descriptor(afterMilliseconds: UInt64(Int32.max))
+    clock = try AlarmClock()
     counters = BrokerCounters(events)
     methods = BrokerMethods(run, options, tools, events)
   }
 
-  static var nowMilliseconds: UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
-
   // MARK: RunService
 
-  func start(in loop: RunLoop) throws(SyscallError) { try loop.watch(timer.raw, .input, for: self) }
+  func start(in loop: RunLoop) throws(SyscallError) {
+    try loop.watch(clock.descriptor, .input, for: self)
+  }
 
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
     // Whether a process is of the ring cannot be told before its PID 1 is known.
@@ -67,9 +66,8 @@ final class BrokerService: RunService {
   }
 
   func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
-    if event.descriptor == timer.raw {
-      armedMilliseconds = .max
-      _ = try? Descriptors.read(timer.raw, upTo: 8)
+    if event.descriptor == clock.descriptor {
+      clock.silence()
       try expire(loop)
     } else if event.descriptor == listener.raw {
       try accept(loop)
@@ -129,7 +127,7 @@ final class BrokerService: RunService {
         // No descriptors or no memory: those that wait, wait a little longer.
         isListenerPaused = true
         try loop.change(place, [])
-        try arm(Self.nowMilliseconds + Self.pauseMilliseconds)
+        try clock.arm(AlarmClock.nowMilliseconds + Self.pauseMilliseconds)
         return
       }
     }
@@ -148,7 +146,7 @@ final class BrokerService: RunService {
   func addMethods(to station: OperatorService) {
     let approvals = methods.approvals
     station.handle("pending") { request, _ in
-      .now(["pending": approvals.pending(uid: request.peer.uid, now: Self.nowMilliseconds)])
+      .now(["pending": approvals.pending(uid: request.peer.uid, now: AlarmClock.nowMilliseconds)])
     }
     for (method, isYes) in [("approve", true), ("deny", false)] {
       station.handle(method) { request, _ throws(OperatorRefusal) in
@@ -158,7 +156,7 @@ final class BrokerService: RunService {
         return .now(
           try approvals.answer(
             id, uid: request.peer.uid, isYes: isYes,
-            reason: request.body["reason"]?.stringValue ?? "", now: Self.nowMilliseconds))
+            reason: request.body["reason"]?.stringValue ?? "", now: AlarmClock.nowMilliseconds))
       }
     }
   }
@@ -173,7 +171,7 @@ final class BrokerService: RunService {
       // It is not read at the moment, so what the kernel reports is that the other side is gone.
       guard connection.interest.contains(.input) else { return close(connection, loop) }
       do throws(SyscallError) {
-        try connection.receive(nowMilliseconds: Self.nowMilliseconds)
+        try connection.receive(nowMilliseconds: AlarmClock.nowMilliseconds)
       } catch {
         counters.refuse(connection: "more descriptors at once than any request has")
         return close(connection, loop)
@@ -183,7 +181,7 @@ final class BrokerService: RunService {
   }
 
   private func answerLines(of connection: BrokerConnection, _ loop: RunLoop) throws(SyscallError) {
-    let now = Self.nowMilliseconds
+    let now = AlarmClock.nowMilliseconds
     var count = 0
     while let (next, descriptors) = connection.nextLine() {
       guard case .line(let line) = next else {
@@ -211,9 +209,11 @@ final class BrokerService: RunService {
     if let interest = connection.changedInterest() {
       try loop.change(connection.socket.raw, interest)
     }
-    if let time = methods.approvals.nextMilliseconds { try arm(time) }
-    if let time = connection.pausedUntil { try arm(time) }
-    if let since = connection.partialSince { try arm(since + BrokerConnection.lineMilliseconds) }
+    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
+    if let time = connection.pausedUntil { try clock.arm(time) }
+    if let since = connection.partialSince {
+      try clock.arm(since + BrokerConnection.lineMilliseconds)
+    }
   }
 
   private func take(
@@ -264,17 +264,10 @@ final class BrokerService: RunService {
 
   // MARK: time
 
-  private func arm(_ milliseconds: UInt64) throws(SyscallError) {
-    guard milliseconds < armedMilliseconds else { return }
-    armedMilliseconds = milliseconds
-    let now = Self.nowMilliseconds
-    try Timers.set(timer.raw, afterMilliseconds: milliseconds > now ? milliseconds - now : 0)
-  }
-
   private func expire(_ loop: RunLoop) throws(SyscallError) {
-    let now = Self.nowMilliseconds
+    let now = AlarmClock.nowMilliseconds
     methods.approvals.expire(now)
-    if let time = methods.approvals.nextMilliseconds { try arm(time) }
+    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
     if isListenerPaused, let place = listener.raw {
       isListenerPaused = false
       try loop.change(place, .input)
@@ -295,7 +288,7 @@ final class BrokerService: RunService {
         counters.refuse(connection: "a line that does not end")
         close(connection, loop)
       } else {
-        try arm(since + BrokerConnection.lineMilliseconds)
+        try clock.arm(since + BrokerConnection.lineMilliseconds)
       }
     }
   }

@@ -1,5 +1,6 @@
 internal import Broker
 internal import Glibc
+internal import Hashing
 internal import JSON
 internal import Kernel
 
@@ -156,26 +157,7 @@ final class ToolProcess {
     if let text = String(validating: bytes, as: UTF8.self) {
       object[name] = .string(text)
     } else {
-      object[name + "Base64"] = .string(base64(bytes))
+      object[name + "Base64"] = .string(Base64.encode(bytes))
     }
-  }
-
-  /// RFC 4648, section 4.
-  private static func base64(_ bytes: [UInt8]) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var text: [UInt8] = []
-    text.reserveCapacity((bytes.count + 2) / 3 * 4)
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-      let count = min(3, bytes.count - start)
-      var group: UInt32 = 0
-      for index in 0..<3 {
-        group = group << 8 | (index < count ? UInt32(bytes[start + index]) : 0)
-      }
-      for index in 0..<4 {
-        text.append(
-          index <= count ? alphabet[Int(group >> UInt32(18 - 6 * index)) & 63] : UInt8(ascii: "="))
-      }
-    }
-    return String(decoding: text, as: UTF8.self)
   }
 }

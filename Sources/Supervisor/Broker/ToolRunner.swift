@@ -19,8 +19,7 @@ final class ToolRunner: RunService {
   private var running: [ObjectIdentifier: (process: ToolProcess, done: (JSONValue) -> Void)] = [:]
   /// Whose a descriptor in the loop is.
   private var owners: [Int32: ToolProcess] = [:]
-  private let timer: OwnedFD
-  private var armedMilliseconds = UInt64.max
+  private let clock: AlarmClock
   private var loop: RunLoop?
 
   /// How long the end of a run waits for its tools, which are told to end.
@@ -36,7 +35,7 @@ final class ToolRunner: RunService {
     concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
     self.options = Self.options(options, workspace: run.request.workspace.path)
     self.environment = environment
-    timer = try Timers.descriptor(afterMilliseconds: UInt64(Int32.max))
+    clock = try AlarmClock()
   }
 
   /// A tool sees what its caller sees, as far as its own ring lets it.
@@ -79,7 +78,7 @@ final class ToolRunner: RunService {
         .busy, "\(concurrentMax) tools are running, as many as ring \(ring) may have")
     }
     do throws(SyscallError) {
-      let now = BrokerService.nowMilliseconds
+      let now = AlarmClock.nowMilliseconds
       let process = try ToolProcess(
         tool, words: words, input: input, options: options, environment: environment, id: id,
         client: client, now: now)
@@ -88,7 +87,7 @@ final class ToolRunner: RunService {
         owners[number] = process
         try loop!.watch(number, .input, for: self)
       }
-      try arm(process.deadlineMilliseconds)
+      try clock.arm(process.deadlineMilliseconds)
     } catch {
       throw BrokerError(.failed, "starting the tool: \(error.description)")
     }
@@ -117,13 +116,12 @@ final class ToolRunner: RunService {
 
   func start(in loop: RunLoop) throws(SyscallError) {
     self.loop = loop
-    try loop.watch(timer.raw, .input, for: self)
+    try loop.watch(clock.descriptor, .input, for: self)
   }
 
   func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
-    if event.descriptor == timer.raw {
-      armedMilliseconds = .max
-      _ = try? Descriptors.read(timer.raw, upTo: 8)
+    if event.descriptor == clock.descriptor {
+      clock.silence()
       return try expire()
     }
     guard let process = owners[event.descriptor] else { return }
@@ -152,7 +150,7 @@ final class ToolRunner: RunService {
 
   private func conclude(_ process: ToolProcess) throws(SyscallError) {
     process.reap()
-    let result = process.result(nowMilliseconds: BrokerService.nowMilliseconds)
+    let result = process.result(nowMilliseconds: AlarmClock.nowMilliseconds)
     for number in [process.pidfd.raw, process.output.raw, process.errors.raw] {
       if let number { try forget(number) }
     }
@@ -164,20 +162,13 @@ final class ToolRunner: RunService {
     if owners.removeValue(forKey: descriptor) != nil { try loop?.unwatch(descriptor) }
   }
 
-  private func arm(_ milliseconds: UInt64) throws(SyscallError) {
-    guard milliseconds < armedMilliseconds else { return }
-    armedMilliseconds = milliseconds
-    let now = BrokerService.nowMilliseconds
-    try Timers.set(timer.raw, afterMilliseconds: milliseconds > now ? milliseconds - now : 0)
-  }
-
   private func expire() throws(SyscallError) {
-    let now = BrokerService.nowMilliseconds
+    let now = AlarmClock.nowMilliseconds
     for (process, _) in running.values {
       if process.deadlineMilliseconds <= now {
         process.kill()
       } else {
-        try arm(process.deadlineMilliseconds)
+        try clock.arm(process.deadlineMilliseconds)
       }
     }
   }

@@ -1,3 +1,5 @@
+internal import YAML
+
 /// A declaration as text, which `AgentFile.parse` reads back to the same words.
 enum AgentText {
   /// - Parameters:
@@ -77,24 +79,6 @@ enum AgentText {
     if isPlain, first, text.utf8.first != UInt8(ascii: "="), !words.contains(text.lowercased()) {
       return text
     }
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\t": result += "\\t"
-      default:
-        if scalar.isASCII && scalar.value >= 32 && scalar.value < 127
-          || scalar.properties.isAlphabetic
-        {
-          result.unicodeScalars.append(scalar)
-        } else {
-          let digits = String(scalar.value, radix: 16)
-          result += "\\U" + String(repeating: "0", count: 8 - digits.count) + digits
-        }
-      }
-    }
-    return result + "\""
+    return YAMLScalar.quoted(text)
   }
 }

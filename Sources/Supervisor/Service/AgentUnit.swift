@@ -153,20 +153,12 @@ public struct AgentUnit {
   private static func write(_ text: String, to file: String, mode: UInt32) throws(RunError) {
     let place = ViewPath.parent(file)
     let name = String(file.dropFirst(place.utf8.count + 1))
-    let temporary = ByteString(".\(name).\(getpid())")
     do throws(SyscallError) {
       try Files.makeDirectories(ByteString(place), mode: 0o755)
       let directory = try Files.open(ByteString(place), O_RDONLY | O_DIRECTORY)
-      do throws(SyscallError) {
-        try Files.create(temporary, mode: mode, contents: Array(text.utf8), at: directory.raw)
-        let made = try Files.open(temporary, O_RDONLY | O_NOFOLLOW, at: directory.raw)
-        try Files.sync(made.raw)
-        try Files.rename(temporary, to: ByteString(name), at: directory.raw)
-        try Files.sync(directory.raw)
-      } catch {
-        try? Files.remove(temporary, at: directory.raw)
-        throw error
-      }
+      try Files.replace(
+        ByteString(name), with: Array(text.utf8), mode: mode,
+        through: ByteString(".\(name).\(getpid())"), at: directory.raw)
     } catch {
       throw RunError(.internalFailure, "writing \(file): \(error.description)")
     }

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Kernel
 
-/// The part of the caller's own state that the kill switch keeps: records and hold marks. It survives a reboot
+/// The caller's own state that outlives runs: transactions, records of kills, hold marks. It survives a reboot
 /// and lies where no ring above 0 sees it (`OwnPlaces`).
 ///
 /// /var/lib/agt for root; for everybody else `agt` in XDG_STATE_HOME, else in ~/.local/state.
@@ -61,18 +61,8 @@ struct StateDirectory {
   /// Replaces a file whole; on the disk when this returns.
   func write(_ bytes: [UInt8], to name: String, in part: String) throws(SyscallError) {
     let place = try openOrMake(part)
-    let fresh = ByteString(".new-\(getpid())-\(name)")
-    try? Files.remove(fresh, at: place.raw)
-    let file = try Files.open(
-      fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, at: place.raw)
-    do throws(SyscallError) {
-      try Descriptors.write(file.raw, bytes)
-      try Files.sync(file.raw)
-      try Files.rename(fresh, to: ByteString(name), at: place.raw)
-      try Files.sync(place.raw)
-    } catch {
-      try? Files.remove(fresh, at: place.raw)
-      throw error
-    }
+    try Files.replace(
+      ByteString(name), with: bytes, mode: 0o600, through: ByteString(".new-\(getpid())-\(name)"),
+      at: place.raw)
   }
 }
