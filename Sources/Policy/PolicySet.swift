@@ -17,6 +17,8 @@ public struct PolicySet: Sendable {
   public let digest: String
   /// Overrides what toolkit documents name; nil leaves it to them.
   public let strategy: ConflictStrategy?
+  /// The names of all files that were read, those that `extends` names included.
+  public let files: [String]
   /// What was read but is suspicious, for lint.
   public let remarks: [PolicyError.Problem]
   let program: Program
@@ -30,6 +32,7 @@ public struct PolicySet: Sendable {
     violationTriggers = builder.violations
     budgets = builder.budgets
     remarks = builder.remarks
+    files = builder.files.map(\.name)
     self.strategy = strategy
     program = Program(builder.program)
     index = RuleIndex(rules, program, documents)

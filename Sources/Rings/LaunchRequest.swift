@@ -144,6 +144,8 @@ public struct LaunchRequest: Sendable {
   /// Directories inside what the program may write that become mounts of their own, so that they stay where
   /// they are; parents before children.
   public var guards: [Share]
+  /// Files and directories inside what the program may write that it can only read.
+  public var obeyed: [Share]
   /// Covered after everything else.
   public var hidden: [String]
   /// Whether the program has a broker to ask.
@@ -155,7 +157,7 @@ public struct LaunchRequest: Sendable {
     workingDirectory: String, callerEnvironment: [[UInt8]],
     environment: [(name: String, value: [UInt8])], terminal: UInt8, landlockABI: Int,
     degraded: Set<Degradation>, sockets: [LaunchPlan.RingSocket] = [],
-    guards: [Share] = [], hidden: [String] = [], hasBroker: Bool = false
+    guards: [Share] = [], obeyed: [Share] = [], hidden: [String] = [], hasBroker: Bool = false
   ) {
     self.profile = profile
     self.seccomp = seccomp
@@ -174,6 +176,7 @@ public struct LaunchRequest: Sendable {
     self.degraded = degraded
     self.sockets = sockets
     self.guards = guards
+    self.obeyed = obeyed
     self.hidden = hidden
     self.hasBroker = hasBroker
   }

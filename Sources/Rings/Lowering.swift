@@ -156,12 +156,17 @@ struct LoweringState {
 
   /// Last, over whatever shows these places.
   private var protections: [LaunchPlan.MountStep] {
-    request.guards.map { share in
-      .bind(
-        source: Array(share.path.utf8), target: Array(share.path.utf8),
-        options: [.noSetUserID, .noDevices, .recursive], judged: share.judged,
-        owner: diskOwner(share.owner))
-    } + request.hidden.map { .mask(path: Array($0.utf8)) }
+    request.guards.map { onItself($0, [.noSetUserID, .noDevices, .recursive]) }
+      + request.obeyed.map { onItself($0, [.readOnly, .noSetUserID, .noDevices, .recursive]) }
+      + request.hidden.map { .mask(path: Array($0.utf8)) }
+  }
+
+  private func onItself(
+    _ share: LaunchRequest.Share, _ options: LaunchPlan.MountOptions
+  ) -> LaunchPlan.MountStep {
+    .bind(
+      source: Array(share.path.utf8), target: Array(share.path.utf8), options: options,
+      judged: share.judged, owner: diskOwner(share.owner))
   }
 
   // MARK: identity and limits
@@ -169,7 +174,8 @@ struct LoweringState {
   private var start: StageStart {
     Lowering.start(
       profile, starter: request.starter,
-      owners: ([request.workspace.share] + request.writes + request.guards).compactMap(\.owner),
+      owners: ([request.workspace.share] + request.writes + request.guards + request.obeyed)
+        .compactMap(\.owner),
       degraded: request.degraded, hasTerminal: request.terminal != 0,
       sockets: request.sockets)
   }

@@ -1,25 +1,37 @@
 internal import Glibc
 internal import Kernel
+internal import Policy
 internal import Rings
 
-/// What agt-run itself keeps and its user's later runs rely on: the registry of runs, journals and
-/// transactions, compiled profiles, declarations of agents. An agent often has its operator's uid; what it wrote there would be
-/// obeyed outside of its ring, so that no ring above 0 sees these directories, whatever it is shown.
+/// What later runs rely on: what agt-run itself keeps (the registry of runs, journals and transactions,
+/// compiled profiles, declarations of agents), and the profile, policies and tools that its user named. What an
+/// agent wrote there would be obeyed outside of its ring. So no ring above 0 sees the former, whatever it is
+/// shown, and none can change the latter, wherever they lie.
 enum OwnPlaces {
   struct Protection {
     /// Directories on the way to a hidden one in what the program may write: each becomes a mount, because
     /// only a mount can be neither renamed nor removed.
     var guards: [LaunchRequest.Share] = []
+    /// Made read-only.
+    var obeyed: [LaunchRequest.Share] = []
     /// Covered by an empty directory.
     var hidden: [String] = []
+
+    /// Parents before children, each once.
+    mutating func `guard`(_ more: [LaunchRequest.Share]) {
+      for share in more where !guards.contains(where: { $0.path == share.path }) {
+        guards.append(share)
+      }
+    }
   }
 
   /// - Parameters:
   ///   - shares: what the ring is shown of the host with its own owner's rights.
+  ///   - obeyed: files and folders that the command line, or one of them, names to be obeyed.
   ///   - forReal: missing directories are made where the program could make them first.
   static func protect(
     _ caller: Caller, ring: UInt8, showsHost: Bool, workspace: LaunchRequest.Workspace,
-    writes: [LaunchRequest.Share], reads: [LaunchRequest.Share], forReal: Bool
+    writes: [LaunchRequest.Share], reads: [LaunchRequest.Share], obeyed: [String], forReal: Bool
   ) throws(RunError) -> Protection {
     var protection = Protection()
     guard ring > 0 else { return protection }
@@ -33,11 +45,89 @@ enum OwnPlaces {
       try refuse(path, workspace)
       // Links may have led elsewhere.
       if let share = writable.first(where: { holds($0, path) }) {
-        protection.guards += try ancestors(of: path, below: share)
+        protection.guard(try ancestors(of: path, below: share))
       }
       if showsHost || shown.contains(where: { holds($0, path) }) { protection.hidden.append(path) }
     }
+    for named in obeyed { try keep(named, writable, workspace, &protection) }
     return protection
+  }
+
+  /// What else than the profile a run obeys.
+  static func obeyed(_ options: RunOptions, _ policies: PolicySet?) -> [String] {
+    options.policies + (policies?.files ?? []) + options.tools
+      + [options.agentFile].compactMap { $0 }
+  }
+
+  /// Makes a file or folder read-only where the program could write it.
+  private static func keep(
+    _ named: String, _ writable: [String], _ workspace: LaunchRequest.Workspace,
+    _ protection: inout Protection
+  ) throws(RunError) {
+    let share: LaunchRequest.Share
+    do throws(SyscallError) {
+      let path = try walk(named) { link throws(SyscallError) in
+        guard writable.contains(where: { holds($0, link) }) else { return }
+        throw SyscallError(call: "readlink", object: link, errno: ELOOP)
+      }
+      share = LaunchRequest.Share(path: path, status: try Files.status(of: ByteString(path)))
+    } catch {
+      if error.errno == ELOOP {
+        throw kept(named, "\(error.object) is a link that it could change")
+      }
+      throw kept(named, "it cannot be looked at: \(error.description)")
+    }
+    guard let top = writable.first(where: { holds($0, share.path) }) else { return }
+    if top == share.path { throw kept(named, "it is all that the program may write") }
+    if protection.obeyed.contains(where: { holds($0.path, share.path) }) { return }
+    if workspace.layers == nil || !holds(workspace.path, share.path) {
+      protection.guard(try ancestors(of: share.path, below: top))
+    } else if ViewPath.parent(share.path) != workspace.path {
+      // A directory on the way can be no mount of its own there: what is written has to go to the layers.
+      throw kept(named, "with --txn the program could replace the directory that holds it")
+    }
+    protection.obeyed.append(share)
+  }
+
+  /// The canonical path, like realpath(3).
+  /// - Parameter meet: sees the path of each symbolic link on the way.
+  private static func walk(
+    _ path: String, meet: (String) throws(SyscallError) -> Void
+  ) throws(SyscallError) -> String {
+    var here = path.hasPrefix("/") ? "" : try Files.workingDirectory().text
+    var rest = path.split(separator: "/").map(String.init)
+    var links = 0
+    while !rest.isEmpty {
+      let part = rest.removeFirst()
+      if part == "." { continue }
+      if part == ".." {
+        here = here.isEmpty || ViewPath.parent(here) == "/" ? "" : ViewPath.parent(here)
+        continue
+      }
+      let next = here + "/" + part
+      guard try Files.status(of: ByteString(next), followLink: false).kind == .symbolicLink else {
+        here = next
+        continue
+      }
+      try meet(next)
+      links += 1
+      guard links <= linksMax else {
+        throw SyscallError(call: "readlink", object: next, errno: ELOOP)
+      }
+      let target = try Files.readLink(ByteString(next)).text
+      if target.hasPrefix("/") { here = "" }
+      rest = target.split(separator: "/").map(String.init) + rest
+    }
+    return here.isEmpty ? "/" : here
+  }
+
+  /// A chain that is longer is a loop (path_resolution(7)).
+  private static let linksMax = 40
+
+  private static func kept(_ named: String, _ why: String) -> RunError {
+    RunError(
+      .notConfined, "\(named) decides what runs may do, and the program could change it: \(why)",
+      hint: "keep it outside of what the program may write")
   }
 
   private static func all(_ caller: Caller) -> [String] {

@@ -80,10 +80,10 @@ enum Preparation {
       try checkStandardDescriptors()
       stage = try StageProcess.begin()
     }
-    let loaded = try ProfileSource.load(options)
+    let (loaded, profileFiles) = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
-    // The sockets of the ring's network are part of what the stage begins with; nothing else of a policy is.
+    // What the stage begins with: the sockets of the ring's network, and what the program must not change.
     var policies = profile.network == .none ? nil : try PolicyFiles.load(options)
     let network = try NetworkPlan.choose(
       options.network, policy: policies?.network ?? [], profile: profile,
@@ -110,12 +110,19 @@ enum Preparation {
     }
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
     let reads = try shares(options.reads, "--read")
+    let obeyed: [String]
+    if workspace.access == .readWrite || !writes.isEmpty {
+      if policies == nil { policies = try PolicyFiles.load(options) }
+      obeyed = profileFiles + OwnPlaces.obeyed(options, policies)
+    } else {
+      obeyed = []
+    }
     let own =
       options.degraded.contains(.namespaces)
       ? OwnPlaces.Protection()
       : try OwnPlaces.protect(
         caller, ring: profile.ring, showsHost: profile.root == .host, workspace: workspace,
-        writes: writes, reads: reads, forReal: forReal)
+        writes: writes, reads: reads, obeyed: obeyed, forReal: forReal)
     let terminal = profile.ring == 0 ? 0 : terminals()
     let limits = RunLimits(
       memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
@@ -126,7 +133,7 @@ enum Preparation {
       try stage!.send(
         Lowering.start(
           profile, starter: starter,
-          owners: ([workspace.share] + writes + own.guards).compactMap(\.owner),
+          owners: ([workspace.share] + writes + own.guards + own.obeyed).compactMap(\.owner),
           degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []),
         cgroups: cgroup?.descriptors ?? [])
       cgroup?.closeEntrances()
@@ -151,7 +158,7 @@ enum Preparation {
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
-      hidden: own.hidden, hasBroker: policies != nil)
+      obeyed: own.obeyed, hidden: own.hidden, hasBroker: policies != nil)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())

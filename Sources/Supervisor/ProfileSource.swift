@@ -11,7 +11,10 @@ internal import YAML
 /// made from. A program in a ring must never be able to change them: see `ProfileCache`.
 public enum ProfileSource {
   /// `--ring NAME`, `--profile FILE`, or ring 3.
-  static func load(_ options: RunOptions) throws(RunError) -> CompiledProfile {
+  /// - Returns: also the files that say so.
+  static func load(
+    _ options: RunOptions
+  ) throws(RunError) -> (profile: CompiledProfile, files: [String]) {
     if let file = options.profileFile { return try load(file: file) }
     let name = options.ring ?? "3"
     guard let ring = RingProfile.ring(named: name) else {
@@ -21,11 +24,10 @@ public enum ProfileSource {
           "0 system, 1 privileged, 2 standard, 3 sandbox; a profile of your own goes to --profile FILE"
       )
     }
-    return try ProfileCache.compiled(
-      key: shippedKey + [ring]
-    ) { () throws(RunError) in
+    let compiled = try ProfileCache.compiled(key: shippedKey + [ring]) { () throws(RunError) in
       (try compile(.shipped(ring)), mayStore: true)
     }
+    return (compiled, [])
   }
 
   /// The digests of the profiles that ship, one after the other.
@@ -52,18 +54,21 @@ public enum ProfileSource {
     }
   }
 
-  static func load(file: String) throws(RunError) -> CompiledProfile {
+  static func load(
+    file: String
+  ) throws(RunError) -> (profile: CompiledProfile, files: [String]) {
     let bytes = try read(file)
     // A profile that names other files is made anew every time: their texts are not in the key.
-    var readsOtherFiles = false
-    let name = Array(file.utf8)
-    return try ProfileCache.compiled(key: shippedKey + name + [0] + bytes) { () throws(RunError) in
+    var others: [String] = []
+    let key = shippedKey + Array(file.utf8) + [0] + bytes
+    let compiled = try ProfileCache.compiled(key: key) { () throws(RunError) in
       let profile = try parse(bytes, file: file) { path throws(RunError) in
-        readsOtherFiles = true
+        others.append(path)
         return try read(path)
       }
-      return (try compile(profile), mayStore: !readsOtherFiles)
+      return (try compile(profile), mayStore: others.isEmpty)
     }
+    return (compiled, [file] + others)
   }
 
   /// The bytes of a profile file: a regular file of at most what the YAML reader takes.
