@@ -116,9 +116,10 @@ final class RunLoop {
       }
       for event in ready { try handle(event) }
     }
-    killSwitch.take(.empty, in: self)
     if terminal != nil { terminal!.drain() }
+    // Tools are processes of the run as well: nobody is told that nothing is left before they are gone.
     for service in services { service.finish() }
+    killSwitch.take(.empty, in: self)
     return RunOutcome(end: end ?? .lost, executed: executed)
   }
 

@@ -30,7 +30,7 @@ import Testing
   /// A run in ring 3, and the operator's answers to what it parks, one after another.
   private func run(
     _ script: String, as starter: Starter = .native, in scratch: Scratch = Scratch(),
-    answers: [(Starter, [String])]
+    policy: String = ApprovalTests.policy, answers: [(Starter, [String])]
   ) throws -> (run: Completed, said: [Completed]) {
     scratch.write("tool.yaml", Self.tool)
     let running = BrokerSite(ring: 3, starter: starter).command(
@@ -40,7 +40,7 @@ import Testing
       def status(ticket): return p.ask('approval.status', approval=ticket)['result']['state']
       p = Peer()
 
-      """ + script, policy: Self.policy, options: ["--tools", "tool.yaml"], in: scratch
+      """ + script, policy: policy, options: ["--tools", "tool.yaml"], in: scratch
     ).start()
     var said: [Completed] = []
     for (person, words) in answers {
@@ -103,6 +103,27 @@ import Testing
     #expect(
       run.out
         == "approval_required\n{'outcome': 'exited', 'stdout': '3\\n'}\napproval_required\n",
+      "\(run.summary)")
+  }
+
+  /// A hold is stronger than an approval, also than one that was asked for before.
+  @Test func nothingIsExecutedOnHold() throws {
+    let policy = Self.policy.replacing(
+      "rules:\n",
+      with: "violations:\n"
+        + "  - {when: \"kind == 'broker.denied'\", do: {after: 1, within: 60s, then: hold}}\n"
+        + "rules:\n  - {id: drop, when: tool == 'drop', then: deny}\n")
+    let (run, _) = try run(
+      """
+      line = p.line('tool.call', name='sh', arguments={'script': 'echo ran'}, approval=True)
+      ticket = p.raw(line)['error']['data']['approval']
+      p.s.sendall(p.line('approval.wait', approval=ticket))
+      print(p.verdict(tool='drop'))
+      end = p.read()['result']
+      print(end['state'], end['error'], 'result' in end)
+      """, policy: policy, answers: [(.native, ["approve", "ID"])])
+    #expect(
+      run.out == "deny\napproved the run is on hold: everything is denied until it ends False\n",
       "\(run.summary)")
   }
 
@@ -204,8 +225,16 @@ import Testing
     let (_, said) = try run(
       "print(wait(ask('mail')['approval']))", in: scratch,
       answers: [(.native, ["pending"]), (.native, ["deny", "ID"])])
-    let lines = said[0].out.split(separator: "\n").map(String.init)
-    #expect(lines[0].contains("0 of 1 approvals"), "\(said[0].summary)")
+    // Requests of other tests can be listed as well.
+    var lines: [String] = []
+    for line in said[0].out.split(separator: "\n").map(String.init) {
+      if !line.hasPrefix("  ") {
+        if lines.contains(where: { $0.contains(scratch.path) }) { break }
+        lines = []
+      }
+      lines.append(line)
+    }
+    #expect(lines.first?.contains("0 of 1 approvals") == true, "\(said[0].summary)")
     #expect(lines.contains { $0.hasPrefix("  ring: 3") })
     let last = lines.last { $0.contains("(untrusted)") } ?? ""
     #expect(last.contains("\"tool\":\"mail\"") && !last.contains("\u{202E}"), "\(lines)")

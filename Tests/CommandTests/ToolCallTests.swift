@@ -143,6 +143,32 @@ import Testing
     _ = running.wait()
   }
 
+  /// Nothing is left of a run that was killed, and its tools are of it.
+  @Test func killedWithItsTools() throws {
+    let word = "killed-\(UInt32.random(in: 0 ... .max))"
+    let scratch = Scratch()
+    scratch.write("tool.yaml", Self.tool("sh", ring: 2))
+    let running = BrokerSite(ring: 2, starter: .native).command(
+      """
+      p = Peer()
+      p.s.sendall(p.line('tool.call', name='sh', arguments={'script': 'trap "" TERM; sleep 60; : \(word)'}))
+      time.sleep(60)
+      """, policy: Self.policy, options: ["--tools", "tool.yaml", "--name", word], in: scratch
+    ).start()
+    func tools() -> [Int32] {
+      ProcessTable.pids(withWord: word).filter {
+        (File.read("/proc/\($0)/cmdline") ?? "").hasPrefix("sh\0")
+      }
+    }
+    #expect(Clock.eventually { !tools().isEmpty })
+    let kill = Command([Binaries.agt, "kill", "--json", word], in: scratch.path).with {
+      $0.environment[1] = "HOME=\(scratch.home)"
+    }.run()
+    #expect(tools().isEmpty, "\(tools())")
+    #expect(kill.status == 0, "\(kill.summary)")
+    #expect(running.wait().status == 137)
+  }
+
   /// The shipped ones.
   @Test func shippedTools() {
     let scratch = Scratch()

@@ -101,7 +101,13 @@ final class Approvals {
       return desk.use(id, nowMilliseconds: now) ? ["state": "approved"] : ["state": "expired"]
     }
     entries[id]?.waiter = done
-    if ticket.state == .approved { try use(id, now) }
+    do throws(BrokerError) {
+      if ticket.state == .approved { try use(id, now) }
+    } catch {
+      entries[id]?.waiter = nil
+      forget()
+      throw error
+    }
     return nil
   }
 
@@ -218,13 +224,13 @@ final class Approvals {
     }
   }
 
-  /// Takes the approval for whoever waits.
+  /// Takes the approval for whoever waits, and goes on waiting if nothing begins.
   private func use(_ id: String, _ now: UInt64) throws(BrokerError) {
     guard desk.use(id, nowMilliseconds: now), let entry = entries[id], let waiter = entry.waiter
     else { return }
     guard let execute = entry.execute else { return finish(id, ["state": "approved"]) }
-    entries[id]?.waiter = nil
     try execute { result in waiter(["state": "approved", "result": result]) }
+    entries[id]?.waiter = nil
     forget()
   }
 

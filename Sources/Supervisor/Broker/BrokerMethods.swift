@@ -43,6 +43,10 @@ final class BrokerMethods {
   let approvals: Approvals
   private var buckets = TokenBuckets()
   private var decisions: UInt64 = 0
+  /// Nothing begins any more, whenever it was asked for and approved.
+  var isHeld = false
+
+  static let held = BrokerError(.held, "the run is on hold: everything is denied until it ends")
   /// What every judged request has, whatever the agent says of itself.
   private let common: JSONObject
 
@@ -246,7 +250,8 @@ final class BrokerMethods {
       ], kind: "tool.call", call, &counters)
     let begin:
       (_ id: JSONValue, _ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void =
-        { [client = call.client] id, done throws(BrokerError) in
+        { [unowned self, client = call.client] id, done throws(BrokerError) in
+          if isHeld { throw Self.held }
           try runner.call(tool, words: words, input: input, id: id, client: client, done: done)
         }
     if decision.verdict == .requireApproval, try Self.asks(params) {

@@ -23,7 +23,10 @@ final class BrokerService: RunService {
   private let clock: AlarmClock
   private(set) var counters: BrokerCounters
   /// By a trigger of a policy: everything is denied until the run ends.
-  var isHeld = false
+  var isHeld: Bool {
+    get { methods.isHeld }
+    set { methods.isHeld = newValue }
+  }
 
   /// A ring has some hundred processes at most, and each needs one.
   static let connectionsMax = 64
@@ -225,10 +228,7 @@ final class BrokerService: RunService {
     switch outcome {
     case .call(let request, let method):
       counters.requests += 1
-      if isHeld, method.phase != .greeting {
-        return refuse(
-          BrokerError(.held, "the run is on hold: everything is denied until it ends"), request.id)
-      }
+      if isHeld, method.phase != .greeting { return refuse(BrokerMethods.held, request.id) }
       let call = BrokerCall(
         request: request, peer: connection.peer, client: connection.number,
         policyWatch: loop.policyWatch, now: now,

@@ -104,6 +104,9 @@ final class ToolProcess {
     }
   }
 
+  /// What its end and its output are read from, as long as they are open.
+  var descriptors: [Int32] { [pidfd.raw, output.raw, errors.raw].compactMap { $0 } }
+
   func close(_ descriptor: Int32) {
     if descriptor == output.raw { output = nil } else { errors = nil }
   }

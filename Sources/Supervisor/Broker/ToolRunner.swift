@@ -78,19 +78,28 @@ final class ToolRunner: RunService {
         .busy, "\(concurrentMax) tools are running, as many as ring \(ring) may have")
     }
     do throws(SyscallError) {
-      let now = AlarmClock.nowMilliseconds
       let process = try ToolProcess(
         tool, words: words, input: input, options: options, environment: environment, id: id,
-        client: client, now: now)
-      running[ObjectIdentifier(process)] = (process, done)
-      for number in [process.pidfd.raw, process.output.raw!, process.errors.raw!] {
-        owners[number] = process
-        try loop!.watch(number, .input, for: self)
+        client: client, now: AlarmClock.nowMilliseconds)
+      do throws(SyscallError) { try follow(process) } catch {
+        // Nobody would hear of its end.
+        for number in process.descriptors { try? forget(number) }
+        process.kill()
+        process.reap()
+        throw error
       }
-      try clock.arm(process.deadlineMilliseconds)
+      running[ObjectIdentifier(process)] = (process, done)
     } catch {
       throw BrokerError(.failed, "starting the tool: \(error.description)")
     }
+  }
+
+  private func follow(_ process: ToolProcess) throws(SyscallError) {
+    for number in process.descriptors {
+      try loop!.watch(number, .input, for: self)
+      owners[number] = process
+    }
+    try clock.arm(process.deadlineMilliseconds)
   }
 
   /// - Returns: false when no such call is under way.
@@ -151,9 +160,7 @@ final class ToolRunner: RunService {
   private func conclude(_ process: ToolProcess) throws(SyscallError) {
     process.reap()
     let result = process.result(nowMilliseconds: AlarmClock.nowMilliseconds)
-    for number in [process.pidfd.raw, process.output.raw, process.errors.raw] {
-      if let number { try forget(number) }
-    }
+    for number in process.descriptors { try forget(number) }
     running.removeValue(forKey: ObjectIdentifier(process))?.done(result)
   }
 

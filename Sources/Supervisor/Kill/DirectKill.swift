@@ -10,10 +10,13 @@ enum DirectKill {
   /// The kernel ends a namespace within some hundred milliseconds, when nothing sleeps uninterruptibly.
   static let confirmationMilliseconds: Int32 = 5000
 
-  /// - Returns: whether anything of the ring was still there, and the record, which is kept already.
+  /// What was found of the ring.
+  enum Found { case alive, gone, killedBefore }
+
+  /// - Returns: the record is kept already; where somebody else had ended it, it is theirs.
   static func end(
     _ run: RegisteredRun, _ order: KillOrder, _ store: KillStore
-  ) -> (wasAlive: Bool, record: JSONObject, terminated: Bool) {
+  ) -> (found: Found, record: JSONObject, terminated: Bool) {
     var times = KillMachine.Times(decided: Clock.monotonicNanoseconds())
     let wall = Clock.wallNanoseconds()
     var evidence: KillEvidence?
@@ -42,7 +45,7 @@ enum DirectKill {
       case .object(var object) = first
     {
       object["evidence"] = nil
-      return (false, object, true)
+      return (.killedBefore, object, true)
     }
     if terminated { times.confirmed = Clock.monotonicNanoseconds() }
     var record = KillRecord(
@@ -50,7 +53,7 @@ enum DirectKill {
         id: run.id, name: run.status?.name, agent: run.status?.agent, ring: run.status?.ring),
       order, times, decidedWallNanoseconds: wall, terminated: terminated, evidence: evidence)
     record.isStored = (try? store.write(record)) != nil
-    return (wasAlive, record.json, terminated)
+    return (wasAlive ? .alive : .gone, record.json, terminated)
   }
 
   private static func leaveMark(

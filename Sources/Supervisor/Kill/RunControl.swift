@@ -178,14 +178,15 @@ public struct RunControl {
 
   private func direct(_ run: RegisteredRun, _ order: KillOrder) -> Finding {
     let hadSupervisor = run.isSupervised || run.hasSupervisor
-    let (wasAlive, record, terminated) = DirectKill.end(run, order, store)
+    let (found, record, terminated) = DirectKill.end(run, order, store)
     if terminated, !hadSupervisor { run.remove() }
-    guard terminated else { return killed(run, .object(record)) }
+    guard terminated, found != .killedBefore else { return killed(run, .object(record)) }
     let how =
       hadSupervisor ? "although its supervisor does not answer" : "without its supervisor"
     return finding(
       run, true,
-      wasAlive ? "killed \(how); nothing is left" : "its supervisor was killed; nothing is left",
+      found == .alive
+        ? "killed \(how); nothing is left" : "its supervisor was killed; nothing is left",
       .object(record))
   }
 

@@ -33,14 +33,15 @@ enum AgentFile {
   /// What a declaration can state, by the option's name.
   static let keys: [(name: String, form: Form)] = [
     ("ring", .value), ("profile", .value), ("workspace", .value), ("read", .list),
-    ("write", .list), ("net", .list), ("env", .list), ("timeout", .value), ("grace", .value),
+    ("write", .list), ("net", .list), ("policy", .list), ("tools", .list), ("env", .list),
+    ("timeout", .value), ("grace", .value),
     ("memory", .value), ("pids", .value), ("cpu", .value), ("cgroup", .value), ("tmp", .value),
     ("txn", .value),
     ("allow-executable", .flag), ("on-violation", .value), ("degrade", .list), ("quiet", .flag),
     ("verbose", .flag),
   ]
   /// Their values are files, which a service's working directory says nothing of.
-  static let paths: Set<String> = ["profile", "workspace", "read", "write"]
+  static let paths: Set<String> = ["profile", "workspace", "read", "write", "policy", "tools"]
 
   static func read(_ file: String, _ caller: Caller) throws(RunError) -> AgentDeclaration {
     let bytes: [UInt8]

@@ -36,14 +36,14 @@ public enum LostRuns {
     where !run.isSupervised && !run.hasSupervisor {
       // A launch that has no socket yet is none of ours to judge.
       if run.status == nil, run.isBeginning { continue }
-      let (wasAlive, record, terminated) = DirectKill.end(run, order(run), store)
+      let (found, record, terminated) = DirectKill.end(run, order(run), store)
       if terminated {
         RunCgroup.clear(run.id, caller)
         run.remove()
       }
       findings.append(
         Finding(
-          run: run.id, name: run.status?.name, agent: run.status?.agent, wasAlive: wasAlive,
+          run: run.id, name: run.status?.name, agent: run.status?.agent, wasAlive: found == .alive,
           terminated: terminated, record: .object(record)))
     }
     store.prune()
