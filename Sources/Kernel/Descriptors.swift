@@ -148,6 +148,13 @@ public enum Descriptors {
     try check(agt_seals(number), "fcntl(F_GET_SEALS)", "\(number)") & AGT_ALL_SEALS == AGT_ALL_SEALS
   }
 
+  /// Whether the other end of a connection is closed, so that no answer can reach it (poll(2)).
+  public static func isHungUp(_ number: Int32) -> Bool {
+    var one = pollfd(fd: number, events: 0, revents: 0)
+    // SAFETY: one structure of ours.
+    return unsafe poll(&one, 1, 0) == 1 && one.revents & Int16(POLLHUP) != 0
+  }
+
   /// Whether a write of at most 4096 bytes (PIPE_BUF) would not wait (poll(2)).
   /// - Parameter milliseconds: how long to wait for that.
   public static func isWritable(_ number: Int32, withinMilliseconds milliseconds: Int32 = 0)

@@ -79,8 +79,10 @@ import Testing
       """
     let run = world.python(script, options: ["--policy", "policy.yaml"])
     #expect(run.prints("ping gaierror ping\n"), "\(run.summary)")
+    // A folder, whose content the program cannot add to.
+    _ = Command.shell("mkdir rules && mv policy.yaml rules", in: world.work.path).run()
     let both = world.python(
-      script, net: "www.example.org:7000", options: ["--policy", world.work.path])
+      script, net: "www.example.org:7000", options: ["--policy", world.work.path + "/rules"])
     #expect(both.prints("ping ping ping\n"), "\(both.summary)")
   }
 

@@ -121,6 +121,7 @@ final class BrokerService: RunService {
           counters.refuse(connection: error.reason)
           continue
         }
+        if connections.count >= Self.connectionsMax { closeEnded(loop) }
         guard connections.count < Self.connectionsMax else {
           counters.refuse(connection: "more than \(Self.connectionsMax) connections")
           continue
@@ -133,6 +134,13 @@ final class BrokerService: RunService {
         try clock.arm(AlarmClock.nowMilliseconds + Self.pauseMilliseconds)
         return
       }
+    }
+  }
+
+  /// What was closed before another one came makes room for it, in whatever order the kernel reports the two.
+  private func closeEnded(_ loop: RunLoop) {
+    for (number, connection) in connections where Descriptors.isHungUp(number) {
+      close(connection, loop)
     }
   }
 
