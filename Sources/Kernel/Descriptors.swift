@@ -12,6 +12,12 @@ public enum Descriptors {
 
   public static func isOpen(_ number: Int32) -> Bool { agt_fcntl(number, F_GETFD, 0) >= 0 }
 
+  /// Whether a program that is executed gets it; false for a number that is not open.
+  public static func isInheritable(_ number: Int32) -> Bool {
+    let flags = agt_fcntl(number, F_GETFD, 0)
+    return flags >= 0 && flags & FD_CLOEXEC == 0
+  }
+
   public static func setCloseOnExec(_ number: Int32, _ on: Bool) throws(SyscallError) {
     _ = try check(agt_fcntl(number, F_SETFD, on ? FD_CLOEXEC : 0), "fcntl(F_SETFD)", "\(number)")
   }

@@ -28,6 +28,13 @@ public enum Launch {
       case .run(let options) where options.explain:
         let plan = try Preparation.prepare(options, environment: environment, forReal: false)
         Output.write(options.json ? Explanation.json(plan) : Explanation.text(plan))
+      case .run(let options) where options.detach:
+        let named = [options.statusDescriptor, options.tieDescriptor].compactMap { $0 }
+        switch try Detachment.begin(keeping: named) {
+        case .starter(let status): return status
+        case .supervisor(let channel):
+          return try run(options, environment: environment, nil, channel)
+        }
       case .run(let options): return try run(options, environment: environment, manager)
       }
       return 0
@@ -39,7 +46,8 @@ public enum Launch {
   }
 
   private static func run(
-    _ options: RunOptions, environment: [[UInt8]], _ manager: ServiceManager?
+    _ options: RunOptions, environment: [[UInt8]], _ manager: ServiceManager?,
+    _ starter: Detachment.Channel? = nil
   ) throws(RunError) -> UInt8 {
     let began = Clock.wallNanoseconds()
     // Before any of ours gets the number.
@@ -54,7 +62,11 @@ public enum Launch {
         hint: "name the reading end of a pipe that whoever starts the run holds open")
     }
     let signals = try Self.blockSignals()
-    var prepared = try Preparation.prepare(options, environment: environment, forReal: true)
+    let output = try starter.map { _ throws(RunError) in
+      try DetachedOutput(hasTerminal: options.terminal, environment)
+    }
+    var prepared = try Preparation.prepare(
+      options, environment: environment, forReal: true, standard: output?.standard ?? [])
     let events = RunEvents(descriptor: options.statusDescriptor)
     Output.announce(prepared, options)
     let loop: RunLoop
@@ -86,6 +98,12 @@ public enum Launch {
       try loop.add(station)
       try loop.add(killSwitch)
       if let manager { try loop.add(manager) }
+      if let starter, let output, let place = station.place {
+        let session = try output.session(directory: place)
+        session.add(to: station)
+        try loop.add(session: session)
+        try loop.add(Detachment(id: prepared.id, starter))
+      }
     } catch { throw failure(error) }
     do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
     loop.restoreTerminal()
@@ -101,7 +119,7 @@ public enum Launch {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
     }
     try record.write(to: options.resultFile)
-    station.conclude(record.ending)
+    station.conclude(record.ending, isKept: starter != nil && record.executed)
     manager?.conclude(record)
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)

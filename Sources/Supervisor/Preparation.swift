@@ -73,12 +73,13 @@ struct Loss: Equatable {
 
 enum Preparation {
   static func prepare(
-    _ options: RunOptions, environment: [[UInt8]], forReal: Bool
+    _ options: RunOptions, environment: [[UInt8]], forReal: Bool,
+    standard: [(Int32, Int32)] = []
   ) throws(RunError) -> PreparedRun {
     var stage: StageProcess?
     if forReal {
       try checkStandardDescriptors()
-      stage = try StageProcess.begin()
+      stage = try StageProcess.begin(standard: standard)
     }
     let (loaded, profileFiles) = try ProfileSource.load(options)
     var profile = loaded.profile
@@ -123,7 +124,7 @@ enum Preparation {
       : try OwnPlaces.protect(
         caller, ring: profile.ring, showsHost: profile.root == .host, workspace: workspace,
         writes: writes, reads: reads, obeyed: obeyed, forReal: forReal)
-    let terminal = profile.ring == 0 ? 0 : terminals()
+    let terminal = try self.terminal(options, ring: profile.ring)
     let limits = RunLimits(
       memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
       cpuThousandths: options.cpuThousandths)
@@ -248,6 +249,17 @@ enum Preparation {
       guard let entry = environment.first(where: { $0.starts(with: prefix) }) else { return nil }
       return (name, Array(entry.dropFirst(prefix.count)))
     }
+  }
+
+  /// Which of the program's standard descriptors are a terminal.
+  private static func terminal(_ options: RunOptions, ring: UInt8) throws(RunError) -> UInt8 {
+    if options.terminal, ring == 0 {
+      throw RunError(
+        .usage, "--tty: a program of ring 0 has no terminal of its own",
+        hint: "--ring 1, or agt-run in tmux")
+    }
+    if options.detach { return options.terminal ? 7 : 0 }
+    return ring == 0 ? 0 : terminals()
   }
 
   private static func terminals() -> UInt8 {

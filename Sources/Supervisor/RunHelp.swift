@@ -1,13 +1,18 @@
+internal import Rings
+
 /// The help text of agt-run and the list of its flags; one text, so that the man page and the parser's
 /// suggestions say the same.
 public enum RunHelp {
-  static let flags = [
+  public static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn",
-    "--allow-executable", "--name", "--agent", "--agent-file", "--on-violation", "--result-json",
-    "--status-fd", "--tie-fd", "--degrade", "--explain",
+    "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
+    "--on-violation", "--result-json", "--status-fd", "--tie-fd", "--degrade", "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
+
+  /// What `--degrade` takes.
+  public static let degradations = Degradation.allCases.map(\.rawValue)
 
   public static let text = """
     usage: agt-run [options] -- program [arguments…]
@@ -36,6 +41,9 @@ public enum RunHelp {
 
       --name NAME            call the run so in agt ps, agt inspect and agt wait
       --agent NAME           whose run it is, for agt ps, agt kill and agt hold
+
+      -d, --detach           go on without this terminal and print the run's id; agt logs, agt wait
+      -t, --tty              with --detach: a terminal for the program, see agt attach
 
       --agent-file FILE      the program and its options as FILE declares them (agt unit writes one)
 

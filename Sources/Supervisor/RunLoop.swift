@@ -83,6 +83,8 @@ final class RunLoop {
   /// Of the run's policies; nil without any.
   var policyWatch: PolicyWatch?
   private(set) var lastTrigger: ViolationTrigger?
+  /// Of a detached run.
+  private var session: OutputSession?
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 200
@@ -139,6 +141,12 @@ final class RunLoop {
   /// The service that gets the sockets of the broker.
   func add(broker service: BrokerService) throws(SyscallError) {
     broker = service
+    try add(service)
+  }
+
+  /// The service that gets the ring's terminal.
+  func add(session service: OutputSession) throws(SyscallError) {
+    session = service
     try add(service)
   }
 
@@ -234,6 +242,7 @@ final class RunLoop {
       try tellServices(.started(pid: pid))
     case .terminal:
       guard let master = descriptors.first else { return }
+      if let session { return try session.adopt(OwnedFD(master), in: self) }
       try openTerminal(OwnedFD(master))
     case .listener:
       guard let number = descriptors.first else { return }
@@ -461,6 +470,11 @@ final class RunLoop {
 
   /// The program was stopped inside: its person gets the shell back, as with any other job.
   private func stop(_ signal: Int32) throws(SyscallError) {
+    // Nobody is there to continue it.
+    if let session, session.isTerminal, signal != SIGSTOP {
+      if !killSwitch.isPaused { _ = try tell(.signal(SIGCONT)) }
+      return
+    }
     guard terminal != nil, signal != SIGSTOP else { return }
     terminal!.leaveRawMode()
     // Ours is blocked; it reaches the other members of our job.

@@ -58,6 +58,10 @@ public struct RunOptions: Sendable {
   public var degraded: Set<Degradation> = []
   public var explain = false
   public var json = false
+  /// The supervisor leaves its starter when the program was executed.
+  public var detach = false
+  /// A detached program has a terminal.
+  public var terminal = false
   public var quiet = false
   public var verbose = false
   /// The program and its arguments, as bytes.
@@ -212,6 +216,8 @@ private struct Parser {
         try choice(flag, inline, Degradation.self, repeatable: true))
     case "--explain": try set(flag, inline) { $0.explain = true }
     case "--json": try set(flag, inline) { $0.json = true }
+    case "--detach", "-d": try set("--detach", inline) { $0.detach = true }
+    case "--tty", "-t": try set("--tty", inline) { $0.terminal = true }
     case "--quiet", "-q": try set("--quiet", inline) { $0.quiet = true }
     case "--verbose", "-v": try set("--verbose", inline) { $0.verbose = true }
     default:
@@ -238,6 +244,11 @@ private struct Parser {
     if options.cpuThousandths != nil, options.cgroup == .none {
       throw contradiction("--cpu", "--cgroup none")
     }
+    if options.terminal && !options.detach {
+      throw RunError(
+        .usage, "--tty goes with --detach", hint: "a program has your terminal when you have one")
+    }
+    if options.detach && options.explain { throw contradiction("--detach", "--explain") }
     if options.json && !options.explain {
       throw RunError(.usage, "--json goes with --explain", hint: "--result-json FILE records a run")
     }

@@ -155,7 +155,7 @@ struct RunRecord {
     [
       "ok": true, "event": "ended", "run": .string(id), "state": .string(state),
       "status": JSONValue(status), "reason": JSONValue(reason), "message": JSONValue(complaint),
-      "kill": kill.map { .object($0) } ?? .null,
+      "kill": kill.map { .object($0) } ?? .null, "transaction": transaction?.json ?? .null,
     ]
   }
 

@@ -13,7 +13,8 @@ struct StageProcess: ~Copyable {
   let pid: Int32
 
   /// Looked for beside our own executable and in ../libexec/agt-run; never in PATH.
-  static func begin() throws(RunError) -> StageProcess {
+  /// - Parameter standard: (ours, number there); without, the ring gets our standard descriptors.
+  static func begin(standard: [(Int32, Int32)] = []) throws(RunError) -> StageProcess {
     let binary = try open()
     do throws(SyscallError) {
       let control = try Messages.pair()
@@ -22,7 +23,8 @@ struct StageProcess: ~Copyable {
       let binary = try binary.duplicate(atLeast: 16)
       let pid = try Processes.spawn(
         ByteString("/proc/self/fd/\(binary.raw)"), arguments: [ByteString("agt-stage")],
-        environment: [], descriptors: [(control.second.raw, 3), (plan.second.raw, 4)])
+        environment: [],
+        descriptors: [(control.second.raw, 3), (plan.second.raw, 4)] + standard)
       return StageProcess(
         socket: try control.first.duplicate(), planSocket: try plan.first.duplicate(), pid: pid)
     } catch {

@@ -23,8 +23,9 @@ struct Agt: ParsableCommand {
     subcommands: [
       PsCommand.self, InspectCommand.self, WaitCommand.self, KillCommand.self, PauseCommand.self,
       ResumeCommand.self, HoldCommand.self, ReleaseCommand.self, GcCommand.self,
+      TopCommand.self, LogsCommand.self, AttachCommand.self,
       PendingCommand.self, ApproveCommand.self, DenyCommand.self, UnitCommand.self,
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
-      LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self,
+      LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self, CompletionCommand.self,
     ])
 }

@@ -26,18 +26,21 @@ struct PsCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @Flag(name: [.customShort("a"), .long], help: "List detached runs that have ended, too.")
+  var all = false
+
   @Flag(help: "Print anew every second, until interrupted.")
   var watch = false
 
   func run() throws {
     while watch {
       if isatty(1) == 1 && !json { print("\u{1B}[H\u{1B}[J", terminator: "") }
-      let status = RunTable.show(json: json, isRepeated: true)
+      let status = RunTable.show(json: json, isAll: all, isRepeated: true)
       if status != 0 { throw ExitCode(status) }
       fflush(nil)
       sleep(1)
     }
-    let status = RunTable.show(json: json)
+    let status = RunTable.show(json: json, isAll: all)
     if status != 0 { throw ExitCode(status) }
   }
 }
@@ -46,9 +49,9 @@ struct PsCommand: ParsableCommand {
 enum RunTable {
   /// - Parameter isRepeated: JSON has one line each time, so that a reader can tell one listing from the next.
   /// - Returns: the status to exit with.
-  static func show(json: Bool, isRepeated: Bool = false) -> Int32 {
+  static func show(json: Bool, isAll: Bool = false, isRepeated: Bool = false) -> Int32 {
     let lines: [RunLine]
-    do throws(RunError) { lines = try RunListing.lines(Runs.registry) } catch {
+    do throws(RunError) { lines = try RunListing.lines(Runs.registry, isAll: isAll) } catch {
       return Printing.fail(error).rawValue
     }
     let value: JSONValue = .array(lines.map(\.json))
@@ -155,9 +158,10 @@ struct WaitCommand: ParsableCommand {
 struct GcCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc",
-    abstract: "Confirms the end of runs whose supervisor was killed, and clears what they left.",
+    abstract: "Confirms the end of runs whose supervisor was killed, and clears what runs left.",
     discussion: """
       The record of each (supervisor_lost) is kept: agt inspect shows it.
+      How a detached run ended, and its log, stay for a day; of those, the newest 32.
 
       Exit status: 0 when nothing is left, 1 when a process cannot be ended (uninterruptible sleep).
       """)
@@ -165,9 +169,14 @@ struct GcCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @Flag(help: "Clear detached runs that have ended right now.")
+  var ended = false
+
   func run() throws {
     let findings: [LostRuns.Finding]
-    do throws(RunError) { findings = try LostRuns.clear(environment: Vectors.environment) } catch {
+    do throws(RunError) {
+      findings = try LostRuns.clear(environment: Vectors.environment, isEverything: ended)
+    } catch {
       throw Printing.fail(error)
     }
     if json {
@@ -175,9 +184,11 @@ struct GcCommand: ParsableCommand {
     } else {
       for finding in findings {
         let end =
-          finding.terminated
-          ? finding.wasAlive ? "killed now; nothing is left" : "nothing is left"
-          : "still there: a process of it is in uninterruptible sleep"
+          finding.reason == "ended"
+          ? "had ended; its log is removed"
+          : finding.terminated
+            ? finding.wasAlive ? "killed now; nothing is left" : "nothing is left"
+            : "still there: a process of it is in uninterruptible sleep"
         print("\(finding.run)\(finding.name.map { " (\($0))" } ?? ""): \(end)")
       }
     }

@@ -73,7 +73,9 @@ public struct RunControl {
     }
     // Of a launch that hangs nothing is known; only what is meant for all is meant for it.
     return runs.filter { run in
-      switch selection {
+      // What only left its log has nothing to end; one that still listens is not believed to have ended.
+      if run.ending != nil, !run.isSupervised { return false }
+      return switch selection {
       case .agent(let name): run.status?.agent == name
       case .ring(let number): run.status?.ring == number
       case .all, .named: true
@@ -122,7 +124,7 @@ public struct RunControl {
       return .asked(link)
     } catch {
       switch error.errno {
-      case ECONNREFUSED, EPERM: return .deaf
+      case ECONNREFUSED, EPERM: return run.isThere ? .deaf : .ended
       case EPIPE, ECONNRESET: return run.isThere ? nil : .ended
       default:
         if !run.isThere { return .ended }
@@ -247,8 +249,8 @@ public struct RunControl {
 }
 
 extension RegisteredRun {
-  /// Whether its directory has not been removed.
+  /// Whether its directory has not been removed, nor kept for its log alone.
   var isThere: Bool {
-    (try? Files.status(directory.raw).links).map { $0 > 0 } ?? false
+    (try? Files.status(directory.raw).links).map { $0 > 0 } ?? false && readEnding() == nil
   }
 }

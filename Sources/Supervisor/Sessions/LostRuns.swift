@@ -10,6 +10,8 @@ public enum LostRuns {
     public var run: String
     public var name: String?
     public var agent: String?
+    /// That of the kill, or `ended` for a detached run whose log was kept.
+    public var reason: String
     /// Whether PID 1 of the ring was still there and had to be killed now.
     public var wasAlive: Bool
     /// Whether nothing of the ring is left. It is not when PID 1 cannot end, because a process of the ring
@@ -21,19 +23,32 @@ public enum LostRuns {
     public var json: JSONValue {
       .object([
         "run": .string(run), "name": JSONValue(name), "agent": JSONValue(agent),
-        "reason": record["reason"] ?? .null, "wasAlive": .bool(wasAlive),
+        "reason": .string(reason), "wasAlive": .bool(wasAlive),
         "terminated": .bool(terminated), "kill": record,
       ])
     }
   }
 
-  /// - Parameter environment: of the caller, `NAME=VALUE`.
-  public static func clear(environment: [[UInt8]]) throws(RunError) -> [Finding] {
+  /// - Parameters:
+  ///   - environment: of the caller, `NAME=VALUE`.
+  ///   - isEverything: also what detached runs left that ended less than a day ago.
+  public static func clear(
+    environment: [[UInt8]], isEverything: Bool = false
+  ) throws(RunError) -> [Finding] {
     let caller = Caller(environment)
     let store = KillStore(caller)
     var findings: [Finding] = []
     for run in try RunRegistry(environment: environment).list()
-    where !run.isSupervised && !run.hasSupervisor {
+    where run.ending != nil ? !run.isSupervised : !run.hasAnySupervisor {
+      if run.ending != nil {
+        guard isEverything || run.isLongEnded else { continue }
+        run.remove()
+        findings.append(
+          Finding(
+            run: run.id, name: run.status?.name, agent: run.status?.agent, reason: "ended",
+            wasAlive: false, terminated: true, record: .null))
+        continue
+      }
       // A launch that has no socket yet is none of ours to judge.
       if run.status == nil, run.isBeginning { continue }
       let (found, record, terminated) = DirectKill.end(run, order(run), store)
@@ -43,8 +58,9 @@ public enum LostRuns {
       }
       findings.append(
         Finding(
-          run: run.id, name: run.status?.name, agent: run.status?.agent, wasAlive: found == .alive,
-          terminated: terminated, record: .object(record)))
+          run: run.id, name: run.status?.name, agent: run.status?.agent,
+          reason: JSONValue.object(record)["reason"]?.stringValue ?? "supervisor_lost",
+          wasAlive: found == .alive, terminated: terminated, record: .object(record)))
     }
     store.prune()
     return findings
@@ -62,6 +78,19 @@ public enum LostRuns {
 }
 
 extension RegisteredRun {
+  /// Logs are for the day after.
+  private static let endedKeptNanoseconds: UInt64 = 86_400 * 1_000_000_000
+
+  var isLongEnded: Bool {
+    guard
+      let status = try? Files.status(of: ByteString(RunDirectory.endingName), at: directory.raw),
+      let ended = UInt64(exactly: status.modifiedNanoseconds)
+    else { return false }
+    return Clock.wallNanoseconds() > ended + Self.endedKeptNanoseconds
+  }
+
+  var hasAnySupervisor: Bool { isSupervised || hasSupervisor }
+
   /// Takes the run out of the registry.
   func remove() {
     guard let parent = try? Files.open(ByteString(place), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)

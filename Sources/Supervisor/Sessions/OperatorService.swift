@@ -12,6 +12,17 @@ struct OperatorRequest {
   let client: OperatorClient
   let peer: UnixSockets.Peer
   let body: JSONValue
+  let passed: PassedDescriptors
+}
+
+/// What came with a request; whatever nobody takes is closed.
+final class PassedDescriptors {
+  private var numbers: [Int32]
+  init(_ numbers: [Int32]) { self.numbers = numbers }
+  deinit { for number in numbers { _ = OwnedFD(number) } }
+
+  /// The next one, which is the taker's now.
+  func take() -> Int32? { numbers.isEmpty ? nil : numbers.removeFirst() }
 }
 
 enum OperatorAnswer {
@@ -88,8 +99,20 @@ final class OperatorService: RunService {
     if !deliver(object, number) { disconnect(number, loop) }
   }
 
+  /// The number of the run's directory, until `conclude`.
+  var place: Int32? { directory.raw }
+
   /// Every client gets the object, as the last one.
-  func conclude(_ object: JSONObject) {
+  /// - Parameter isKept: the run's directory stays, with the object in it, until `agt gc`.
+  func conclude(_ object: JSONObject, isKept: Bool = false) {
+    if isKept, let place = directory.raw {
+      try? Files.replace(
+        ByteString(RunDirectory.endingName), with: JSONWriter.compact(.object(object)) + [10],
+        mode: 0o600, through: ByteString(RunDirectory.endingFreshName), at: place)
+      directory?.isKept = true
+      // Who is told from here on that nobody listens finds the file.
+      listener = nil
+    }
     for number in connections.keys { _ = deliver(object, number) }
     connections = [:]
     listener = nil
@@ -132,8 +155,7 @@ final class OperatorService: RunService {
       return disconnect(event.descriptor, loop)
     }
     guard let message else { return disconnect(event.descriptor, loop) }
-    for number in message.descriptors { _ = OwnedFD(number) }
-    dispatch(message.bytes, connection, loop)
+    dispatch(message.bytes, PassedDescriptors(message.descriptors), connection, loop)
   }
 
   func finish() {}
@@ -185,7 +207,9 @@ final class OperatorService: RunService {
     for body in disconnections { body(connection.client, loop) }
   }
 
-  private func dispatch(_ bytes: [UInt8], _ connection: Connection, _ loop: RunLoop) {
+  private func dispatch(
+    _ bytes: [UInt8], _ passed: PassedDescriptors, _ connection: Connection, _ loop: RunLoop
+  ) {
     let number = connection.socket.raw
     guard let body = try? JSONParser.parse(bytes), let method = body["method"]?.stringValue else {
       return refuse(
@@ -198,7 +222,8 @@ final class OperatorService: RunService {
         number)
     }
     do throws(OperatorRefusal) {
-      let request = OperatorRequest(client: connection.client, peer: connection.peer, body: body)
+      let request = OperatorRequest(
+        client: connection.client, peer: connection.peer, body: body, passed: passed)
       guard case .now(var answer) = try handler(request, loop) else { return }
       answer["ok"] = true
       if !deliver(answer, number) { disconnect(number, loop) }

@@ -20,9 +20,10 @@ struct ProcessSample: Equatable {
 
   /// nil when the process is gone or hidden.
   init?(_ pid: Int32) {
-    guard let bytes = try? Files.read(ByteString("/proc/\(pid)/stat"), limit: 4096) else {
-      return nil
-    }
+    // The line comes whole with the first read (proc_pid_stat(5)).
+    guard let file = try? Files.open(ByteString("/proc/\(pid)/stat"), O_RDONLY),
+      let bytes = try? Descriptors.read(file.raw, upTo: 4096)
+    else { return nil }
     self.init(line: bytes)
   }
 
@@ -31,16 +32,18 @@ struct ProcessSample: Equatable {
     guard let open = line.firstIndex(of: UInt8(ascii: "(")),
       let close = line.lastIndex(of: UInt8(ascii: ")")), open < close
     else { return nil }
-    let fields = line[(close + 1)...].split(whereSeparator: { $0 == 32 || $0 == 10 }).map {
-      String(decoding: $0, as: UTF8.self)
-    }
-    // From the state, which is field 3: field n is at n − 3.
-    guard fields.count > 21, let state = fields[0].first,
-      let pid = Int32(String(decoding: line[..<open], as: UTF8.self).filter(\.isNumber)),
-      let parent = Int32(fields[1]), let user = UInt64(fields[11]), let system = UInt64(fields[12]),
-      let threads = Int(fields[17]), let started = UInt64(fields[19]),
-      let resident = Int64(fields[21])
+    // From the state, which is field 3: field n is at n − 3. A machine has thousands of processes, so that only
+    // what is needed is looked at.
+    let fields = line[(close + 1)...].split(
+      separator: UInt8(ascii: " "), maxSplits: 22, omittingEmptySubsequences: true)
+    guard fields.count > 21, let first = fields[0].first,
+      let pid: Int32 = Self.number(line[..<open].prefix { $0 != 32 }),
+      let parent: Int32 = Self.number(fields[1]), let user: UInt64 = Self.number(fields[11]),
+      let system: UInt64 = Self.number(fields[12]), let threads: Int = Self.number(fields[17]),
+      let started: UInt64 = Self.number(fields[19]),
+      let resident: Int64 = Self.number(fields[21])
     else { return nil }
+    let state = Character(Unicode.Scalar(first))
     self.pid = pid
     self.name = String(decoding: line[(open + 1)..<close], as: UTF8.self)
     self.state = state
@@ -49,6 +52,25 @@ struct ProcessSample: Equatable {
     self.threads = threads
     self.startedTicks = started
     self.residentPages = UInt64(max(resident, 0))
+  }
+
+  /// Decimal digits, with a minus before them where the type has one; nil for anything else.
+  private static func number<T: FixedWidthInteger>(_ digits: ArraySlice<UInt8>) -> T? {
+    let isNegative = digits.first == UInt8(ascii: "-")
+    var value: T = 0
+    let rest = isNegative ? digits.dropFirst() : digits
+    guard !rest.isEmpty, T.isSigned || !isNegative else { return nil }
+    for digit in rest {
+      guard (48...57).contains(digit) else { return nil }
+      let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+      let step = T(digit - 48)
+      let (sum, isOver) =
+        isNegative
+        ? tens.subtractingReportingOverflow(step) : tens.addingReportingOverflow(step)
+      if isTooLarge || isOver { return nil }
+      value = sum
+    }
+    return value
   }
 
   /// Whether this can be the process that had the pid at that time, in nanoseconds since boot.

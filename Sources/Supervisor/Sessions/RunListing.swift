@@ -16,8 +16,8 @@ public struct RunLine: Sendable {
   public var violations: Int?
   /// The call that was refused last.
   public var lastViolation: String?
-  /// `starting`, `running`, `paused`, `ending`, `silent` (its supervisor does not answer) or `lost` (its supervisor
-  /// was killed).
+  /// `starting`, `running`, `paused`, `ending`, `silent` (its supervisor does not answer), `lost` (its
+  /// supervisor was killed) or `ended 3` with the status.
   public var state: String
   public var command: String
 
@@ -39,8 +39,11 @@ public enum RunListing {
   /// A supervisor answers within a millisecond; one that takes longer than this is stuck or stopped.
   private static let answerMilliseconds: Int32 = 500
 
-  public static func lines(_ registry: RunRegistry) throws(RunError) -> [RunLine] {
-    let runs = try registry.list()
+  /// - Parameter isAll: detached runs that have ended as well.
+  public static func lines(
+    _ registry: RunRegistry, isAll: Bool = false
+  ) throws(RunError) -> [RunLine] {
+    let runs = try registry.list().filter { isAll || $0.ending == nil || $0.isSupervised }
     if runs.isEmpty { return [] }
     let answers = RunRegistry.ask(runs, ["method": "status"], milliseconds: answerMilliseconds)
     let table = ProcessSnapshot()
@@ -70,6 +73,9 @@ public enum RunListing {
 
   private static func state(_ run: RegisteredRun, _ answer: JSONValue?) -> String {
     if let state = answer?["state"]?.stringValue { return state }
+    if let ending = run.ending {
+      return "ended" + (ending["status"]?.integerValue.map { " \($0)" } ?? "")
+    }
     if run.isSupervised { return "silent" }
     return run.status == nil && run.isBeginning ? "starting" : "lost"
   }
@@ -110,6 +116,7 @@ public enum RunInspection {
     object["directory"] = .string("\(run.place)/\(run.id)")
     object["supervised"] = .bool(run.isSupervised)
     object["live"] = answer ?? .null
+    object["ended"] = run.ending ?? .null
     let ringInit = run.livingInit
     let processes = ringInit.map { [$0] + table.descendants(of: $0.pid) } ?? []
     object["processes"] = .array(

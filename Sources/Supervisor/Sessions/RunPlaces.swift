@@ -90,6 +90,10 @@ struct RunPlaces {
 struct RunDirectory: ~Copyable {
   static let socketName = "operator.sock"
   static let statusName = "status.json"
+  /// How a detached run ended; only such a run leaves its directory behind.
+  static let endingName = "ended.json"
+  /// On its way to become that.
+  static let endingFreshName = "ended.json.new"
   /// Prefix of the links that lead from a name to a run.
   static let namePrefix = "@"
 
@@ -97,6 +101,8 @@ struct RunDirectory: ~Copyable {
   let directory: OwnedFD
   private let parent: OwnedFD
   private let name: String?
+  /// The directory stays when the value goes.
+  var isKept = false
 
   /// - Parameter name: the alias of --name, which no living run of this user may have.
   static func create(_ id: String, name: String?, _ places: RunPlaces) throws(RunError)
@@ -163,7 +169,7 @@ struct RunDirectory: ~Copyable {
     self.name = name
   }
 
-  deinit { Self.remove(id, name: name, directory.raw, parent: parent.raw) }
+  deinit { if !isKept { Self.remove(id, name: name, directory.raw, parent: parent.raw) } }
 
   static func remove(_ id: String, name: String?, _ directory: Int32, parent: Int32) {
     if let name {
@@ -176,7 +182,15 @@ struct RunDirectory: ~Copyable {
     for file in [socketName, statusName, KillMark.fileName] {
       try? Files.remove(ByteString(file), at: directory)
     }
-    try? Files.remove(ByteString(id), directory: true, at: parent)
+    do throws(SyscallError) {
+      try Files.remove(ByteString(id), directory: true, at: parent)
+    } catch {
+      guard error.errno == ENOTEMPTY else { return }
+      for file in [endingName, endingFreshName, OutputLog.current, OutputLog.previous] {
+        try? Files.remove(ByteString(file), at: directory)
+      }
+      try? Files.remove(ByteString(id), directory: true, at: parent)
+    }
   }
 }
 

@@ -71,6 +71,16 @@ public struct RunRegistry {
       hint: Self.nearest(text, names).map { "did you mean \($0)?" } ?? "agt ps lists the runs")
   }
 
+  /// Of detached runs that have ended, so many stay; their logs are in memory (/run is a tmpfs).
+  static let endedMax = 32
+
+  /// Makes room for one more that is going to stay after its end.
+  func removeOldestEnded() throws(RunError) {
+    let ended = try list().filter { $0.ending != nil && !$0.isSupervised }
+    for run in ended.dropLast(Self.endedMax - 1) { run.remove() }
+    for run in ended.suffix(Self.endedMax - 1) where run.isLongEnded { run.remove() }
+  }
+
   private static func nearest(_ text: String, _ names: [String]) -> String? {
     names.first { $0.lowercased() == text.lowercased() || $0.hasPrefix(text) }
   }
@@ -99,6 +109,8 @@ public final class RegisteredRun {
   let directory: OwnedFD
   /// nil for a run that has just begun, or of which nothing more can be known.
   let status: RunStatus?
+  /// How a detached run ended; nil for every other.
+  public let ending: JSONValue?
 
   init(id: String, place: String, directory: consuming OwnedFD) {
     self.id = id
@@ -107,11 +119,23 @@ public final class RegisteredRun {
       ByteString(RunDirectory.statusName), limit: Self.statusMaxBytes, at: directory.raw)
     let status = bytes.flatMap { try? JSONParser.parse($0) }.flatMap { RunStatus($0) }
     self.status = status?.id == id ? status : nil
+    ending = Self.readEnding(directory.raw)
     self.directory = directory
+  }
+
+  /// How it ended, when that has happened since the run was looked up.
+  func readEnding() -> JSONValue? { Self.readEnding(directory.raw) }
+
+  private static func readEnding(_ directory: Int32) -> JSONValue? {
+    let bytes = try? Files.readRegular(
+      ByteString(RunDirectory.endingName), limit: endingMaxBytes, at: directory)
+    return bytes.flatMap { try? JSONParser.parse($0) }
   }
 
   /// 32 words of 256 bytes each, escaped, and the rest.
   private static let statusMaxBytes = 65536
+  /// With what the kill switch and a transaction say of it.
+  private static let endingMaxBytes = 1 << 20
 
   /// - Throws: when nobody listens; `isBeginning` tells a launch from a crash. EPERM when a process of a
   ///   ring does.
@@ -191,8 +215,16 @@ public final class RegisteredRun {
       hint: answer["hint"]?.stringValue)
   }
 
+  func hasEnded(_ ending: JSONValue) -> RunError {
+    let status = ending["status"]?.integerValue ?? 0
+    return RunError(
+      .notFound, "run \(id) has ended with status \(status)",
+      hint: "agt logs \(id) prints what it wrote")
+  }
+
   func unreachable(_ error: SyscallError) -> RunError {
-    RunError(
+    if error.errno == ECONNREFUSED, let ending = readEnding() { return hasEnded(ending) }
+    return RunError(
       .internalFailure, "run \(id): its supervisor cannot be reached: \(error.description)",
       hint: error.errno == ECONNREFUSED ? "it was killed; agt gc clears what it left" : nil)
   }
@@ -200,6 +232,7 @@ public final class RegisteredRun {
   /// Waits until the run has ended.
   /// - Returns: how it ended, with `status`; nil when its supervisor was killed.
   public func waitForEnd() throws(RunError) -> JSONValue? {
+    if let ending { return ending }
     do throws(SyscallError) {
       let link = try connect()
       try link.send(["method": "wait"])
@@ -209,8 +242,9 @@ public final class RegisteredRun {
           throw SyscallError(call: message["error"]?.stringValue ?? "wait", errno: EPERM)
         }
       }
-      return nil
+      return readEnding()
     } catch {
+      if let ending = readEnding() { return ending }
       throw unreachable(error)
     }
   }
@@ -232,8 +266,11 @@ final class OperatorLink {
 
   init(_ socket: consuming OwnedFD) { self.socket = socket }
 
-  func send(_ request: JSONObject) throws(SyscallError) {
-    try Messages.send(socket.raw, JSONWriter.compact(.object(request)))
+  /// - Parameter descriptor: goes along.
+  func send(_ request: JSONObject, descriptor: Int32? = nil) throws(SyscallError) {
+    try Messages.send(
+      socket.raw, JSONWriter.compact(.object(request)),
+      descriptors: descriptor.map { [$0] } ?? [])
   }
 
   /// - Returns: nil at the end of the connection, or when the time is over.
