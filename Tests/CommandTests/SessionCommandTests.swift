@@ -31,7 +31,10 @@ import Testing
     let waiting = Command(
       starter.prefix + [Binaries.agt, "wait", "--json", name], in: site.scratch.path
     ).with { $0.environment.append("XDG_RUNTIME_DIR=\(site.runtime)") }.start()
-    Clock.sleep(0.2)
+    // Until it waits for its answer.
+    _ = Clock.eventually {
+      (File.read("/proc/\(waiting.pid)/wchan") ?? "").contains("poll")
+    }
     running.signal(15)
     let ended = waiting.wait()
     #expect(ended.status == 143, "\(ended.summary)")

@@ -60,7 +60,7 @@ import Testing
     let before = residentKibibytes(supervisor)
     let place = "\(site.registry)/\(started.out.dropLast())"
     #expect(
-      Clock.eventually(25) {
+      Clock.eventually(60) {
         site.agt("logs", site.mark).out.hasSuffix("end\(hasTerminal ? "\r" : "")\n")
       })
     let after = residentKibibytes(supervisor)
@@ -83,7 +83,7 @@ import Testing
     let site = SessionSite(.native)
     let attach = site.session([
       "sh", "-c",
-      "echo ready; read x; head -c 30000000 /dev/zero | tr '\\0' x; echo; echo end; exec sleep 60",
+      "echo ready; read x; echo typed; sleep 1; head -c 30000000 /dev/zero | tr '\\0' x; echo; echo end; exec sleep 60",
     ])
     let tmux = Tmux(site)
     tmux.open("a", attach)
@@ -93,8 +93,9 @@ import Testing
     let viewer = tmux.child("a")
     #expect(viewer > 1)
     tmux.type("a", "x", "Enter")
+    #expect(tmux.shows("a", "typed"))
     kill(viewer, SIGSTOP)
-    #expect(Clock.eventually(20) { site.agt("logs", site.mark).out.hasSuffix("end\r\n") })
+    #expect(Clock.eventually(60) { site.agt("logs", site.mark).out.hasSuffix("end\r\n") })
     let after = residentKibibytes(supervisor)
     #expect(after < before + 8192, "\(before) KiB, \(after) KiB")
     kill(viewer, SIGCONT)
