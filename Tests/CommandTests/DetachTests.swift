@@ -51,6 +51,15 @@ import Testing
     for words in [["--tty", "--", "true"], ["-d", "--explain", "--", "true"]] {
       #expect(Command.agtRun(words, in: site.scratch).run().status == 2)
     }
+    // Whoever cannot be told is told so.
+    let closed = Command.shell(
+      "exec \"$@\" >&-",
+      site.starter.prefix + [Binaries.agtRun, "-d", "--ring", "2", "--", "true"],
+      in: site.scratch.path
+    ).with { $0.environment.append("XDG_RUNTIME_DIR=\(site.runtime)") }.run()
+    #expect(
+      closed.status == 125 && closed.err.contains("goes on, but its id cannot be printed"),
+      "\(closed.summary)")
     let zero = Command.agtRun(["-d", "-t", "--ring", "0", "--", "true"], in: site.scratch).run()
     #expect(zero.status == 2 && zero.err.contains("ring 0 has no terminal of its own"))
   }

@@ -57,7 +57,15 @@ final class Detachment: RunService {
   {
     let bytes = try Descriptors.readAll(reader.raw, limit: 4096)
     if !bytes.isEmpty {
-      try Descriptors.write(1, bytes)
+      do throws(SyscallError) { try Descriptors.write(1, bytes) } catch {
+        let id = Array(bytes.dropLast()).text
+        Output.complain(
+          RunError(
+            .internalFailure,
+            "run \(id) goes on, but its id cannot be printed: \(error.description)",
+            hint: "agt kill \(id) ends it"))
+        return ExitStatus.internalFailure.rawValue
+      }
       return 0
     }
     // It has said why.
