@@ -57,6 +57,7 @@ let package = Package(
     .systemLibrary(name: "CCapability", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .target(name: "CLinux"),
     .target(name: "CProbe"),
@@ -65,8 +66,8 @@ let package = Package(
     module("JSON"),
     module("YAML", ["CYAML"]),
     module("LaunchPlan"),
-    module("Hashing", ["CSodium"]),
-    module("Audit", ["CSodium", "Hashing", "JSON"]),
+    module("Hashing", ["CNettle"]),
+    module("Audit", ["CNettle", "CSodium", "Hashing", "JSON"]),
     module("AuditStore", ["Audit", "Hashing", "JSON", "Kernel"]),
     module("Programs", ["JSON"]),
     module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
@@ -80,19 +81,19 @@ let package = Package(
       "Supervisor",
       [
         "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
-        "Broker", "Transactions", "Hashing",
+        "Broker", "Transactions", "Hashing", "Audit", "AuditStore",
       ]),
     module("SagaRunner", ["Saga", "Supervisor", "Kernel", "JSON", "YAML", "Hashing"]),
 
     command("agt-stage", ["StageCore"]),
     command("agt-run", ["Supervisor"]),
     command("agt-probe", ["CProbe"]),
-    command("agt-bench", ["Kernel", "JSON", "Rings", "Policy", "Saga"]),
+    command("agt-bench", ["Kernel", "JSON", "Rings", "Policy", "Saga", "Audit", "AuditStore"]),
     .executableTarget(
       name: "agt",
       dependencies: [
         "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel", "Transactions", "Saga",
-        "SagaRunner",
+        "SagaRunner", "Audit", "AuditStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: staticLibraries),
 

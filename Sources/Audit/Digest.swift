@@ -1,4 +1,4 @@
-internal import CSodium
+internal import CNettle
 internal import Hashing
 
 /// A SHA-256 digest (FIPS 180-4): 32 bytes without an allocation, because a verifier holds millions.
@@ -31,47 +31,49 @@ public struct Digest: Equatable, Sendable {
 
   /// SHA-256 of the bytes.
   public static func sha256(_ bytes: [UInt8]) -> Digest {
-    var digest = Digest()
-    // SAFETY: the output has the 32 bytes that are written, the input its true length.
-    unsafe digest.withOutput { output in
-      _ = unsafe bytes.withUnsafeBufferPointer {
-        unsafe crypto_hash_sha256(output, $0.baseAddress, UInt64($0.count))
-      }
-    }
-    return digest
+    var state = sha256_ctx()
+    // SAFETY: the state is ours, the input has its true length.
+    unsafe nettle_sha256_init(&state)
+    unsafe nettle_sha256_update(&state, bytes.count, bytes)
+    return finish(&state)
   }
 
   /// SHA-256 of `prefix` followed by the bytes; the leaf hash of RFC 6962 needs no copy of the entry.
   static func sha256(prefix: UInt8, _ bytes: UnsafeRawBufferPointer) -> Digest {
-    var digest = Digest()
-    var state = crypto_hash_sha256_state()
+    var state = sha256_ctx()
     var prefix = prefix
-    // SAFETY: state and prefix are ours, the input has its true length, the output 32 bytes.
-    unsafe crypto_hash_sha256_init(&state)
-    unsafe crypto_hash_sha256_update(&state, &prefix, 1)
-    unsafe crypto_hash_sha256_update(
-      &state, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
-    unsafe digest.withOutput { _ = unsafe crypto_hash_sha256_final(&state, $0) }
-    return digest
+    // SAFETY: state and prefix are ours, the input has its true length.
+    unsafe nettle_sha256_init(&state)
+    unsafe nettle_sha256_update(&state, 1, &prefix)
+    unsafe nettle_sha256_update(
+      &state, bytes.count, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    return finish(&state)
   }
 
   /// SHA-256 of 0x01, `left`, `right`: an inner node of RFC 6962, section 2.1.
   static func node(_ left: Digest, _ right: Digest) -> Digest {
-    var digest = Digest()
-    // SAFETY: 65 bytes are written into a buffer of 65 and hashed; the output has 32 bytes.
-    unsafe withUnsafeTemporaryAllocation(byteCount: 65, alignment: 8) { buffer in
-      unsafe buffer[0] = 1
-      unsafe withUnsafeBytes(of: left.words) {
-        unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[1..<33]).copyMemory(from: $0)
-      }
-      unsafe withUnsafeBytes(of: right.words) {
-        unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[33..<65]).copyMemory(from: $0)
-      }
-      unsafe digest.withOutput { output in
-        _ = unsafe crypto_hash_sha256(
-          output, buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), 65)
-      }
+    var state = sha256_ctx()
+    var prefix: UInt8 = 1
+    // SAFETY: the state is ours, the inputs are one byte and the 32 of each value.
+    unsafe nettle_sha256_init(&state)
+    unsafe nettle_sha256_update(&state, 1, &prefix)
+    update(&state, left)
+    update(&state, right)
+    return finish(&state)
+  }
+
+  private static func update(_ state: inout sha256_ctx, _ child: Digest) {
+    // SAFETY: the 32 bytes of the value, bound to bytes for the call.
+    unsafe withUnsafeBytes(of: child.words) {
+      unsafe nettle_sha256_update(
+        &state, sizeBytes, $0.baseAddress!.assumingMemoryBound(to: UInt8.self))
     }
+  }
+
+  private static func finish(_ state: inout sha256_ctx) -> Digest {
+    var digest = Digest()
+    // SAFETY: the output has the 32 bytes that are written.
+    unsafe digest.withOutput { unsafe nettle_sha256_digest(&state, sizeBytes, $0) }
     return digest
   }
 

@@ -1,25 +1,26 @@
-internal import CSodium
+internal import CNettle
 
-/// SHA-256 (FIPS 180-4) by libsodium, of bytes that come in parts. `SHA256.digest` does it at once.
+/// SHA-256 (FIPS 180-4) by Nettle, which uses the processor's own instructions for it, of bytes that come in
+/// parts. `SHA256.digest` does it at once.
 public struct SHA256 {
   public static let sizeBytes = 32
-  private var state = crypto_hash_sha256_state()
+  private var state = sha256_ctx()
 
   public init() {
     // SAFETY: the state is ours.
-    unsafe crypto_hash_sha256_init(&state)
+    unsafe nettle_sha256_init(&state)
   }
 
   public mutating func update(_ part: [UInt8]) {
     // SAFETY: the count is that of the array.
-    unsafe crypto_hash_sha256_update(&state, part, UInt64(part.count))
+    unsafe nettle_sha256_update(&state, part.count, part)
   }
 
   /// The 32 bytes of everything so far; nothing can follow.
   public consuming func finish() -> [UInt8] {
     var out = [UInt8](repeating: 0, count: Self.sizeBytes)
-    // SAFETY: libsodium writes 32 bytes.
-    unsafe crypto_hash_sha256_final(&state, &out)
+    // SAFETY: Nettle writes as many bytes as we say.
+    unsafe nettle_sha256_digest(&state, Self.sizeBytes, &out)
     return out
   }
 

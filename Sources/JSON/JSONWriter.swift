@@ -28,7 +28,10 @@ public enum JSONWriter {
   /// Largest integer that every reader with doubles takes for itself (RFC 7493, section 2.2).
   public static let integerMaxCanonical: Int64 = (1 << 53) - 1
 
-  private static func appendCanonical(
+  /// The canonical form behind what is there.
+  ///
+  /// - Throws: as `canonical`; what was appended until then stays.
+  public static func appendCanonical(
     _ value: JSONValue, to output: inout [UInt8]
   ) throws(JSONError) {
     switch value {
@@ -61,7 +64,26 @@ public enum JSONWriter {
 
   /// RFC 8785, section 3.2.3: by UTF-16 code units.
   private static func sorted(_ members: [JSONObject.Member]) -> [JSONObject.Member] {
-    members.sorted { $0.name.utf16.lexicographicallyPrecedes($1.name.utf16) }
+    var isSorted = true
+    for index in members.indices.dropFirst() where isSorted {
+      isSorted = precedes(members[index - 1].name, members[index].name)
+    }
+    return isSorted ? members : members.sorted { precedes($0.name, $1.name) }
+  }
+
+  /// The order of UTF-8 bytes is that of UTF-16 code units below U+E000, where bytes begin with 0xEE:
+  /// what is above is compared as it is asked for.
+  private static func precedes(_ one: String, _ other: String) -> Bool {
+    var (left, right) = (one.utf8.makeIterator(), other.utf8.makeIterator())
+    while true {
+      guard let second = right.next() else { return false }
+      guard let first = left.next() else { return true }
+      if first == second { continue }
+      guard max(first, second) < 0xEE else {
+        return one.utf16.lexicographicallyPrecedes(other.utf16)
+      }
+      return first < second
+    }
   }
 
   private static func appendCompact(_ value: JSONValue, to output: inout [UInt8]) {
@@ -139,6 +161,11 @@ public enum JSONWriter {
     _ text: String, escapesAllControls: Bool, to output: inout [UInt8]
   ) {
     output.append(UInt8(ascii: "\""))
+    defer { output.append(UInt8(ascii: "\"")) }
+    if text.utf8.allSatisfy({ isPlain($0, escapesAllControls) }) {
+      output.append(contentsOf: text.utf8)
+      return
+    }
     var isAfterC2 = false
     for byte in text.utf8 {
       if isAfterC2 {
@@ -164,7 +191,12 @@ public enum JSONWriter {
       default: output.append(byte)
       }
     }
-    output.append(UInt8(ascii: "\""))
+  }
+
+  /// Whether a byte is written as it is, whatever follows.
+  private static func isPlain(_ byte: UInt8, _ escapesAllControls: Bool) -> Bool {
+    byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+      && !(escapesAllControls && (byte == 0x7F || byte == 0xC2))
   }
 
   /// `\u00xx`.

@@ -96,6 +96,28 @@ private func canonical(_ value: JSONValue) throws -> String {
     #expect(JSONWriter.pretty(value) == Array("null".utf8))
   }
 
+  /// By UTF-16 code units, whatever the names are made of.
+  @Test func anyNamesSort() throws {
+    let alphabet: [Unicode.Scalar] = [
+      "a", "b", "\u{7F}", "\u{80}", "\u{7FF}", "\u{800}", "\u{D7FF}", "\u{E000}", "\u{FFFD}",
+      "\u{FFFF}", "\u{10000}", "\u{1F600}", "\u{10FFFF}",
+    ]
+    var generator = SplitMix64(state: 16)
+    for _ in 0..<2_000 {
+      var object = JSONObject()
+      for _ in 0..<4 {
+        var name = ""
+        for _ in 0..<Int(generator.next() % 4) {
+          name.unicodeScalars.append(alphabet[Int(generator.next() % 13)])
+        }
+        object[name] = .null
+      }
+      let parsed = try JSONParser.parse(try JSONWriter.canonical(.object(object)))
+      let names = try #require(parsed.objectValue).members.map(\.name)
+      #expect(names == names.sorted { $0.utf16.lexicographicallyPrecedes($1.utf16) })
+    }
+  }
+
   @Test func numbersReadBack() {
     var generator = SplitMix64(state: 8785)
     for _ in 0..<4_000 {
