@@ -10,6 +10,14 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case profileWidened = "profile.widened"
   case runProgram = "run.program"
   case violation
+  case policyLoaded = "policy.loaded"
+  case decision
+  case approvalPending = "approval.pending"
+  case approvalAnswered = "approval.answered"
+  case approvalExpired = "approval.expired"
+  case approvalUsed = "approval.used"
+  case toolStart = "tool.start"
+  case toolEnd = "tool.end"
   case netOpen = "net.open"
   case netClose = "net.close"
   case netRefused = "net.refused"
@@ -18,6 +26,8 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case txnCommit = "txn.commit"
   case txnEnd = "txn.end"
   case runEnd = "run.end"
+  case sagaStart = "saga.start"
+  case sagaEnd = "saga.end"
   case note
 
   /// Written even when nothing but the space set aside for them is left.
@@ -39,41 +49,40 @@ public struct Entry: Equatable, Sendable {
   public static func encode(
     index: UInt64, kind: EntryKind, timeMilliseconds: UInt64, data: JSONObject
   ) throws(AuditError) -> [UInt8] {
-    try encode(
-      index: index, kind: kind, timeMilliseconds: timeMilliseconds,
-      canonicalData: canonical(data, kind))
+    var line: [UInt8] = []
+    try append(
+      index: index, kind: kind, time: Timestamp.text(milliseconds: timeMilliseconds), data: data,
+      to: &line)
+    return line
   }
 
-  /// The form of `data` in an entry: the part of encoding that needs no index.
-  public static func canonical(
-    _ data: JSONObject, _ kind: EntryKind
-  ) throws(AuditError) -> [UInt8] {
+  /// The line behind what is there, without a line feed.
+  ///
+  /// - Parameter time: as `Timestamp` writes it.
+  /// - Throws: when the data is too large or has no canonical form; then nothing is appended.
+  public static func append(
+    index: UInt64, kind: EntryKind, time: String, data: JSONObject, to output: inout [UInt8]
+  ) throws(AuditError) {
+    let start = output.count
+    output.append(contentsOf: "{\"data\":".utf8)
     do throws(JSONError) {
-      return try JSONWriter.canonical(.object(data))
+      try JSONWriter.appendCanonical(.object(data), to: &output)
     } catch {
+      output.removeLast(output.count - start)
       throw .entry("an entry of kind \(kind.rawValue): \(error.description)")
     }
-  }
-
-  /// - Parameter canonicalData: of `canonical`.
-  public static func encode(
-    index: UInt64, kind: EntryKind, timeMilliseconds: UInt64, canonicalData: [UInt8]
-  ) throws(AuditError) -> [UInt8] {
-    var line: [UInt8] = []
-    line.reserveCapacity(canonicalData.count + 96)
-    line.append(contentsOf: "{\"data\":".utf8)
-    line.append(contentsOf: canonicalData)
-    line.append(contentsOf: ",\"index\":".utf8)
-    line.append(contentsOf: String(index).utf8)
-    line.append(contentsOf: ",\"kind\":\"".utf8)
-    line.append(contentsOf: kind.rawValue.utf8)
-    line.append(contentsOf: "\",\"time\":\"".utf8)
-    Timestamp.append(timeMilliseconds, to: &line)
-    line.append(contentsOf: "\"}".utf8)
-    guard line.count <= sizeMaxBytes else {
-      throw .entry("an entry of kind \(kind.rawValue) has \(line.count) bytes; 256 KiB are taken")
+    output.append(contentsOf: ",\"index\":".utf8)
+    output.append(contentsOf: String(index).utf8)
+    output.append(contentsOf: ",\"kind\":\"".utf8)
+    output.append(contentsOf: kind.rawValue.utf8)
+    output.append(contentsOf: "\",\"time\":\"".utf8)
+    output.append(contentsOf: time.utf8)
+    output.append(contentsOf: "\"}".utf8)
+    let count = output.count - start
+    guard count <= sizeMaxBytes else {
+      output.removeLast(count)
+      throw .entry("an entry of kind \(kind.rawValue) has \(count) bytes; 256 KiB are taken")
     }
-    return line
   }
 
   /// Reads a line and refuses whatever `encode` would not have written.
@@ -108,6 +117,33 @@ public enum Timestamp {
     var bytes: [UInt8] = []
     append(milliseconds, to: &bytes)
     return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// nil for what `text` does not write.
+  public static func milliseconds(_ text: String) -> UInt64? {
+    let bytes = Array(text.utf8)
+    guard bytes.count == 24 else { return nil }
+    func number(_ range: Range<Int>) -> Int? {
+      var value = 0
+      for byte in bytes[range] {
+        guard byte >= 48, byte <= 57 else { return nil }
+        value = value * 10 + Int(byte - 48)
+      }
+      return value
+    }
+    guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
+      let hour = number(11..<13), let minute = number(14..<16), let second = number(17..<19),
+      let thousandth = number(20..<23), (1...12).contains(month), year >= 1970
+    else { return nil }
+    let shifted = month > 2 ? year : year - 1
+    let era = shifted / 400
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+    let days = era * 146_097 + dayOfEra - 719_468
+    let value = ((days * 24 + hour) * 60 + minute) * 60 + second
+    let milliseconds = UInt64(value * 1000 + thousandth)
+    return self.text(milliseconds: milliseconds) == text ? milliseconds : nil
   }
 
   /// Days to civil date: Howard Hinnant, "chrono-compatible low-level date algorithms".

@@ -5,8 +5,8 @@ public import Kernel
 /// The writer of a log for threads that must not wait for a disk: entries are queued, and one thread brings
 /// everything that queued up meanwhile onto the disk with one fdatasync(2).
 ///
-/// `record` tells something that happened or was refused: it is in the kernel's hands at once and on the disk
-/// within a second. `intend` announces an effect, which must not begin before the answer. When the log
+/// `record` tells something that happened or was refused: it is in the kernel's hands at once, a decision
+/// within 10 ms, and on the disk within a second. `intend` announces an effect, which must not begin before the answer. When the log
 /// cannot be written every intent is refused, so that nothing happens that it does not hold.
 public final class GroupCommitter: @unchecked Sendable {
   /// When an entry counts as written.
@@ -27,7 +27,7 @@ public final class GroupCommitter: @unchecked Sendable {
   private struct Item {
     let kind: EntryKind
     let timeMilliseconds: UInt64
-    let data: [UInt8]
+    let data: JSONObject
     let ticket: Ticket?
   }
 
@@ -39,8 +39,15 @@ public final class GroupCommitter: @unchecked Sendable {
   // Behind the monitor.
   private var queue: [Item] = []
   private var lastTicket: UInt64 = 0
-  private var answers: [Ticket: Result<Void, LogError>] = [:]
+  /// Every ticket up to this one has its answer: batches are written in the order in which they came.
+  private var lastAnswered: UInt64 = 0
+  /// Those that `takeAnswers` has told of.
+  private var lastTaken: UInt64 = 0
+  /// Only of tickets that were refused.
+  private var refusals: [Ticket: LogError] = [:]
   private var failure: LogError?
+  /// A decision is queued.
+  private var hasDecision = false
   private var isEnding = false
   /// The program was executed: from here on the thread sleeps until it is woken.
   private var hasBegun = false
@@ -62,6 +69,11 @@ public final class GroupCommitter: @unchecked Sendable {
   /// Denials and outcomes wait so long for others at most.
   private static let lingerMilliseconds: UInt64 = 1000
 
+  /// A group takes nothing more: the first of it has waited.
+  private static let groupMax = 1024
+  /// Decisions wait so long for others.
+  private static let decisionMilliseconds: UInt64 = 10
+
   /// Starts the thread.
   /// - Parameters:
   ///   - wakesLoop: whether `descriptor` tells of answers.
@@ -78,12 +90,17 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// Queues an entry that nobody waits for.
   public func record(_ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject) {
-    let encoded = Self.encoded(data, kind)
     monitor.locked {
       queue.append(
-        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: encoded, ticket: nil))
-      // That the run began takes no wake-up of its own: it goes with whatever comes next.
-      if !Self.isBeginning(kind) { monitor.wakeAll() }
+        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, ticket: nil))
+      // That the run began takes no wake-up of its own: it goes with whatever comes next. Nor do decisions
+      // after the first, which the thread waits for.
+      if kind == .decision {
+        if !hasDecision { monitor.wakeAll() }
+        hasDecision = true
+      } else if !Self.isBeginning(kind) {
+        monitor.wakeAll()
+      }
       if kind == .runProgram { hasBegun = true }
     }
   }
@@ -92,26 +109,13 @@ public final class GroupCommitter: @unchecked Sendable {
   public func intend(
     _ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject
   ) -> Ticket {
-    let encoded = Self.encoded(data, kind)
     return monitor.locked {
       lastTicket += 1
       let ticket = Ticket(number: lastTicket)
       queue.append(
-        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: encoded, ticket: ticket))
+        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, ticket: ticket))
       monitor.wakeAll()
       return ticket
-    }
-  }
-
-  /// An entry that is none, because it is too large or has a number without canonical form, is told of
-  /// instead of left out.
-  private static func encoded(_ data: JSONObject, _ kind: EntryKind) -> [UInt8] {
-    do throws(AuditError) {
-      let bytes = try Entry.canonical(data, kind)
-      if bytes.count <= Entry.sizeMaxBytes - 256 { return bytes }
-      return Array("{\"omittedBytes\":\(bytes.count)}".utf8)
-    } catch {
-      return Array("{\"omittedBytes\":0}".utf8)
     }
   }
 
@@ -123,25 +127,28 @@ public final class GroupCommitter: @unchecked Sendable {
     }
   }
 
-  /// The answers since the last call.
-  public func takeAnswers() -> [(Ticket, Result<Void, LogError>)] {
+  /// The answers since the last call: why an entry is not on the disk, or nil when it is.
+  public func takeAnswers() -> [(ticket: Ticket, refusal: LogError?)] {
     switch wakeup {
     case .some(let wakeup): wakeup.clear()
     case .none: break
     }
     return monitor.locked {
-      defer { answers.removeAll(keepingCapacity: true) }
-      return answers.map { ($0.key, $0.value) }
+      defer { lastTaken = lastAnswered }
+      return (lastTaken..<lastAnswered).map {
+        let ticket = Ticket(number: $0 + 1)
+        return (ticket, refusals.isEmpty ? nil : refusals.removeValue(forKey: ticket))
+      }
     }
   }
 
   /// Waits until the intent is on the disk.
   public func wait(for ticket: Ticket) throws(LogError) {
-    let answer = monitor.locked {
-      while answers[ticket] == nil { monitor.wait() }
-      return answers.removeValue(forKey: ticket)!
+    let refusal: LogError? = monitor.locked {
+      while lastAnswered < ticket.number { monitor.wait() }
+      return refusals.removeValue(forKey: ticket)
     }
-    try answer.get()
+    if let refusal { throw refusal }
   }
 
   /// Waits until the log is open.
@@ -237,8 +244,24 @@ public final class GroupCommitter: @unchecked Sendable {
         if now >= since + Self.lingerMilliseconds { break }
         monitor.wait(milliseconds: since + Self.lingerMilliseconds - now)
       }
-      defer { queue.removeAll(keepingCapacity: true) }
+      waitForDecisions()
+      defer {
+        queue.removeAll(keepingCapacity: true)
+        hasDecision = false
+      }
       return (queue, isEnding)
+    }
+  }
+
+  /// An agent that asks in a loop is not to cost a write for each answer.
+  private func waitForDecisions() {
+    let until = Self.milliseconds() + Self.decisionMilliseconds
+    while !isEnding, hasDecision,
+      queue.allSatisfy({ $0.kind == .decision || Self.isBeginning($0.kind) })
+    {
+      let now = Self.milliseconds()
+      if now >= until { return }
+      monitor.wait(milliseconds: until - now)
     }
   }
 
@@ -247,8 +270,11 @@ public final class GroupCommitter: @unchecked Sendable {
       for item in batch { write([item], writer, mustSync: true, mustSign: true) }
       return
     }
+    var batch = batch
     do throws(LogError) {
-      try commit(batch, writer, mustSync: mustSync, mustSign: mustSign)
+      for item in batch { try append(item, writer) }
+      if mustSync && mode == .group { try takeMore(&batch, writer) }
+      try commit(writer, mustSync: mustSync, mustSign: mustSign)
       answer(batch, nil, 0, didSync: mustSync)
     } catch {
       let lost = salvage(batch, writer, error)
@@ -256,16 +282,40 @@ public final class GroupCommitter: @unchecked Sendable {
     }
   }
 
-  private func commit(
-    _ batch: [Item], _ writer: LogWriter, mustSync: Bool, mustSign: Bool
-  ) throws(LogError) {
-    for item in batch {
-      try writer.append(
-        item.kind, timeMilliseconds: item.timeMilliseconds, canonicalData: item.data)
+  /// What came meanwhile goes onto the disk with the rest.
+  private func takeMore(_ batch: inout [Item], _ writer: LogWriter) throws(LogError) {
+    while batch.count < Self.groupMax {
+      let more = monitor.locked {
+        defer {
+          queue.removeAll(keepingCapacity: true)
+          hasDecision = false
+        }
+        return queue
+      }
+      if more.isEmpty { return }
+      batch += more
+      for item in more { try append(item, writer) }
     }
+  }
+
+  private func commit(
+    _ writer: LogWriter, mustSync: Bool, mustSign: Bool
+  ) throws(LogError) {
     try writer.flush()
     if mustSync { try writer.sync() }
     if mustSign { try writer.sign() }
+  }
+
+  /// An entry that is none, because it is too large or has a number without canonical form, is told of
+  /// instead of left out.
+  private func append(_ item: Item, _ writer: LogWriter) throws(LogError) {
+    do throws(LogError) {
+      try writer.append(item.kind, timeMilliseconds: item.timeMilliseconds, data: item.data)
+    } catch {
+      guard case .audit(.entry) = error else { throw error }
+      try writer.append(
+        item.kind, timeMilliseconds: item.timeMilliseconds, data: ["omitted": true])
+    }
   }
 
   /// The disk is full: what is urgent goes into the space that was set aside.
@@ -276,7 +326,8 @@ public final class GroupCommitter: @unchecked Sendable {
       return batch.count
     }
     do throws(LogError) {
-      try commit(urgent, writer, mustSync: mode != .off, mustSign: true)
+      for item in urgent { try append(item, writer) }
+      try commit(writer, mustSync: mode != .off, mustSign: true)
       return batch.count - urgent.count
     } catch {
       return batch.count
@@ -293,7 +344,8 @@ public final class GroupCommitter: @unchecked Sendable {
       var waited = false
       for item in batch {
         guard let ticket = item.ticket else { continue }
-        answers[ticket] = error.map { .failure($0) } ?? .success(())
+        if let error { refusals[ticket] = error }
+        lastAnswered = ticket.number
         waited = true
       }
       monitor.wakeAll()

@@ -26,14 +26,15 @@ public final class HostLog {
   ///   - path: of its directory; the one above exists and is its user's alone.
   ///   - hostName: for the origin of a new one.
   public init(
-    _ path: String, hostName: String, timeMilliseconds: UInt64, calls: LogCalls = .kernel
+    _ path: String, hostName: @autoclosure () -> String, timeMilliseconds: UInt64,
+    calls: LogCalls = .kernel
   ) throws(LogError) {
     self.path = path
     self.calls = calls
     if let there = try Self.openExisting(path) {
       directory = there
     } else {
-      try Self.create(path, hostName, timeMilliseconds, calls)
+      try Self.create(path, hostName(), timeMilliseconds, calls)
       guard let made = try Self.openExisting(path) else {
         throw .system(SyscallError(call: "openat", object: path, errno: ENOENT))
       }

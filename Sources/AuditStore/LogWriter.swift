@@ -35,6 +35,8 @@ public final class LogWriter {
   private var reservedTo: Int64 = 0
 
   private var lines: [UInt8] = []
+  /// Most entries of a group have the same.
+  private var lastTime: (milliseconds: UInt64, text: String) = (.max, "")
   private var leaves: [Digest] = []
   private var isUrgent = false
   private var failure: LogError?
@@ -100,29 +102,19 @@ public final class LogWriter {
   public func append(
     _ kind: EntryKind, timeMilliseconds: UInt64, data: JSONObject
   ) throws(LogError) -> UInt64 {
-    let canonical = try judging { () throws(AuditError) in try Entry.canonical(data, kind) }
-    return try append(kind, timeMilliseconds: timeMilliseconds, canonicalData: canonical)
-  }
-
-  @discardableResult
-  public func append(
-    _ kind: EntryKind, timeMilliseconds: UInt64, canonicalData: [UInt8]
-  ) throws(LogError) -> UInt64 {
     if let failure { throw failure }
     let index = nextIndex
-    let line = try judging { () throws(AuditError) in
-      try Entry.encode(
-        index: index, kind: kind, timeMilliseconds: timeMilliseconds, canonicalData: canonicalData)
+    if timeMilliseconds != lastTime.milliseconds {
+      lastTime = (timeMilliseconds, Timestamp.text(milliseconds: timeMilliseconds))
     }
-    take(line)
+    let start = lines.count
+    try judging { () throws(AuditError) in
+      try Entry.append(index: index, kind: kind, time: lastTime.text, data: data, to: &lines)
+    }
+    leaves.append(MerkleTree.leaf(lines.span.extracting(start...)))
+    lines.append(0x0A)
     if kind.isUrgent { isUrgent = true }
     return index
-  }
-
-  private func take(_ line: [UInt8]) {
-    leaves.append(MerkleTree.leaf(line))
-    lines.append(contentsOf: line)
-    lines.append(0x0A)
   }
 
   /// The buffer is in the file afterwards: it outlives this process, not the machine.

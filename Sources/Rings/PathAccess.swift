@@ -1,9 +1,9 @@
 extension RingProfile {
   /// What a ring may do with a path of the host.
-  enum PathAccess: Int, Comparable {
+  public enum PathAccess: Int, Comparable, Sendable {
     case none, readOnly, readWrite
 
-    static func < (a: PathAccess, b: PathAccess) -> Bool { a.rawValue < b.rawValue }
+    public static func < (a: PathAccess, b: PathAccess) -> Bool { a.rawValue < b.rawValue }
 
     var text: String {
       switch self {
@@ -17,7 +17,7 @@ extension RingProfile {
   /// The access to a path, from the rule for it or for the nearest directory above that has one.
   ///
   /// The workspace and scratch space are not paths of a profile and are not looked at here.
-  func access(_ path: String) -> PathAccess {
+  public func access(_ path: String) -> PathAccess {
     var best: (depth: Int, access: PathAccess)?
     let lists: [(rules: [PathRule], access: PathAccess)] = [
       (filesystem.hide, .none), (filesystem.read, .readOnly), (filesystem.write, .readWrite),

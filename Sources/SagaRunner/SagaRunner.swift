@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Hashing
+internal import JSON
 internal import Kernel
 public import Saga
 public import Supervisor
@@ -102,6 +103,7 @@ public final class SagaRunner {
   /// Runs until the saga rests, or until the runner is asked to leave.
   /// - Parameter event: what a person says first.
   public func run(_ event: SagaEvent? = nil) throws(RunError) -> Ending {
+    try OperatorAudit.record(.sagaRunning, entry)
     do throws(SyscallError) {
       progress.begin(machine, directory)
       if !machine.phase.isResting || event != nil || isAskedToCancel {
@@ -130,7 +132,19 @@ public final class SagaRunner {
       )
     }
     progress.end(machine, journal.syncCount, journal.syncNanoseconds)
-    return hasLeft ? .left : .resting(machine.phase)
+    if hasLeft { return .left }
+    var end = entry
+    end["state"] = .string(machine.phase.rawValue)
+    try OperatorAudit.record(.sagaResting, end)
+    return .resting(machine.phase)
+  }
+
+  /// For the audit log; what happens in between is in the journal, and in the logs of the steps' runs.
+  private var entry: JSONObject {
+    [
+      "saga": .string(directory.id), "name": .string(header.name),
+      "planDigest": .string(header.planDigest), "workspace": .string(header.workspace),
+    ]
   }
 
   // MARK: the loop

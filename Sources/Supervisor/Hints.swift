@@ -4,6 +4,11 @@ internal import LaunchPlan
 
 /// From a failed step to what would mend it on this machine.
 enum Hints {
+  /// For a process or thread of our own that could not be made.
+  static func forNewProcess(_ error: SyscallError) -> String? {
+    error.errno == EAGAIN ? "the limit of processes is reached: ulimit -u, or end some" : nil
+  }
+
   static func hint(for failure: StageFailure) -> String? {
     switch (failure.step, failure.errno) {
     case ("namespaces", ENOSPC):

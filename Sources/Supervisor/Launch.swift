@@ -1,3 +1,4 @@
+internal import Audit
 internal import Glibc
 internal import JSON
 internal import Kernel
@@ -83,9 +84,17 @@ public enum Launch {
         cgroup: prepared.cgroup)
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
+    guard let audit = prepared.audit else { preconditionFailure("a run has an audit log") }
+    audit.record(.planEnforced, AuditEntries.plan(prepared, options))
+    for widening in prepared.profile.widenings {
+      audit.record(
+        .profileWidened, ["what": .string(widening.what), "reason": .string(widening.reason)])
+    }
+    if let transaction = prepared.transaction { audit.record(.txnStart, transaction.entry) }
+    do throws(SyscallError) { try loop.add(audit) } catch { throw failure(error) }
     loop.policyWatch = policyWatch(prepared, options)
-    let network = try attachNetwork(prepared.network, to: loop, events)
-    let broker = try attachBroker(prepared, options, environment, to: loop, events)
+    let network = try attachNetwork(prepared.network, to: loop, events, audit)
+    let broker = try attachBroker(prepared, options, environment, to: loop, events, audit)
     if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
@@ -116,13 +125,15 @@ public enum Launch {
       network: network?.counters, broker: broker?.counters,
       kill: killSwitch.record ?? mark?.record, limits: limits, beganNanoseconds: began)
     if let transaction = prepared.transaction {
-      record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd))
+      record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd, audit))
     }
+    let loss = audit.end(record.outcome, status: record.status)
     try record.write(to: options.resultFile)
     station.conclude(record.ending, isKept: starter != nil && record.executed)
     manager?.conclude(record)
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)
+    if let loss { Output.complain(loss) }
     return record.status
   }
 
@@ -136,16 +147,16 @@ public enum Launch {
   /// Nothing is made for a run that nothing judges.
   private static func attachBroker(
     _ prepared: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
-    to loop: RunLoop, _ events: RunEvents
+    to loop: RunLoop, _ events: RunEvents, _ audit: RunAudit
   ) throws(RunError) -> BrokerService? {
     guard prepared.policies != nil else { return nil }
     do throws(SyscallError) {
       var tools: ToolRunner?
       if !prepared.tools.isEmpty {
-        tools = try ToolRunner(prepared.tools, prepared, options, environment: environment)
+        tools = try ToolRunner(prepared.tools, prepared, options, environment: environment, audit)
         try loop.add(tools!)
       }
-      let service = try BrokerService(prepared, options, tools, events)
+      let service = try BrokerService(prepared, options, tools, events, audit)
       try loop.add(broker: service)
       return service
     } catch { throw failure(error) }
@@ -153,11 +164,11 @@ public enum Launch {
 
   /// Nothing is made for a run that may reach nothing.
   private static func attachNetwork(
-    _ plan: NetworkPlan?, to loop: RunLoop, _ events: RunEvents
+    _ plan: NetworkPlan?, to loop: RunLoop, _ events: RunEvents, _ audit: RunAudit
   ) throws(RunError) -> NetworkService? {
     guard let plan else { return nil }
     do throws(SyscallError) {
-      let service = try NetworkService(plan, events)
+      let service = try NetworkService(plan, events, audit)
       try loop.add(network: service)
       return service
     } catch { throw failure(error) }

@@ -1,3 +1,4 @@
+internal import Audit
 internal import JSON
 internal import Network
 
@@ -17,8 +18,12 @@ struct NetworkCounters {
   private static let others = "others"
   private(set) var destinations: [String: Counts] = [:]
   private let events: RunEvents
+  private let audit: RunAudit
 
-  init(_ events: RunEvents) { self.events = events }
+  init(_ events: RunEvents, _ audit: RunAudit) {
+    self.events = events
+    self.audit = audit
+  }
 
   mutating func open(_ relay: Relay) {
     change(relay.destination.text) { $0.connections += 1 }
@@ -26,12 +31,12 @@ struct NetworkCounters {
   }
 
   mutating func close(_ relay: Relay) {
-    events.emit(
-      "net.close",
-      [
-        "destination": .string(relay.destination.text), "sentBytes": JSONValue(relay.sentBytes),
-        "receivedBytes": JSONValue(relay.receivedBytes),
-      ])
+    let members: JSONObject = [
+      "destination": .string(relay.destination.text), "sentBytes": JSONValue(relay.sentBytes),
+      "receivedBytes": JSONValue(relay.receivedBytes),
+    ]
+    events.emit("net.close", members)
+    audit.record(.netClose, members)
     change(relay.destination.text) {
       $0.sentBytes += relay.sentBytes
       $0.receivedBytes += relay.receivedBytes
@@ -46,8 +51,11 @@ struct NetworkCounters {
     }
     // The same again is only counted.
     guard destinations[destination]?.refused == 1 else { return }
-    events.emit(
-      "net.refused", ["destination": .string(destination), "refusal": .string(refused.why)])
+    let members: JSONObject = [
+      "destination": .string(destination), "refusal": .string(refused.why),
+    ]
+    events.emit("net.refused", members)
+    audit.record(.netRefused, members)
   }
 
   /// Nil when nothing was refused: `evil.example: no network rule names it; 8.8.8.8:53: …`

@@ -1,4 +1,6 @@
+internal import Audit
 internal import Glibc
+internal import JSON
 internal import Kernel
 internal import LaunchPlan
 internal import Network
@@ -37,9 +39,12 @@ final class NetworkService: RunService {
   /// what is open for a moment: a file that is read, a connection that is refused.
   private static let ownDescriptors = 64
 
-  init(_ plan: NetworkPlan, _ events: RunEvents) throws(SyscallError) {
+  private let audit: RunAudit
+
+  init(_ plan: NetworkPlan, _ events: RunEvents, _ audit: RunAudit) throws(SyscallError) {
     self.plan = plan
-    counters = NetworkCounters(events)
+    self.audit = audit
+    counters = NetworkCounters(events, audit)
     rules = plan.rules
     names = NameService(rules: plan.rules, pool: plan.pool)
     clock = try AlarmClock()
@@ -156,7 +161,10 @@ final class NetworkService: RunService {
       let connection = Relay(inside: socket, to: relay, self)
       relays[ObjectIdentifier(connection)] = connection
       counters.open(connection)
-      connection.start()
+      // Nothing leaves before the log holds that it does.
+      audit.intend(.netOpen, ["destination": .string(connection.destination.text)]) { refusal in
+        if let refusal { connection.refuse(refusal) } else { connection.start() }
+      }
     } catch {
       counters.refuse(error)
     }

@@ -28,6 +28,8 @@ struct PreparedRun: ~Copyable {
   let policies: PolicySet?
   /// Of `--tools`.
   let tools: [Tool]
+  /// nil in an explanation.
+  let audit: RunAudit?
   private var stage: StageProcess?
   private var directory: RunDirectory?
   private let ids: HostIDs
@@ -36,7 +38,8 @@ struct PreparedRun: ~Copyable {
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
     losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?, policies: PolicySet?,
     tools: [Tool], limits: RunLimits = RunLimits(), cgroupPlan: CgroupPlan = .none,
-    cgroup: RunCgroup? = nil, stage: consuming StageProcess?, directory: consuming RunDirectory?,
+    cgroup: RunCgroup? = nil, audit: RunAudit?, stage: consuming StageProcess?,
+    directory: consuming RunDirectory?,
     ids: consuming HostIDs
   ) {
     self.id = id
@@ -52,6 +55,7 @@ struct PreparedRun: ~Copyable {
     self.cgroup = cgroup
     self.policies = policies
     self.tools = tools
+    self.audit = audit
     self.stage = stage
     self.directory = directory
     self.ids = ids
@@ -100,6 +104,7 @@ enum Preparation {
     var generator = SystemRandomNumberGenerator()
     let id = RunIdentifier.make(
       wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator)
+    let audit = forReal ? try begin(id, options, profile, workspace.path, caller) : nil
     var transaction: TransactionRun?
     if let mode = options.transaction {
       if forReal {
@@ -167,12 +172,27 @@ enum Preparation {
       throw RunError(.notConfined, error.message, hint: error.hint)
     }
     let losses = try Losses.check(request)
+    // From here on something runs: the host's log holds that it does.
+    try audit?.waitForStart()
     if forReal { try stage!.send(plan) }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
       transaction: transaction, network: network, policies: policies, tools: tools,
-      limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup, stage: stage, directory: directory,
-      ids: ids)
+      limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup, audit: audit, stage: stage,
+      directory: directory, ids: ids)
+  }
+
+  /// Before anything is hidden: what is to be hidden has to be there.
+  private static func begin(
+    _ id: String, _ options: RunOptions, _ profile: RingProfile, _ workspace: String,
+    _ caller: Caller
+  ) throws(RunError) -> RunAudit {
+    let salt = AuditEntries.salt()
+    return try RunAudit(
+      try AuditPlace.make(caller), id: id, mode: options.auditSync,
+      start: AuditEntries.start(
+        id: id, options, profile, workspace: workspace, caller: caller, salt: salt),
+      salt: salt)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

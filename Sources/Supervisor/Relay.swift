@@ -72,6 +72,7 @@ final class Relay: NetworkHandler {
   var receivedBytes: UInt64 { toInside.movedBytes }
 
   func start() {
+    guard state == .resolving else { return }
     do throws(SyscallError) {
       try Sockets.setNoDelay(inside.raw!)
       try Sockets.setBuffers(inside.raw!, bytes: Self.insideBufferBytes)
@@ -294,7 +295,8 @@ final class Relay: NetworkHandler {
 
   // MARK: the end
 
-  private func refuse(_ why: String) {
+  func refuse(_ why: String) {
+    guard state != .closed else { return }
     service.refused(self, why)
     close()
   }

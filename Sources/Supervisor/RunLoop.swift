@@ -46,6 +46,10 @@ enum RunMoment {
   case executed
   /// A signal asked for the end; the program has this long.
   case askedToEnd(graceMilliseconds: UInt64)
+  /// A forbidden call was refused.
+  case violation(Violation)
+  /// Everything in the ring is about to be ended.
+  case killing(KillOrder)
 }
 
 /// The one loop of the supervisor: the stage's reports, the program's terminal, signals, the clock and the
@@ -335,6 +339,7 @@ final class RunLoop {
     if end == nil {
       end = .killed(order.reason)
       events.emit("kill", ["reason": .string(order.reason.rawValue), "by": .string(order.by)])
+      try? tellServices(.killing(order))
     }
     killSwitch.take(.ordered(order), in: self)
   }
@@ -411,6 +416,7 @@ final class RunLoop {
     guard let violation = try violations.take(number) else { return }
     events.emit("violation", ["violation": violation.json])
     carryOut(policyWatch?.judge(violation) ?? [])
+    try tellServices(.violation(violation))
     if options.onViolation != .deny {
       kill(KillOrder(.policyViolation, by: "the kernel", rule: "--on-violation"))
     }

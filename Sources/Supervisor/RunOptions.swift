@@ -1,3 +1,4 @@
+public import AuditStore
 internal import Kernel
 public import Policy
 public import Rings
@@ -53,6 +54,8 @@ public struct RunOptions: Sendable {
   public var agent: String?
   /// Declares the program and options that are not given here.
   public var agentFile: String?
+  /// When an entry of the audit log counts as written.
+  public var auditSync: GroupCommitter.Mode = .group
   public var resultFile: String?
   public var statusDescriptor: Int32?
   public var degraded: Set<Degradation> = []
@@ -210,6 +213,8 @@ private struct Parser {
     case "--name": options.name = try label(flag, inline)
     case "--agent": options.agent = try label(flag, inline)
     case "--agent-file": try once(flag, inline) { $0.agentFile = $1 }
+    case "--audit-sync":
+      options.auditSync = try choice(flag, inline, GroupCommitter.Mode.self)
     case "--result-json": try once(flag, inline) { $0.resultFile = $1 }
     case "--degrade":
       options.degraded.insert(

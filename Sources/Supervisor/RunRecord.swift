@@ -159,6 +159,14 @@ struct RunRecord {
     ]
   }
 
+  /// What the audit log says of the end.
+  var outcome: JSONObject {
+    [
+      "state": .string(state), "reason": JSONValue(reason), "executed": .bool(executed),
+      "violationCount": JSONValue(violations.total),
+    ]
+  }
+
   var json: JSONValue {
     var object: JSONObject = [
       "run": .string(id), "ring": JSONValue(ring), "state": .string(state),

@@ -30,8 +30,7 @@ struct StageProcess: ~Copyable {
     } catch {
       throw RunError(
         .internalFailure, "starting agt-stage: \(error.description)",
-        hint: error.errno == EAGAIN
-          ? "the limit of processes is reached: ulimit -u, or end some" : nil)
+        hint: Hints.forNewProcess(error))
     }
   }
 

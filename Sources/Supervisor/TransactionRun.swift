@@ -1,3 +1,4 @@
+internal import Audit
 internal import Glibc
 internal import JSON
 internal import Kernel
@@ -103,16 +104,38 @@ final class TransactionRun {
     return out
   }
 
+  /// For the audit log.
+  var entry: JSONObject {
+    ["transaction": .string(transaction.id), "mode": .string(mode.rawValue)]
+  }
+
   // MARK: the end
 
   /// - Parameter wasAskedToEnd: by a signal to the supervisor, whatever the program made of it.
-  func conclude(_ end: RunOutcome.End, wasAskedToEnd: Bool) -> TransactionOutcome {
+  func conclude(
+    _ end: RunOutcome.End, wasAskedToEnd: Bool, _ audit: RunAudit
+  ) -> TransactionOutcome {
     isOver = true
+    let outcome = decide(end, wasAskedToEnd: wasAskedToEnd, audit)
+    audit.record(.txnEnd, outcome.entry)
+    return outcome
+  }
+
+  private func decide(
+    _ end: RunOutcome.End, wasAskedToEnd: Bool, _ audit: RunAudit
+  ) -> TransactionOutcome {
     if let reason = Self.reasonToDiscard(end, mode, wasAskedToEnd: wasAskedToEnd) {
       return discard(reason)
     }
     do throws(TransactionError) {
       if mode == .commitOnSuccess {
+        do throws(RunError) {
+          try audit.intendAndWait(
+            .txnCommit,
+            ["transaction": .string(transaction.id), "allowExecutable": .bool(allowExecutable)])
+        } catch {
+          throw TransactionError(.failed, error.message, hint: error.hint)
+        }
         let committed = try transaction.commit(allowExecutable: allowExecutable)
         var outcome = TransactionOutcome(id: transaction.id, mode: mode, state: .committed)
         if case .changes(let count) = committed { outcome.changes = count }
@@ -187,6 +210,14 @@ struct TransactionOutcome {
       "reason": JSONValue(reason), "changes": changes.map { JSONValue($0) } ?? .null,
       "message": JSONValue(error?.message),
     ])
+  }
+
+  /// For the audit log.
+  var entry: JSONObject {
+    [
+      "transaction": .string(id), "state": .string(state.rawValue), "reason": JSONValue(reason),
+      "changes": changes.map { JSONValue($0) } ?? .null,
+    ]
   }
 
   /// `transaction 01J… kept, 3 changes; see: agt txn diff 01J…; then: agt txn commit 01J…`

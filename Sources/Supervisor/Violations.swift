@@ -62,11 +62,13 @@ struct ViolationRecorder {
 }
 
 extension Violation {
-  var json: JSONValue {
-    .object([
+  var json: JSONValue { .object(object) }
+
+  var object: JSONObject {
+    [
       "call": .string(call), "executable": .string(executable), "pid": JSONValue(pid),
       "arguments": .array(arguments.map { .string("0x" + String($0, radix: 16)) }),
       "count": JSONValue(count),
-    ])
+    ]
   }
 }

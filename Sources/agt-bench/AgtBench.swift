@@ -15,6 +15,7 @@ struct AgtBench {
       case "work": try WorkBenchmark.run()
       case "memory": try MemoryBenchmark.run()
       case "txn": try TransactionBenchmark.run()
+      case "audit": try AuditBenchmark.run(Array(arguments.dropFirst()))
       case "saga": try SagaBenchmark.run()
       case "policy": PolicyBenchmark.run(Array(arguments.dropFirst()))
       case "broker": try BrokerBenchmark.run()
@@ -43,7 +44,7 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|policy|net|kill|broker]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|audit [ENTRIES]|policy|net|kill|broker]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
@@ -51,6 +52,7 @@ struct AgtBench {
       memory  resident memory of the supervisor and of PID 1
       txn     start of a transaction; commit and discard of 10,000 files beside cp -a
       saga    a plan of 1,000 steps; each step beside the same command under agt-run alone
+      audit   one durable entry beside write and fdatasync, 256 that wait together, verifying
       policy  decisions with 100 and 1,000 rules and with 1,500 patterns; loading
       net     1 GiB, round trips and 1,000 connections through ring 2's relay beside direct TCP
       kill    a run to its confirmed end beside SIGKILL to a bare process namespace

@@ -25,6 +25,7 @@ struct Agt: ParsableCommand {
       ResumeCommand.self, HoldCommand.self, ReleaseCommand.self, GcCommand.self,
       TopCommand.self, LogsCommand.self, AttachCommand.self,
       PendingCommand.self, ApproveCommand.self, DenyCommand.self, UnitCommand.self,
+      LogCommand.self, WhyCommand.self, WitnessCommand.self,
       DoctorCommand.self, VerifyCommand.self, ProfileCommand.self, PolicyCommand.self,
       LintPolicyCommand.self, TransactionCommand.self, SagaCommand.self, CompletionCommand.self,
     ])

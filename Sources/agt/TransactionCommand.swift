@@ -124,14 +124,33 @@ struct TransactionCommand: ParsableCommand {
     var quiet = false
     func run() throws {
       let paths = selection(self.paths)
-      let committed = try attempt { () throws(TransactionError) in
-        try store.take(id).commit(paths: paths, allowExecutable: allowExecutable)
+      let (name, committed) = try attempt { () throws(TransactionError) in
+        let transaction = try store.take(id)
+        try announce(transaction.id)
+        return (
+          transaction.id, try transaction.commit(paths: paths, allowExecutable: allowExecutable)
+        )
       }
+      var outcome: JSONObject = ["transaction": .string(name), "state": "committed"]
+      if case .changes(let count) = committed { outcome["changes"] = JSONValue(count) }
+      try LogCommand.attempt { () throws(RunError) in try OperatorAudit.record(.ended, outcome) }
       if quiet { return }
       switch committed {
       case .changes(let count): print("committed \(count) change\(count == 1 ? "" : "s")")
       case .finished: print("finished the commit that was interrupted")
       }
+    }
+
+    /// No commit begins that the audit log does not hold.
+    private func announce(_ name: String) throws(TransactionError) {
+      do throws(RunError) {
+        try OperatorAudit.record(
+          .committing,
+          [
+            "transaction": .string(name), "allowExecutable": .bool(allowExecutable),
+            "paths": JSONValue(paths),
+          ])
+      } catch { throw TransactionError(.failed, error.message, hint: error.hint) }
     }
   }
 
@@ -141,7 +160,13 @@ struct TransactionCommand: ParsableCommand {
     @Argument(help: "Transactions, or the beginnings of their identifiers.")
     var ids: [String]
     func run() throws {
-      for id in ids { try attempt { () throws(TransactionError) in try store.discard(id) } }
+      for id in ids {
+        try attempt { () throws(TransactionError) in try store.discard(id) }
+        try LogCommand.attempt { () throws(RunError) in
+          try OperatorAudit.record(
+            .ended, ["transaction": .string(id), "state": "discarded", "reason": "asked for"])
+        }
+      }
     }
   }
 

@@ -19,6 +19,14 @@ import Testing
     #expect(note.isSigned(by: site.verifier))
   }
 
+  @Test func everyKindIsDocumented() throws {
+    let file = File.parent(File.parent(File.parent(#filePath))) + "/docs/audit.md"
+    let text = try #require(File.read(file))
+    for kind in EntryKind.allCases {
+      #expect(text.contains("| `\(kind.rawValue)` |"), "docs/audit.md: \(kind.rawValue)")
+    }
+  }
+
   @Test func itGoesOnInSeveralSegments() throws {
     let site = LogSite()
     do {

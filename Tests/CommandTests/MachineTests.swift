@@ -30,16 +30,17 @@ import Testing
         + "  hint: the limit of namespaces is reached: sysctl -w user.max_user_namespaces=15000\n")
   }
 
-  /// RLIMIT_NPROC counts every process of the user, wherever it is: nobody else has this one.
+  /// RLIMIT_NPROC counts every process of the user, wherever it is, and what init has not reaped yet: each
+  /// limit has a user of its own.
   @Test(.enabled(if: Starter.isRoot, "becomes another user first"))
   func processesReached() {
     let scratch = Scratch()
     _ = Command.agtRun([], as: .ordinary, in: scratch)
     var seen: Set<Int32> = []
-    for limit in 1...6 {
+    for limit in 1...8 {
       let run = Command(
         [
-          "/usr/bin/setpriv", "--reuid=61235", "--regid=61235", "--clear-groups",
+          "/usr/bin/setpriv", "--reuid=\(61_240 + limit)", "--regid=61235", "--clear-groups",
           "--bounding-set=-all", "--inh-caps=-all", "--", "/usr/bin/prlimit", "--nproc=\(limit)",
           Binaries.agtRun, "--", "echo", "RAN",
         ], in: scratch.path

@@ -261,7 +261,8 @@ import Testing
   /// Whoever can write the registry must not hide a living run by saying that it has ended.
   @Test func aPlantedEndHidesNothing() {
     let site = SessionSite(.ordinary)
-    let id = String(site.detach("exec sleep 60", ["--name", site.mark]).out.dropLast())
+    let id = String(
+      site.detach("exec sleep 60", ["--name", site.mark, "--agent", site.mark]).out.dropLast())
     let place = "\(site.registry)/\(id)"
     let planted = Command.shell(
       "echo '{\"ok\":true,\"event\":\"ended\",\"status\":0}' >$1/ended.json", [place]
@@ -269,7 +270,8 @@ import Testing
     #expect(planted.status == 0)
     #expect(site.line(site.mark)?["state"]?.stringValue == "running")
     #expect(!site.agt("gc", "--ended").out.contains(id))
-    let killed = site.agt("kill", "--all")
+    // Not --all: it would mean the runs of other tests too.
+    let killed = site.agt("kill", "--agent", site.mark)
     #expect(killed.out.contains(id) && killed.out.contains("nothing is left"), "\(killed.summary)")
   }
 }

@@ -1,3 +1,4 @@
+internal import Audit
 internal import Broker
 internal import Hashing
 internal import JSON
@@ -15,6 +16,7 @@ final class Approvals {
   private let owner = Identity.effectiveUID
   private let accounts: Accounts
   private let events: RunEvents
+  private let audit: RunAudit
   private var count: UInt64 = 0
 
   /// What a parked request needs besides its ticket.
@@ -33,9 +35,10 @@ final class Approvals {
   /// Of the digest, in hexadecimal digits: 48 bits tell the requests of a machine apart.
   private static let idDigits = 12
 
-  init(run: String, _ events: RunEvents) {
+  init(run: String, _ events: RunEvents, _ audit: RunAudit) {
     self.run = run
     self.events = events
+    self.audit = audit
     accounts = Accounts()
   }
 
@@ -78,6 +81,13 @@ final class Approvals {
     }
     entries[id] = Entry(rules: rules, execute: execute)
     events.emit("approval.pending", ["approval": .string(id), "quorum": JSONValue(quorum)])
+    audit.record(
+      .approvalPending,
+      [
+        "approval": .string(id), "quorum": JSONValue(quorum),
+        "rules": .array(decision.rules.map { .string($0.rule.place) }),
+        "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - now),
+      ])
     return ticket
   }
 
@@ -98,7 +108,7 @@ final class Approvals {
     }
     if ticket.isOver { return .object(Self.describe(ticket, now)) }
     if ticket.state == .approved, entries[id]?.execute == nil {
-      return desk.use(id, nowMilliseconds: now) ? ["state": "approved"] : ["state": "expired"]
+      return take(id, now) ? ["state": "approved"] : ["state": "expired"]
     }
     entries[id]?.waiter = done
     do throws(BrokerError) {
@@ -153,12 +163,13 @@ final class Approvals {
         throw OperatorRefusal(message: "you have approved it already; another person has to")
       }
     }
-    events.emit(
-      "approval.answered",
-      [
-        "approval": .string(id), "uid": JSONValue(uid), "verdict": isYes ? "approve" : "deny",
-        "state": .string(ticket.state.name),
-      ])
+    var told: JSONObject = [
+      "approval": .string(id), "uid": JSONValue(uid), "verdict": isYes ? "approve" : "deny",
+      "state": .string(ticket.state.name),
+    ]
+    events.emit("approval.answered", told)
+    told["reason"] = .string(UntrustedText.cleaned(reason))
+    audit.record(.approvalAnswered, told)
     if ticket.state == .approved, entries[id]?.waiter != nil {
       do throws(BrokerError) { try use(id, now) } catch {
         finish(id, ["state": "approved", "error": .string(error.message)])
@@ -220,18 +231,25 @@ final class Approvals {
   func expire(_ now: UInt64) {
     for ticket in desk.expire(nowMilliseconds: now) {
       events.emit("approval.expired", ["approval": .string(ticket.id)])
+      audit.record(.approvalExpired, ["approval": .string(ticket.id)])
       finish(ticket.id, Self.describe(ticket, now))
     }
   }
 
   /// Takes the approval for whoever waits, and goes on waiting if nothing begins.
   private func use(_ id: String, _ now: UInt64) throws(BrokerError) {
-    guard desk.use(id, nowMilliseconds: now), let entry = entries[id], let waiter = entry.waiter
-    else { return }
+    guard take(id, now), let entry = entries[id], let waiter = entry.waiter else { return }
     guard let execute = entry.execute else { return finish(id, ["state": "approved"]) }
     try execute { result in waiter(["state": "approved", "result": result]) }
     entries[id]?.waiter = nil
     forget()
+  }
+
+  /// Each approval is good for one use.
+  private func take(_ id: String, _ now: UInt64) -> Bool {
+    guard desk.use(id, nowMilliseconds: now) else { return false }
+    audit.record(.approvalUsed, ["approval": .string(id)])
+    return true
   }
 
   private func finish(_ id: String, _ end: JSONObject) {

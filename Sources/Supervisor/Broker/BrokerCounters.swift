@@ -1,3 +1,4 @@
+internal import Audit
 internal import Broker
 internal import JSON
 internal import Policy
@@ -24,12 +25,16 @@ struct BrokerCounters {
   private(set) var refused: [String: Int] = [:]
   private(set) var denials: [Denial: Int] = [:]
   private let events: RunEvents
+  private let audit: RunAudit
 
   /// More kinds are only counted.
   private static let kindsMax = 256
   private static let notesShown = 1000
 
-  init(_ events: RunEvents) { self.events = events }
+  init(_ events: RunEvents, _ audit: RunAudit) {
+    self.events = events
+    self.audit = audit
+  }
 
   mutating func count(_ decision: Decision, _ request: Request) {
     switch decision.verdict {
@@ -41,8 +46,8 @@ struct BrokerCounters {
     }
     let rule = decision.decidingRule
     let denial = Denial(
-      verdict: decision.verdict.name, rule: rule.map { "\($0.file):\($0.line) \($0.id)" } ?? "",
-      subject: UntrustedText.cleaned(Self.subject(request), maxCharacters: 64))
+      verdict: decision.verdict.name, rule: rule?.place ?? "",
+      subject: Self.subject(request))
     guard denials[denial] != nil || denials.count < Self.kindsMax else { return }
     denials[denial, default: 0] += 1
     // The first of each kind is told; the rest is in the record.
@@ -55,11 +60,13 @@ struct BrokerCounters {
       ])
   }
 
-  private static func subject(_ request: Request) -> String {
+  /// The tool or action, as the agent calls it.
+  static func subject(_ request: Request) -> String {
     for name in ["tool", "action"] {
-      if let value = request.fields[name] {
-        return value.stringValue ?? value["type"]?.stringValue ?? value["name"]?.stringValue ?? ""
-      }
+      guard let value = request.fields[name] else { continue }
+      let text =
+        value.stringValue ?? value["type"]?.stringValue ?? value["name"]?.stringValue ?? ""
+      return UntrustedText.cleaned(text, maxCharacters: 64)
     }
     return ""
   }
@@ -81,6 +88,7 @@ struct BrokerCounters {
     notes += 1
     guard notes <= Self.notesShown else { return }
     events.emit("note", ["pid": JSONValue(peer.pid), "untrusted": .string(text)])
+    audit.record(.note, ["pid": JSONValue(peer.pid), "text": .string(text)])
   }
 
   var json: JSONValue {
@@ -101,4 +109,9 @@ struct BrokerCounters {
         }),
     ])
   }
+}
+
+extension Rule {
+  /// `policy.yaml:12 no-mail`
+  var place: String { "\(file):\(line) \(id)" }
 }

@@ -1,3 +1,4 @@
+internal import Audit
 internal import Broker
 internal import JSON
 internal import Kernel
@@ -41,6 +42,7 @@ final class BrokerMethods {
   private let policies: PolicySet
   private let tools: ToolRunner?
   let approvals: Approvals
+  private let audit: RunAudit
   private var buckets = TokenBuckets()
   private var decisions: UInt64 = 0
   /// Nothing begins any more, whenever it was asked for and approved.
@@ -63,12 +65,15 @@ final class BrokerMethods {
   /// - Precondition: the run has policies.
   init(
     _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
-    _ events: RunEvents
+    _ events: RunEvents, _ audit: RunAudit
   ) {
     guard let policies = run.policies else { preconditionFailure("a broker without policies") }
     self.policies = policies
     self.tools = tools
-    approvals = Approvals(run: run.id, events)
+    self.audit = audit
+    audit.record(
+      .policyLoaded, ["digest": .string(policies.digest), "files": JSONValue(policies.files)])
+    approvals = Approvals(run: run.id, events, audit)
     self.run = run.id
     profile = run.profile.name
     workspace = run.request.workspace.path
@@ -145,11 +150,28 @@ final class BrokerMethods {
     let decision = policies.decide(request, buckets: &buckets, nowMilliseconds: call.now)
     decisions += 1
     counters.count(decision, request)
+    record(decision, request, kind, call)
     guard decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty else {
       return (decision, [])
     }
     fields["kind"] = "broker.denied"
     return (decision, watch.judge(fields))
+  }
+
+  /// Tells the log; nobody waits for it, because nothing of ours begins with an answer alone.
+  private func record(
+    _ decision: Decision, _ request: Request, _ kind: String, _ call: BrokerCall
+  ) {
+    var entry: JSONObject = [
+      "decision": JSONValue(decisions), "kind": .string(kind),
+      "subject": .string(BrokerCounters.subject(request)),
+      "verdict": .string(decision.verdict.name), "rule": JSONValue(decision.decidingRule?.place),
+      "rules": .array(decision.rules.map { .string($0.id) }),
+      "pid": JSONValue(call.peer.pid),
+      "requestDigest": .string(AuditEntries.digest(audit.salt, request.fields)),
+    ]
+    if decision.verdict != .allow { entry["reason"] = .string(decision.operatorReason) }
+    audit.record(.decision, entry)
   }
 
   /// Judges an action of the agent's own; nothing is executed.
@@ -248,11 +270,17 @@ final class BrokerMethods {
         "target_ring": JSONValue(tool.ring), "read_only": .bool(tool.isReadOnly),
         "reversible": .bool(tool.isReversible),
       ], kind: "tool.call", call, &counters)
+    let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
     let begin:
       (_ id: JSONValue, _ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void =
         { [unowned self, client = call.client] id, done throws(BrokerError) in
-          if isHeld { throw Self.held }
-          try runner.call(tool, words: words, input: input, id: id, client: client, done: done)
+          let mayBegin = { [unowned self] () throws(BrokerError) in
+            if isHeld { throw Self.held }
+          }
+          try mayBegin()
+          try runner.call(
+            tool, words: words, input: input, id: id, client: client, why: why,
+            mayBegin: mayBegin, done: done)
         }
     if decision.verdict == .requireApproval, try Self.asks(params) {
       let ticket = try approvals.park(

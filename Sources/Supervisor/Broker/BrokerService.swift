@@ -42,7 +42,8 @@ final class BrokerService: RunService {
   static let descriptorsMax = connectionsMax + 2
 
   init(
-    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?, _ events: RunEvents
+    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
+    _ events: RunEvents, _ audit: RunAudit
   ) throws(SyscallError) {
     self.tools = tools
     let now = AlarmClock.nowMilliseconds
@@ -53,8 +54,8 @@ final class BrokerService: RunService {
     refusals = TokenBucket(
       perSecond: Self.refusedBytesPerSecond, burst: Self.refusedBytesBurst, nowMilliseconds: now)
     clock = try AlarmClock()
-    counters = BrokerCounters(events)
-    methods = BrokerMethods(run, options, tools, events)
+    counters = BrokerCounters(events, audit)
+    methods = BrokerMethods(run, options, tools, events, audit)
   }
 
   // MARK: RunService

@@ -1,3 +1,5 @@
+internal import Audit
+internal import AuditStore
 internal import Broker
 internal import Glibc
 internal import JSON
@@ -19,8 +21,16 @@ final class ToolRunner: RunService {
   private var running: [ObjectIdentifier: (process: ToolProcess, done: (JSONValue) -> Void)] = [:]
   /// Whose a descriptor in the loop is.
   private var owners: [Int32: ToolProcess] = [:]
+  /// Calls whose beginning is not on the disk yet.
+  private var announced: [Announced] = []
   private let clock: AlarmClock
+  private let audit: RunAudit
   private var loop: RunLoop?
+
+  private struct Announced: Equatable {
+    let id: JSONValue
+    let client: UInt64
+  }
 
   /// How long the end of a run waits for its tools, which are told to end.
   private static let farewellMilliseconds: Int32 = 3000
@@ -28,8 +38,10 @@ final class ToolRunner: RunService {
   static let descriptorsPerTool = 5
 
   init(
-    _ tools: [Tool], _ run: borrowing PreparedRun, _ options: RunOptions, environment: [[UInt8]]
+    _ tools: [Tool], _ run: borrowing PreparedRun, _ options: RunOptions, environment: [[UInt8]],
+    _ audit: RunAudit
   ) throws(SyscallError) {
+    self.audit = audit
     self.tools = tools
     ring = run.profile.ring
     concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
@@ -51,6 +63,7 @@ final class ToolRunner: RunService {
       words += ["--env", value.map { "\(name)=\($0.text)" } ?? name]
     }
     if let agent = options.agent { words += ["--agent", agent] }
+    words += ["--audit-sync", options.auditSync.rawValue]
     return words
   }
 
@@ -68,15 +81,55 @@ final class ToolRunner: RunService {
     return tool
   }
 
-  /// - Parameter done: gets the result when the tool has ended; not called when its client is dropped.
+  /// Begins the tool as soon as the log holds that it does.
+  /// - Parameters:
+  ///   - why: what the log says of the decision.
+  ///   - mayBegin: asked again when the log has it.
+  ///   - done: gets the result when the tool has ended; not called when its client is dropped.
   func call(
-    _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64,
-    done: @escaping (JSONValue) -> Void
+    _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64, why: JSONObject,
+    mayBegin: @escaping () throws(BrokerError) -> Void, done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
-    guard running.count < concurrentMax else {
+    guard running.count + announced.count < concurrentMax else {
       throw BrokerError(
         .busy, "\(concurrentMax) tools are running, as many as ring \(ring) may have")
     }
+    let call = Announced(id: id, client: client)
+    announced.append(call)
+    audit.intend(.toolStart, entry(tool, words, input, why)) { [weak self] refusal in
+      guard let self, loop != nil else { return }
+      guard let place = announced.firstIndex(of: call) else {
+        return done(["outcome": "cancelled"])
+      }
+      announced.remove(at: place)
+      do throws(BrokerError) {
+        if let refusal { throw BrokerError(.failed, refusal) }
+        try mayBegin()
+        try begin(tool, words: words, input: input, id: id, client: client, done: done)
+      } catch {
+        let result: JSONObject = ["outcome": "not_started", "message": .string(error.message)]
+        audit.record(.toolEnd, result)
+        done(.object(result))
+      }
+    }
+  }
+
+  private func entry(
+    _ tool: Tool, _ words: [String], _ input: String, _ why: JSONObject
+  ) -> JSONObject {
+    var entry = why
+    entry["tool"] = .string(tool.name)
+    entry["declared"] = .string(tool.place)
+    entry["ring"] = JSONValue(tool.ring)
+    entry["commandDigest"] = .string(
+      AuditEntries.digest(audit.salt, ["command": JSONValue(words), "input": .string(input)]))
+    return entry
+  }
+
+  private func begin(
+    _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64,
+    done: @escaping (JSONValue) -> Void
+  ) throws(BrokerError) {
     do throws(SyscallError) {
       let process = try ToolProcess(
         tool, words: words, input: input, options: options, environment: environment, id: id,
@@ -106,11 +159,14 @@ final class ToolRunner: RunService {
   func cancel(_ id: JSONValue, client: UInt64) -> Bool {
     let found = running.values.filter { $0.process.client == client && $0.process.id == id }
     for (process, _) in found { process.stop(.cancelled) }
-    return !found.isEmpty
+    let waiting = announced.count
+    announced.removeAll { $0 == Announced(id: id, client: client) }
+    return !found.isEmpty || announced.count < waiting
   }
 
   /// Nobody is there for the answers any more.
   func drop(client: UInt64) {
+    announced.removeAll { $0.client == client }
     for (key, value) in running where value.process.client == client {
       value.process.stop(.cancelled)
       running[key]?.done = { _ in }
@@ -119,6 +175,7 @@ final class ToolRunner: RunService {
 
   func isRunning(_ id: JSONValue, client: UInt64) -> Bool {
     running.values.contains { $0.process.client == client && $0.process.id == id }
+      || announced.contains(Announced(id: id, client: client))
   }
 
   // MARK: RunService
@@ -152,6 +209,7 @@ final class ToolRunner: RunService {
         process.kill()
       }
       process.reap()
+      record(process.result(nowMilliseconds: AlarmClock.nowMilliseconds))
     }
     running = [:]
     owners = [:]
@@ -161,7 +219,17 @@ final class ToolRunner: RunService {
     process.reap()
     let result = process.result(nowMilliseconds: AlarmClock.nowMilliseconds)
     for number in process.descriptors { try forget(number) }
+    record(result)
     running.removeValue(forKey: ObjectIdentifier(process))?.done(result)
+  }
+
+  /// Everything of a result but what the tool itself has said.
+  private func record(_ result: JSONValue) {
+    var entry = JSONObject()
+    for name in ["outcome", "status", "signal", "reason", "run", "wallMilliseconds"] {
+      if let value = result[name] { entry[name] = value }
+    }
+    audit.record(.toolEnd, entry)
   }
 
   /// Before it is closed.

@@ -1,0 +1,75 @@
+internal import Audit
+internal import Hashing
+internal import JSON
+internal import Kernel
+internal import LaunchPlan
+internal import Rings
+
+/// What the entries of a run say of it. What may be secret, arguments and values of variables, appears only as
+/// a digest with a salt that lies in a file of its own: whoever erases `salt` makes it unrecognizable.
+enum AuditEntries {
+  static func salt() -> String {
+    var generator = SystemRandomNumberGenerator()
+    return Hexadecimal.encode((0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) })
+  }
+
+  static func start(
+    id: String, _ options: RunOptions, _ profile: RingProfile, workspace: String, caller: Caller,
+    salt: String
+  ) -> JSONObject {
+    let values = options.environment.compactMap(\.value)
+    let file = options.profileFile.map { (try? Files.canonical(ByteString($0)).text) ?? $0 }
+    return [
+      "run": .string(id), "ring": JSONValue(profile.ring), "profile": .string(profile.name),
+      "profileFile": JSONValue(file), "name": JSONValue(options.name),
+      "agent": JSONValue(options.agent), "uid": JSONValue(caller.uid),
+      "workspace": .string(workspace), "program": .string(options.command[0].text),
+      "argumentCount": JSONValue(options.command.count - 1),
+      "argumentsDigest": .string(digest(salt, options.command.dropFirst())),
+      "variables": .array(options.environment.map { .string($0.name) }),
+      "variablesDigest": .string(digest(salt, values[...])),
+    ]
+  }
+
+  /// Of a request as the policy judged it, in canonical form.
+  static func digest(_ salt: String, _ request: JSONObject) -> String {
+    let bytes =
+      (try? JSONWriter.canonical(.object(request))) ?? JSONWriter.compact(.object(request))
+    return digest(salt, [bytes])
+  }
+
+  /// SHA-256 of the salt's text and of each part with its length (8 bytes, the largest first) before it.
+  private static func digest(_ salt: String, _ parts: ArraySlice<[UInt8]>) -> String {
+    var hash = SHA256()
+    hash.update(Array(salt.utf8))
+    for part in parts {
+      let count = UInt64(part.count)
+      hash.update((0..<8).map { UInt8(truncatingIfNeeded: count >> UInt64(56 - 8 * $0)) })
+      hash.update(part)
+    }
+    return Hexadecimal.encode(hash.finish())
+  }
+
+  /// What was enforced and what was not.
+  static func plan(_ run: borrowing PreparedRun, _ options: RunOptions) -> JSONObject {
+    let limits = run.profile.limits
+    func amount(_ value: UInt64?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
+    return [
+      "enforced": run.losses.isEmpty ? "full" : "partial",
+      "notEnforced": .array(run.losses.map { .string($0.name) }),
+      "executable": .string(run.plan.executable.text),
+      "workspace": .string(run.request.workspace.path),
+      "access": .string(
+        run.request.workspace.layers != nil ? "txn" : run.request.workspace.access.rawValue),
+      "read": JSONValue(options.reads), "write": JSONValue(options.writes),
+      "network": .string(run.network?.summary ?? run.profile.network.rawValue),
+      "limits": .object([
+        "memoryBytes": amount(limits.memoryBytes), "processes": amount(limits.processes),
+        "fileSizeBytes": amount(limits.fileSizeBytes),
+        "scratchBytes": amount(run.profile.filesystem.scratch?.sizeBytes),
+        "wallMilliseconds": amount(limits.wallMilliseconds),
+      ]),
+      "onViolation": .string(options.onViolation.rawValue),
+    ]
+  }
+}

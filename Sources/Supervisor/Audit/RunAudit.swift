@@ -1,0 +1,237 @@
+internal import Audit
+internal import AuditStore
+internal import Glibc
+internal import Hashing
+internal import JSON
+internal import Kernel
+
+/// What a run does, in its log and in that of the host.
+///
+/// A thread begins it while the launch goes on: the host's log says durably which run starts, with the key
+/// that only this process has and that signs the run's own log, before the stage gets its plan. Everything
+/// else is queued and waits for nothing; an effect that needs its intent on the disk first asks for an answer
+/// (`intend`). When the log cannot be written, nothing more is allowed: the launch fails, connections are
+/// refused, a transaction is kept instead of committed.
+final class RunAudit: RunService {
+  let place: AuditPlace
+  /// Of the digests of what may be secret.
+  let salt: String
+  private let id: String
+  private let mode: GroupCommitter.Mode
+  private let committer: GroupCommitter
+  private let beginning: Beginning
+  private var waiting: [GroupCommitter.Ticket: (LogError?) -> Void] = [:]
+  private var violationCounts: [String: Int] = [:]
+  private var isOver = false
+
+  /// What the thread has made of the host's log.
+  private final class Beginning: @unchecked Sendable {
+    let monitor = Monitor()
+    // Behind the monitor until the thread has ended.
+    var isDurable = false
+    var failure: LogError?
+    var host: HostLog?
+  }
+
+  /// Starts the thread.
+  /// - Parameter start: of `run.start`, without the run's key.
+  init(
+    _ place: AuditPlace, id: String, mode: GroupCommitter.Mode, start: JSONObject, salt: String
+  ) throws(RunError) {
+    self.place = place
+    self.id = id
+    self.salt = salt
+    self.mode = mode
+    let beginning = Beginning()
+    self.beginning = beginning
+    do throws(SyscallError) {
+      committer = try GroupCommitter(mode: mode, wakesLoop: true) { () throws(LogError) in
+        do throws(LogError) {
+          return try Self.open(place, id, mode, start, salt, beginning)
+        } catch {
+          beginning.monitor.locked {
+            beginning.failure = error
+            beginning.monitor.wakeAll()
+          }
+          throw error
+        }
+      }
+    } catch {
+      throw RunError(
+        .internalFailure, "audit log: \(error.description)", hint: Hints.forNewProcess(error))
+    }
+  }
+
+  /// A launch that failed was a run that did not start.
+  deinit {
+    if !isOver { _ = end(["state": "not_started", "reason": "preparation"], status: nil) }
+  }
+
+  // MARK: the thread
+
+  private static func open(
+    _ place: AuditPlace, _ id: String, _ mode: GroupCommitter.Mode, _ start: JSONObject,
+    _ salt: String, _ beginning: Beginning
+  ) throws(LogError) -> LogWriter {
+    let host = try HostLog(
+      place.host, hostName: hostName, timeMilliseconds: AuditClock.milliseconds)
+    let origin = "agt-run/run/\(id)"
+    let key = SigningKey(seed: SigningKey.randomSeed())
+    var entry = start
+    entry["origin"] = .string(origin)
+    entry["key"] = .string(key.verifier(name: origin).text)
+    try host.add(
+      [(.runStart, entry)], timeMilliseconds: AuditClock.milliseconds, isDurable: mode != .off)
+    beginning.monitor.locked {
+      beginning.host = host
+      beginning.isDurable = true
+      beginning.monitor.wakeAll()
+    }
+    let directory = try makeDirectory(place.run(id), salt)
+    let writer = try LogWriter.create(
+      in: directory, origin: origin, key: key, isContinued: false)
+    try writer.append(.runStart, timeMilliseconds: AuditClock.milliseconds, data: entry)
+    return writer
+  }
+
+  private static func makeDirectory(_ path: String, _ salt: String) throws(LogError) -> OwnedFD {
+    do throws(SyscallError) {
+      try Files.makeDirectory(ByteString(path), mode: 0o700)
+      let directory = try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+      try Files.create(
+        ByteString("salt"), mode: 0o600, contents: Array((salt + "\n").utf8), at: directory.raw)
+      return directory
+    } catch { throw .system(error) }
+  }
+
+  static var hostName: String {
+    let bytes = (try? Files.read(ByteString("/proc/sys/kernel/hostname"), limit: 256)) ?? []
+    return bytes.text.filter { !$0.isNewline }
+  }
+
+  // MARK: the launch
+
+  /// Waits until the host's log holds the start of the run.
+  func waitForStart() throws(RunError) {
+    let failure: LogError? = beginning.monitor.locked {
+      while !beginning.isDurable && beginning.failure == nil { beginning.monitor.wait() }
+      return beginning.failure
+    }
+    if let failure { throw Self.refusal(failure, place) }
+  }
+
+  static func refusal(_ error: LogError, _ place: AuditPlace) -> RunError {
+    let hint: String? =
+      switch error {
+      case .full: "free space on its file system"
+      case .audit: "agt log verify says where; move the directory away to begin another log"
+      case .system(let cause) where cause.errno == EACCES || cause.errno == EROFS:
+        "make \(place.path) writable for its user, and for nobody else"
+      default: nil
+      }
+    return RunError(
+      .notConfined, "audit log \(place.host): \(error.description)", hint: hint)
+  }
+
+  // MARK: entries
+
+  /// Tells something that happened or was refused.
+  func record(_ kind: EntryKind, _ data: JSONObject) {
+    committer.record(kind, timeMilliseconds: AuditClock.milliseconds, data)
+  }
+
+  /// Announces an effect.
+  /// - Parameter then: called in the loop with why the effect must not begin; with nil when the entry is on
+  ///   the disk.
+  func intend(_ kind: EntryKind, _ data: JSONObject, then: @escaping (String?) -> Void) {
+    let ticket = committer.intend(kind, timeMilliseconds: AuditClock.milliseconds, data)
+    waiting[ticket] = { error in
+      then(error.map { "the audit log cannot be written: \($0.description)" })
+    }
+  }
+
+  /// Announces an effect and waits. Only where the loop does not run.
+  func intendAndWait(_ kind: EntryKind, _ data: JSONObject) throws(RunError) {
+    let ticket = committer.intend(kind, timeMilliseconds: AuditClock.milliseconds, data)
+    do throws(LogError) { try committer.wait(for: ticket) } catch {
+      throw Self.refusal(error, place)
+    }
+  }
+
+  // MARK: RunService
+
+  func start(in loop: RunLoop) throws(SyscallError) {
+    if let number = committer.descriptor { try loop.watch(number, .input, for: self) }
+  }
+
+  func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
+    for (ticket, refusal) in committer.takeAnswers() {
+      waiting.removeValue(forKey: ticket)?(refusal)
+    }
+  }
+
+  func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
+    switch moment {
+    case .started, .askedToEnd: break
+    case .executed: record(.runProgram, [:])
+    case .violation(let violation): record(violation)
+    case .killing(let order):
+      record(
+        .kill,
+        [
+          "reason": .string(order.reason.rawValue), "by": .string(order.by),
+          "rule": JSONValue(order.rule),
+        ])
+    }
+  }
+
+  func finish() {}
+
+  /// A program that makes millions of forbidden calls must not fill the disk: of equal ones the first, the
+  /// second, the fourth and so on are told, with their count.
+  private func record(_ violation: Violation) {
+    let kind = violation.call + "\0" + violation.executable
+    guard
+      violationCounts[kind] != nil || violationCounts.count < ViolationRecorder.maximumKinds
+    else { return }
+    let count = violationCounts[kind, default: 0] + 1
+    violationCounts[kind] = count
+    guard count.nonzeroBitCount == 1 else { return }
+    var entry = violation.object
+    entry["count"] = JSONValue(count)
+    record(.violation, entry)
+  }
+
+  // MARK: the end
+
+  /// The last entry of the run's log, and the host's, which holds the run's root.
+  /// - Returns: what of the run is not in its log; nil when everything is.
+  func end(_ outcome: JSONObject, status: UInt8?) -> RunError? {
+    isOver = true
+    var data = outcome
+    data["status"] = status.map { JSONValue($0) } ?? .null
+    committer.record(.runEnd, timeMilliseconds: AuditClock.milliseconds, data)
+    let end = committer.finish()
+    data["run"] = .string(id)
+    data["size"] = JSONValue(end.size)
+    data["root"] = .string(end.root.base64)
+    data["lostEntries"] = JSONValue(end.lostEntries)
+    var failure = end.failure
+    if let host = beginning.host {
+      do throws(LogError) {
+        try host.add(
+          [(.runEnd, data)], timeMilliseconds: AuditClock.milliseconds, isDurable: mode == .always)
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    guard let failure else { return nil }
+    return RunError(
+      .internalFailure,
+      "audit log \(place.run(id)): \(failure.description); it lacks \(end.lostEntries) entries")
+  }
+}
+
+enum AuditClock {
+  static var milliseconds: UInt64 { Clock.wallNanoseconds() / 1_000_000 }
+}

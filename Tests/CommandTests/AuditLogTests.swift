@@ -1,0 +1,428 @@
+import Glibc
+import JSON
+import TestSupport
+import Testing
+
+/// What a run leaves in the audit log, through the built commands.
+@Suite struct AuditLogTests {
+  /// Everything belongs to an ordinary user with a home of its own: root's log is the machine's.
+  final class Site {
+    let scratch = Scratch()
+    var state: String { scratch.home + "/.local/state/agt/audit" }
+
+    @discardableResult
+    func run(_ words: [String]) -> Completed { command(words).run() }
+
+    func command(_ words: [String]) -> Command {
+      Command.agtRun(words, as: .ordinary, in: scratch)
+    }
+
+    func agt(_ words: [String], input: [UInt8]? = nil) -> Completed {
+      var command = Command(Starter.ordinary.prefix + [Binaries.agt] + words, in: scratch.path)
+      command.environment[1] = "HOME=\(scratch.home)"
+      if let input { command.input = .bytes(input) }
+      return command.run()
+    }
+
+    func entries(_ words: [String] = []) -> [JSONValue] {
+      agt(["log", "--json"] + words).out.split(separator: "\n").compactMap {
+        try? JSONParser.parse(Array($0.utf8))
+      }
+    }
+
+    func kinds(_ words: [String] = []) -> [String] {
+      entries(words).compactMap { $0["kind"]?.stringValue }
+    }
+
+    /// The only file of the host's entries.
+    var hostFile: String { state + "/host/entries.00000000000000000000.jsonl" }
+  }
+
+  @Test func aRunIsRecordedInBothLogs() throws {
+    let site = Site()
+    let run = site.run(
+      [
+        "--agent", "tester", "--env", "TOKEN=s3cret-value", "--", "sh", "-c",
+        "exit 3 # s3cret-word",
+      ])
+    #expect(run.status == 3, "\(run.summary)")
+    #expect(site.kinds() == ["log.created", "run.start", "run.end"])
+    #expect(site.kinds(["last"]) == ["run.start", "plan.enforced", "run.program", "run.end"])
+    let start = try #require(site.entries()[1]["data"])
+    #expect(start["agent"] == "tester" && start["program"] == "sh" && start["ring"] == 3)
+    #expect(start["argumentCount"] == 2 && start["variables"] == ["TOKEN"])
+    let end = try #require(site.entries()[2]["data"])
+    #expect(end["status"] == 3 && end["state"] == "exited" && end["size"] == 4)
+    let everything = Command.shell("cat $1/*/*.jsonl $1/*/*/*.jsonl", [site.state]).run().out
+    #expect(everything.contains("argumentsDigest") && !everything.contains("s3cret"))
+    let verified = site.agt(["log", "verify"])
+    #expect(verified.status == 0 && verified.out.hasSuffix("sound\n"), "\(verified.summary)")
+  }
+
+  @Test func aForbiddenCallAndAKillAreRecorded() throws {
+    let site = Site()
+    #expect(
+      site.run(["--on-violation", "kill", "--", "unshare", "--mount", "true"]).status == 137)
+    let kinds = site.kinds(["last"])
+    #expect(kinds.suffix(3) == ["violation", "kill", "run.end"], "\(kinds)")
+    let violation = try #require(
+      site.entries(["last", "--kind", "violation"]).first?["data"])
+    #expect(violation["call"] == "unshare")
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  @Test func aLaunchThatFailsIsRecorded() {
+    let site = Site()
+    #expect(site.run(["--", "no-such-program"]).status == 127)
+    let end = site.entries().last
+    #expect(end?["kind"] == "run.end" && end?["data"]?["state"] == "not_started")
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  /// The table of docs/audit.md: names of members by kind.
+  private static let documented: [String: Set<String>] = {
+    let file = File.parent(File.parent(File.parent(#filePath))) + "/docs/audit.md"
+    var kinds: [String: Set<String>] = [:]
+    for line in (File.read(file) ?? "").split(separator: "\n") where line.hasPrefix("| `") {
+      let cells = line.split(separator: "|").map { String($0) }
+      guard cells.count == 3, cells[1].contains("host") || cells[1].contains("run") else {
+        continue
+      }
+      let words = cells[2].split(separator: "`", omittingEmptySubsequences: false)
+      let kind = cells[0].filter { $0 != "`" && $0 != " " }
+      kinds[kind] = Set(stride(from: 1, to: words.count, by: 2).map { String(words[$0]) })
+    }
+    return kinds
+  }()
+
+  /// A run whose program has the broker decide, call a tool, take a note and wait for a person.
+  private static func askBroker(_ site: Site) -> Completed {
+    site.scratch.write(
+      "policy.yaml",
+      """
+      apiVersion: agt-run/v1
+      kind: Policy
+      metadata: {name: test}
+      rules:
+        - {id: drop, when: tool == 'drop', then: deny}
+        - {id: mail, when: tool == 'mail', then: require_approval, approvers: {users: ['0', '61234'], expires: 200ms}}
+        - {id: sh, when: tool == 'sh', then: allow}
+
+      """)
+    site.scratch.write(
+      "tool.yaml",
+      """
+      apiVersion: agt-run/v1
+      kind: Tool
+      metadata: {name: sh, description: a shell}
+      ring: 3
+      arguments: {type: object, properties: {script: {type: string}}, required: [script]}
+      command: [sh, -c, "{script}"]
+      """)
+    return site.run([
+      "--policy", "policy.yaml", "--tools", "tool.yaml", "--", "python3", "-c",
+      BrokerSite.prelude + """
+        p = Peer()
+        print(p.verdict(tool='drop', path='s3cret-path'))
+        print(p.ask('tool.call', name='sh', arguments={'script': 'exit 4 # s3cret-word'})['result']['status'])
+        p.ask('log.note', text='hello\\x1b')
+        asked = p.ask('policy.decide', tool='mail', approval=True)['result']
+        print(p.ask('approval.wait', approval=asked['approval'])['result']['state'])
+        """,
+    ])
+  }
+
+  @Test func theBrokerIsRecorded() throws {
+    let site = Site()
+    let run = Self.askBroker(site)
+    #expect(run.out == "deny\n4\nexpired\n", "\(run.summary)")
+    // The tool's run began last.
+    let id = try #require(
+      site.entries(["--kind", "run.start"]).first?["data"]?["run"]?.stringValue)
+    let kinds = site.kinds([id])
+    #expect(
+      kinds == [
+        "run.start", "plan.enforced", "policy.loaded", "run.program", "decision", "decision",
+        "tool.start", "tool.end", "note", "decision", "approval.pending", "approval.expired",
+        "run.end",
+      ], "\(kinds)")
+    let data = site.entries([id]).map { $0["data"] }
+    try #require(data.count == 13)
+    #expect(data[4]?["rule"] == "policy.yaml:5 drop" && data[4]?["verdict"] == "deny")
+    #expect(data[6]?["decision"] == 2 && data[6]?["tool"] == "sh" && data[6]?["ring"] == 3)
+    #expect(data[7]?["outcome"] == "exited" && data[7]?["status"] == 4)
+    let tool = data[7]?["run"]?.stringValue
+    #expect(site.entries(["--kind", "run.start"]).last?["data"]?["run"]?.stringValue == tool)
+    #expect(data[8]?["text"]?.stringValue?.contains("\u{1B}") == false)
+    let everything = Command.shell("cat $1/*/*.jsonl $1/*/*/*.jsonl", [site.state]).run().out
+    #expect(everything.contains("requestDigest") && !everything.contains("s3cret"))
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  /// A supervisor that is killed cannot say so; whoever finds out does.
+  @Test func aLostRunHasAnEnd() throws {
+    let site = Site()
+    let running = site.command(["--ring", "3", "--", "sleep", "60"]).start()
+    try #require(Clock.eventually { site.kinds(["last"]).contains("run.program") })
+    running.signal(SIGKILL)
+    _ = running.wait()
+    #expect(site.agt(["gc"]).status == 0)
+    #expect(site.kinds().suffix(2) == ["kill", "run.end"], "\(site.kinds())")
+    #expect(site.entries().last?["data"]?["reason"] == "supervisor_lost")
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  @Test func everyMemberIsDocumented() {
+    let site = Site()
+    _ = Self.askBroker(site)
+    site.run(["--ring", "2", "--", "unshare", "--mount", "true"])
+    site.run(["--ring", "2", "--txn", "--", "touch", "new"])
+    #expect(site.agt(["log", "note", "a remark"]).status == 0)
+    #expect(site.agt(["log", "rotate-key"]).status == 0)
+    var seen: Set<String> = []
+    for run in [nil] + (File.names(site.state + "/runs") ?? []).map(Optional.init) {
+      for entry in site.entries(run.map { [$0] } ?? []) {
+        let kind = entry["kind"]?.stringValue ?? ""
+        seen.insert(kind)
+        let names = Set(entry["data"]?.objectValue?.members.map(\.name) ?? [])
+        let known = Self.documented[kind] ?? []
+        #expect(names.isSubset(of: known), "\(kind): \(names.subtracting(known))")
+      }
+    }
+    #expect(seen.isSuperset(of: ["violation", "txn.start", "txn.end", "note", "key.rotated"]))
+    #expect(seen.isSuperset(of: ["decision", "tool.start", "tool.end", "approval.expired"]))
+  }
+
+  @Test func anExplanationIsNoRun() {
+    let site = Site()
+    #expect(site.run(["--explain", "--", "true"]).status == 0)
+    #expect(!File.exists(site.state))
+    #expect(!site.agt(["log"]).out.contains(site.scratch.path))
+  }
+
+  @Test func aTamperedLogRefusesTheNextRun() throws {
+    let site = Site()
+    for _ in 0..<2 { #expect(site.run(["--", "true"]).status == 0) }
+    let good = try #require(File.bytes(site.hostFile))
+    let changed = String(decoding: good, as: UTF8.self).replacing("\"ring\":3", with: "\"ring\":2")
+    write(changed, to: site.hostFile)
+    let run = site.run(["--", "sh", "-c", "echo RAN"])
+    #expect(run.status == 126 && run.out == "", "\(run.summary)")
+    #expect(run.err.contains("audit log") && run.err.contains("hint:"), "\(run.summary)")
+    let verified = site.agt(["log", "verify"])
+    #expect(verified.status == 1 && verified.err.contains("root"), "\(verified.summary)")
+    // The twin: as it was, it goes on.
+    write(String(decoding: good, as: UTF8.self), to: site.hostFile)
+    #expect(site.run(["--", "true"]).status == 0)
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  private func write(_ text: String, to file: String) {
+    _ = Command.shell("cat > $1", [file]).with { $0.input = .bytes(Array(text.utf8)) }.run()
+  }
+
+  @Test func aChangedLogOfARunIsFound() throws {
+    let site = Site()
+    #expect(site.run(["--", "true"]).status == 0)
+    let run = try #require(File.names(site.state + "/runs")?.first)
+    let file = "\(site.state)/runs/\(run)/entries.00000000000000000000.jsonl"
+    let good = try #require(File.read(file))
+    write(good.replacing("\"exited\"", with: "\"killed\""), to: file)
+    #expect(site.agt(["log", "verify"]).status == 1)
+    // Cut at an entry that an older checkpoint may have covered: the host's log knows the end.
+    let lines = good.split(separator: "\n").dropLast()
+    write(lines.joined(separator: "\n") + "\n", to: file)
+    #expect(site.agt(["log", "verify"]).status == 1)
+    write(good, to: file)
+    #expect(site.agt(["log", "verify"]).status == 0)
+    // A whole run that is gone is told of.
+    _ = Command(["/bin/rm", "-r", "\(site.state)/runs/\(run)"]).run()
+    #expect(site.agt(["log", "verify"]).out.contains("1 logs of runs were removed"))
+  }
+
+  @Test func withoutALogNothingRuns() {
+    let site = Site()
+    #expect(site.run(["--", "true"]).status == 0)
+    _ = Command(["/bin/chmod", "755", site.state + "/host"]).run()
+    let run = site.run(["--", "sh", "-c", "echo RAN"])
+    #expect(run.status == 126 && run.out == "", "\(run.summary)")
+  }
+
+  @Test func killedSupervisorsLeaveASoundLog() {
+    let site = Site()
+    for _ in 0..<3 {
+      let running = site.command(["--", "sh", "-c", "echo up; exec sleep 60"]).start()
+      #expect(running.waitForOutput("up"))
+      running.signal(9)
+      _ = running.wait()
+    }
+    #expect(site.run(["--", "true"]).status == 0)
+    let verified = site.agt(["log", "verify"])
+    #expect(
+      verified.status == 0 && verified.out.contains("3 of them have no end"), "\(verified.summary)")
+  }
+
+  @Test func manyAtTheSameTimeShareTheHostsLog() {
+    let site = Site()
+    let running = (0..<12).map { _ in site.command(["--", "true"]).start() }
+    for one in running { #expect(one.wait().status == 0) }
+    #expect(site.kinds(["--kind", "run.end"]).count == 12)
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  /// A server on this machine that says ok.
+  static func server(_ body: (Int) throws -> Void) throws {
+    let script = """
+      import socket
+      s = socket.create_server(("127.0.0.1", 0))
+      print("port", s.getsockname()[1], "end", flush=True)
+      while True:
+          c, _ = s.accept(); c.sendall(b"ok"); c.close()
+      """
+    let running = Command(["/usr/bin/python3", "-c", script]).start()
+    #expect(running.waitForOutput("end"))
+    let words = String(decoding: running.output, as: UTF8.self).split(separator: " ")
+    try body(try #require(Int(words[1])))
+    running.signal(9)
+  }
+
+  @Test func connectionsAndRefusalsAreRecorded() throws {
+    let site = Site()
+    let script = """
+      import socket, sys
+      s = socket.create_connection(("host-loopback", int(sys.argv[1])), 5)
+      assert s.recv(2) == b"ok"; s.close()
+      try: socket.getaddrinfo("evil.example", 443)
+      except OSError: pass
+      """
+    try Self.server { port in
+      let run = site.run(
+        ["--ring", "2", "--net", "host-loopback:\(port)", "--", "python3", "-c", script, "\(port)"])
+      #expect(run.status == 0, "\(run.summary)")
+      let entries = site.entries(["last"])
+      func destinations(_ kind: String) -> [String] {
+        entries.filter { $0["kind"]?.stringValue == kind }.compactMap {
+          $0["data"]?["destination"]?.stringValue
+        }
+      }
+      #expect(destinations("net.open") == ["host-loopback:\(port)"], "\(entries)")
+      #expect(destinations("net.close") == ["host-loopback:\(port)"])
+      #expect(destinations("net.refused") == ["evil.example"])
+    }
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  @Test(arguments: ["always", "group", "off"]) func everyWayOfSyncing(_ mode: String) {
+    let site = Site()
+    #expect(site.run(["--audit-sync", mode, "--", "true"]).status == 0)
+    #expect(site.kinds(["last"]).last == "run.end")
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
+  // MARK: proofs, keys, witnesses
+
+  @Test func anEntryIsProvenToAStranger() throws {
+    let site = Site()
+    for _ in 0..<3 { site.run(["--", "true"]) }
+    let key = try #require(File.read(site.state + "/host/key.pub")?.split(separator: "\n").first)
+    #expect(site.agt(["log", "prove", "3", "-o", "proof"]).status == 0)
+    let checked = site.agt(["log", "check-proof", "proof", "--key", String(key)])
+    #expect(checked.status == 0 && checked.out.contains("\"index\":3"), "\(checked.summary)")
+    let text = try #require(site.scratch.read("proof"))
+    site.scratch.write("forged", text.replacing("index 3", with: "index 2"))
+    #expect(site.agt(["log", "check-proof", "forged", "--key", String(key)]).status == 1)
+  }
+
+  @Test func aKeyFollowsAnother() throws {
+    let site = Site()
+    site.run(["--", "true"])
+    let first = try #require(File.read(site.state + "/host/key.pub")?.split(separator: "\n").first)
+    let rotated = site.agt(["log", "rotate-key"])
+    #expect(rotated.status == 0 && !rotated.out.contains(first), "\(rotated.summary)")
+    #expect(site.run(["--", "true"]).status == 0)
+    let verified = site.agt(["log", "verify", "--key", String(first)])
+    #expect(verified.status == 0 && verified.out.contains("changed 1 times"), "\(verified.summary)")
+    // The new key alone is not the beginning of the log.
+    let new = rotated.out.split(separator: "\n").first.map(String.init) ?? ""
+    #expect(site.agt(["log", "verify", "--key", new]).status == 1)
+  }
+
+  @Test func aWitnessSeesWhatWasCut() throws {
+    let site = Site()
+    site.run(["--", "true"])
+    let key = try #require(
+      File.read(site.state + "/host/key.pub")?.split(separator: "\n").first.map(String.init))
+    let witness = site.agt(["witness", "init", "witness", "--name", "witness.example"])
+    #expect(witness.status == 0, "\(witness.summary)")
+    site.scratch.write("witnesses", witness.out)
+    _ = Command(["/bin/cp", "-a", site.state + "/host", site.scratch.path + "/early"]).run()
+    func request(_ old: Int) -> [UInt8] {
+      site.agt(["log", "export", "--format", "witness-request", "--old", "\(old)"]).output
+    }
+    let cosign = ["witness", "cosign", "witness", "--log", key]
+    #expect(site.agt(cosign, input: request(0)).status == 0)
+    site.run(["--", "true"])
+    let second = site.agt(cosign, input: request(3))
+    #expect(second.status == 0, "\(second.summary)")
+    site.scratch.write("kept", bytes: second.output)
+    let check = ["log", "verify", "--from", "kept", "--witness", "witnesses"]
+    #expect(site.agt(check).status == 0)
+    // Whoever has the files and the key goes back: the log is sound in itself, and was longer once.
+    _ = Command.shell(
+      "rm -r $1 && cp -a $2 $1", [site.state + "/host", site.scratch.path + "/early"]
+    ).run()
+    _ = Command.shell("rm -r $1/runs/*", [site.state]).run()
+    #expect(site.agt(["log", "verify"]).status == 0)
+    let cut = site.agt(check)
+    #expect(cut.status == 1, "\(cut.summary)")
+    // And the witness does not go back either.
+    #expect(site.agt(cosign, input: request(0)).status == 1)
+  }
+
+  /// What other programs take: one entry each, all of its data.
+  @Test func otherFormats() throws {
+    let site = Site()
+    #expect(site.run(["--ring", "2", "--", "unshare", "--mount", "true"]).status != 0)
+    let entries = site.entries(["last"])
+    for format in ["cloudevents", "ocsf", "otlp-json"] {
+      let lines = site.agt(["log", "export", "--format", format, "last"]).out.split(separator: "\n")
+      try #require(lines.count == entries.count, "\(format)")
+      for (line, entry) in zip(lines, entries) {
+        let event = try JSONParser.parse(Array(line.utf8))
+        let record =
+          event["resourceLogs"]?.arrayValue?[0]["scopeLogs"]?.arrayValue?[0]["logRecords"]?
+          .arrayValue?[0]
+        let body = try record?["body"]?["stringValue"]?.stringValue.map {
+          try JSONParser.parse(Array($0.utf8))
+        }
+        #expect((event["data"] ?? event["unmapped"] ?? body) == entry["data"], "\(line)")
+        if format == "ocsf" {
+          let kind = try #require(event["class_uid"]?.integerValue)
+          let activity = try #require(event["activity_id"]?.integerValue)
+          #expect(event["type_uid"] == JSONValue(kind * 100 + activity))
+          #expect(try #require(event["time"]?.integerValue) > 1_700_000_000_000)
+        }
+      }
+    }
+    let journal = site.agt(["log", "export", "--format", "journal", "last"]).out
+    let blocks = journal.split(separator: "\n\n")
+    #expect(blocks.count == entries.count)
+    for (block, entry) in zip(blocks, entries) {
+      let fields = block.split(separator: "\n")
+      #expect(fields.count == 8 && fields.allSatisfy { $0.contains("=") }, "\(block)")
+      let kind = entry["kind"]?.stringValue ?? ""
+      #expect(fields.contains("AGT_KIND=\(kind)"))
+    }
+  }
+
+  @Test func tilesAreExportedOnce() {
+    let site = Site()
+    site.run(["--", "true"])
+    let words = ["log", "export", "--format", "tlog-tiles", "last", "-o", site.scratch.path + "/t"]
+    #expect(site.agt(words).status == 0)
+    #expect(site.scratch.read("t/checkpoint")?.hasPrefix("agt-run/run/") == true)
+    #expect(site.scratch.read("t/tile/entries/000.p/4")?.contains("run.start") == true)
+    let again = site.agt(words)
+    #expect(again.status == 2 && again.err.contains("is there already"), "\(again.summary)")
+  }
+}
