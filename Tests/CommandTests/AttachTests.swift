@@ -70,8 +70,7 @@ import Testing
     let tmux = Tmux(site)
     tmux.open("a", attach)
     #expect(tmux.shows("a", "row number 5\n"), "\(tmux.screen("a"))")
-    tmux.type("a", "G")
-    #expect(tmux.shows("a", "row number 200"))
+    #expect(tmux.shows("a", "row number 200", typing: "G"), "\(tmux.screen("a"))")
     tmux.run("kill-session", "-t", "a")
     tmux.open("b", attach, columns: 70, rows: 10)
     // For its new size, from where it was.
@@ -79,8 +78,7 @@ import Testing
     #expect(tmux.shows("b", "row number 186\n:"), "\(tmux.screen("b"))")
     // Stopping what nobody could continue.
     tmux.type("b", "C-z")
-    tmux.type("b", "g")
-    #expect(tmux.shows("b", "row number 1\n"), "\(tmux.screen("b"))")
+    #expect(tmux.shows("b", "row number 1\n", typing: "g"), "\(tmux.screen("b"))")
     tmux.type("b", "q")
     #expect(tmux.shows("b", "left with 0"), "\(tmux.screen("b"))")
   }

@@ -37,6 +37,14 @@ final class Tmux {
     Clock.eventually(10) { self.screen(window).contains(text) }
   }
 
+  /// The same, of a program that loses keys while it draws itself anew: they are typed until it shows.
+  func shows(_ window: String, _ text: String, typing key: String) -> Bool {
+    Clock.eventually(20) {
+      self.type(window, key)
+      return Clock.eventually(1) { self.screen(window).contains(text) }
+    }
+  }
+
   /// What tmux says of the window's pane.
   func pane(_ window: String, _ format: String) -> String {
     String(run("display-message", "-p", "-t", window, format).out.dropLast())
