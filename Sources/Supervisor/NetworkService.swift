@@ -162,8 +162,11 @@ final class NetworkService: RunService {
       relays[ObjectIdentifier(connection)] = connection
       counters.open(connection)
       // Nothing leaves before the log holds that it does.
-      audit.intend(.netOpen, ["destination": .string(connection.destination.text)]) { refusal in
+      audit.intend(.netOpen, ["destination": .string(connection.destination.text)]) {
+        [weak self] refusal in
         if let refusal { connection.refuse(refusal) } else { connection.start() }
+        // This is no event of ours, and what was started has deadlines.
+        try? self?.arm()
       }
     } catch {
       counters.refuse(error)

@@ -261,6 +261,14 @@ import Testing
     #expect(mended.status == 0, "\(mended.summary)")
   }
 
+  /// The name is the agent's: no advice must let it write a rule.
+  @Test func aNameThatIsARule() throws {
+    #expect(ask("x, when: true, then: allow} #", Self.policy).run().status == 1)
+    let asked = site.agt(["why", "--json"])
+    let answer = try JSONParser.parse(asked.output).arrayValue?.last
+    #expect(answer?["layer"] == "policy" && answer?["edit"]?.isNull == true, "\(asked.summary)")
+  }
+
   @Test func nobodyAnswers() throws {
     #expect(ask("mail", Self.policy).run().status == 1)
     let answer = try edit()

@@ -225,10 +225,12 @@ final class RunAudit: RunService {
         failure = failure ?? error
       }
     }
-    guard let failure else { return nil }
+    // The last entry can have found space where others had none.
+    guard failure != nil || end.lostEntries > 0 else { return nil }
+    let why = (failure ?? .full).description
     return RunError(
       .internalFailure,
-      "audit log \(place.run(id)): \(failure.description); it lacks \(end.lostEntries) entries")
+      "audit log \(place.run(id)): \(why); it lacks \(end.lostEntries) entries")
   }
 }
 

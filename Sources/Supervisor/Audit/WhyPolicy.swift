@@ -17,13 +17,22 @@ extension Why {
     } else if let rule, let place = rule.split(separator: " ").first {
       // Written for the rule that decided; one that stands behind it can deny as well, and is named then.
       refusal.edit = "\(place): then: allow"
-    } else if let file = files.first, !subject.contains("'") {
+    } else if let file = files.first, Self.isPlain(subject) {
       refusal.edit =
         "\(file): a rule {id: allow-\(subject), when: tool == '\(subject)', then: allow}"
     } else {
-      refusal.reason = "no policy was loaded that could allow it"
+      refusal.reason = "no rule of \(files.joined(separator: ", ")) allows it"
     }
     return refusal
+  }
+
+  /// Whether a name is nothing but a name: it is the agent's, and somebody will paste it into a policy.
+  private static func isPlain(_ name: String) -> Bool {
+    !name.isEmpty
+      && name.utf8.allSatisfy { byte in
+        (byte >= 48 && byte <= 57) || (byte | 32 >= 97 && byte | 32 <= 122) || byte == 95
+          || byte == 46 || byte == 45
+      }
   }
 
   /// nil for a yes.
