@@ -9,6 +9,7 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case planEnforced = "plan.enforced"
   case profileWidened = "profile.widened"
   case runProgram = "run.program"
+  case runAsked = "run.asked"
   case violation
   case policyLoaded = "policy.loaded"
   case decision
@@ -21,7 +22,7 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case netOpen = "net.open"
   case netClose = "net.close"
   case netRefused = "net.refused"
-  case kill
+  case kill, pause, resume, hold, release
   case txnStart = "txn.start"
   case txnCommit = "txn.commit"
   case txnEnd = "txn.end"

@@ -50,6 +50,9 @@ enum RunMoment {
   case violation(Violation)
   /// Everything in the ring is about to be ended.
   case killing(KillOrder)
+  /// An operator has stopped the ring, for good or until its end in so many milliseconds.
+  case paused(uid: UInt32, milliseconds: UInt64?)
+  case resumed(uid: UInt32)
 }
 
 /// The one loop of the supervisor: the stage's reports, the program's terminal, signals, the clock and the
@@ -172,7 +175,7 @@ final class RunLoop {
     try poller.remove(descriptor)
   }
 
-  private func tellServices(_ moment: RunMoment) throws(SyscallError) {
+  func tellServices(_ moment: RunMoment) throws(SyscallError) {
     for service in services { try service.observe(moment, in: self) }
   }
 

@@ -203,6 +203,9 @@ struct HoldCommand: ParsableCommand {
       if let reason {
         let hold = try Runs.holds.set(agent: agent, reason: reason)
         print("\(hold.agent.map { "agent \($0)" } ?? "every launch") is on hold")
+        // It holds whether or not that can be written.
+        try OperatorAudit.record(
+          .held, ["agent": JSONValue(agent), "reason": .string(reason)])
       } else {
         show(try Runs.holds.list())
       }
@@ -233,7 +236,12 @@ struct ReleaseCommand: ParsableCommand {
       throw Printing.fail(RunError(.usage, "--agent: \(problem)"))
     }
     let found: Bool
-    do throws(RunError) { found = try Runs.holds.release(agent: agent) } catch {
+    do throws(RunError) {
+      if try Runs.holds.list().contains(where: { $0.agent == agent }) {
+        try OperatorAudit.record(.releasing, ["agent": JSONValue(agent)])
+      }
+      found = try Runs.holds.release(agent: agent)
+    } catch {
       throw Printing.fail(error)
     }
     let what = agent.map { "agent \($0)" } ?? "every launch"

@@ -172,6 +172,27 @@ import Testing
     #expect(site.agt(["log", "verify"]).status == 0)
   }
 
+  /// What an operator does to a run, and to those that have not begun.
+  @Test func operatorsAreRecorded() throws {
+    let site = Site()
+    let running = site.command(["--ring", "3", "--agent", "clerk", "--", "sleep", "60"]).start()
+    try #require(Clock.eventually { site.kinds(["last"]).contains("run.program") })
+    let id = try #require(site.entries(["last"]).first?["data"]?["run"]?.stringValue)
+    #expect(site.agt(["pause", id]).status == 0)
+    #expect(site.agt(["resume", id]).status == 0)
+    running.signal(SIGTERM)
+    _ = running.wait()
+    let kinds = site.kinds([id])
+    #expect(kinds.suffix(4) == ["pause", "resume", "run.asked", "run.end"], "\(kinds)")
+    #expect(site.entries([id, "--kind", "pause"]).first?["data"]?["uid"] == 61234)
+    let agent = "held\(getpid())"
+    #expect(site.agt(["hold", "--agent", agent, "--reason", "mail"]).status == 0)
+    #expect(site.agt(["release", "--agent", agent]).status == 0)
+    #expect(site.agt(["release", "--agent", agent]).status == 1)
+    #expect(site.kinds().suffix(2) == ["hold", "release"], "\(site.kinds())")
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
   @Test func everyMemberIsDocumented() {
     let site = Site()
     _ = Self.askBroker(site)

@@ -15,6 +15,10 @@ public enum OperatorAudit {
     case sagaRunning
     /// A saga rests.
     case sagaResting
+    /// Launches are refused.
+    case held
+    /// Launches will be refused no more.
+    case releasing
   }
 
   /// On the disk when this returns: what it announces must not begin before.
@@ -26,6 +30,8 @@ public enum OperatorAudit {
       case .note: .note
       case .sagaRunning: .sagaStart
       case .sagaResting: .sagaEnd
+      case .held: .hold
+      case .releasing: .release
       }
     try add([(kind, data)])
   }

@@ -172,7 +172,17 @@ final class RunAudit: RunService {
 
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
     switch moment {
-    case .started, .askedToEnd: break
+    case .started: break
+    case .askedToEnd(let milliseconds):
+      record(.runAsked, ["graceMilliseconds": JSONValue(milliseconds)])
+    case .paused(let uid, let milliseconds):
+      record(
+        .pause,
+        [
+          "uid": JSONValue(uid),
+          "endsAfterMilliseconds": milliseconds.map { JSONValue($0) } ?? .null,
+        ])
+    case .resumed(let uid): record(.resume, ["uid": JSONValue(uid)])
     case .executed: record(.runProgram, [:])
     case .violation(let violation): record(violation)
     case .killing(let order):

@@ -27,14 +27,18 @@ enum KillMethods {
       }
       do throws(SyscallError) {
         try loop.killSwitch.pause(forMilliseconds: time, in: loop)
+        try loop.tellServices(.paused(uid: request.peer.uid, milliseconds: time))
       } catch { throw OperatorRefusal(message: error.description) }
       return .now(["state": "paused"])
     }
-    station.handle("resume") { _, loop throws(OperatorRefusal) in
+    station.handle("resume") { request, loop throws(OperatorRefusal) in
       guard loop.killSwitch.isPaused else {
         throw OperatorRefusal(message: "it is not paused")
       }
-      do throws(SyscallError) { try loop.killSwitch.resume(in: loop) } catch {
+      do throws(SyscallError) {
+        try loop.killSwitch.resume(in: loop)
+        try loop.tellServices(.resumed(uid: request.peer.uid))
+      } catch {
         throw OperatorRefusal(message: error.description)
       }
       return .now(["state": "running"])
