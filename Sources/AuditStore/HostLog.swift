@@ -59,15 +59,31 @@ public final class HostLog {
 
   // MARK: adding
 
+  /// Whoever adds something is done in some milliseconds, unless somebody has stopped it.
+  public static let patienceMilliseconds: UInt64 = 10_000
+  private static let lockPauseMicroseconds: ClosedRange<UInt32> = 200...5000
+
+  private func lock(withinMilliseconds patience: UInt64) throws(LogError) {
+    let deadline = Clock.monotonicNanoseconds() + patience * 1_000_000
+    var pause = Self.lockPauseMicroseconds.lowerBound
+    while !(try calling { () throws(SyscallError) in try Descriptors.tryLock(directory.raw) }) {
+      guard Clock.monotonicNanoseconds() < deadline else { throw .busy(patience) }
+      usleep(pause)
+      pause = min(2 * pause, Self.lockPauseMicroseconds.upperBound)
+    }
+  }
+
   /// Adds entries under the lock.
-  /// - Parameter isDurable: on the disk when this returns; else in the kernel's hands, and the signature says
-  ///   so.
+  /// - Parameters:
+  ///   - isDurable: on the disk when this returns; else in the kernel's hands, and the signature says so.
+  ///   - patience: how long others may have the lock.
   /// - Returns: the index of the first.
   @discardableResult
   public func add(
-    _ entries: [(kind: EntryKind, data: JSONObject)], timeMilliseconds: UInt64, isDurable: Bool
+    _ entries: [(kind: EntryKind, data: JSONObject)], timeMilliseconds: UInt64, isDurable: Bool,
+    withinMilliseconds patience: UInt64 = patienceMilliseconds
   ) throws(LogError) -> UInt64 {
-    try calling { () throws(SyscallError) in try Descriptors.lock(directory.raw) }
+    try lock(withinMilliseconds: patience)
     defer { Descriptors.unlock(directory.raw) }
     let writer = try current(timeMilliseconds)
     let first = writer.nextIndex
@@ -145,7 +161,7 @@ public final class HostLog {
   /// Another key signs from now on. Both sign that it follows, and the checkpoint in which it does.
   /// - Returns: the new key.
   public func rotateKey(timeMilliseconds: UInt64) throws(LogError) -> VerifierKey {
-    try calling { () throws(SyscallError) in try Descriptors.lock(directory.raw) }
+    try lock(withinMilliseconds: Self.patienceMilliseconds)
     defer { Descriptors.unlock(directory.raw) }
     let writer = try current(timeMilliseconds)
     guard let old = try Self.key(Self.keyName, directory.raw) else {
@@ -215,7 +231,7 @@ public final class HostLog {
     }
     let fresh = ByteString(".\(name.text).\(getpid())")
     let directory = try calling { () throws(SyscallError) in
-      try? FileTree.remove(fresh, at: parent.raw)
+      try? Files.removeTree(fresh, at: parent.raw)
       try Files.makeDirectory(fresh, mode: 0o700, at: parent.raw)
       return try Files.open(fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent.raw)
     }
@@ -238,7 +254,7 @@ public final class HostLog {
       try Files.rename(fresh, to: name, at: parent.raw)
       try Files.sync(parent.raw)
     } catch {
-      try? FileTree.remove(fresh, at: parent.raw)
+      try? Files.removeTree(fresh, at: parent.raw)
       // Another supervisor was first.
       guard error.errno == EEXIST || error.errno == ENOTEMPTY else { throw .system(error) }
     }
@@ -253,16 +269,5 @@ public final class HostLog {
       return isPlain ? byte : UInt8(ascii: "-")
     }
     return letters.isEmpty ? "host" : String(decoding: letters, as: UTF8.self)
-  }
-}
-
-/// Removing what was begun and is no log yet: a directory with files.
-private enum FileTree {
-  static func remove(_ name: ByteString, at parent: Int32) throws(SyscallError) {
-    let directory = try Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent)
-    for file in try Files.names(in: try Files.open(ByteString("."), O_RDONLY, at: directory.raw)) {
-      try Files.remove(file, at: directory.raw)
-    }
-    try Files.remove(name, directory: true, at: parent)
   }
 }

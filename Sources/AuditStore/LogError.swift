@@ -6,8 +6,10 @@ public enum LogError: Error, Equatable, Sendable {
   case system(SyscallError)
   /// It contradicts its signatures, or is not what a log is.
   case audit(AuditError)
-  /// The disk is full but for what is set aside for kills and ends.
+  /// The disk is full, or the log of a run has its largest size, but for what is set aside for kills and ends.
   case full
+  /// Somebody else has had the log's lock for so many milliseconds.
+  case busy(UInt64)
   /// An earlier write failed: what is on the disk is not known any more.
   case failed(String)
 
@@ -15,7 +17,10 @@ public enum LogError: Error, Equatable, Sendable {
     switch self {
     case .system(let error): error.description
     case .audit(let error): error.description
-    case .full: "the disk is full; the rest is set aside for kills and ends of runs"
+    case .full:
+      "the disk is full or the log of the run has its largest size; the rest is set aside for kills and ends"
+    case .busy(let milliseconds):
+      "another process has held it for \(milliseconds) ms"
     case .failed(let why): "an earlier write failed: \(why)"
     }
   }

@@ -15,16 +15,13 @@ struct LogTiles {
   private var entryCount = 0
 
   private static let width = 256
-  /// What 2 bytes can say.
-  private static let entryMaxBytes = 65_535
-
   /// - Parameter directory: empty.
   init(_ directory: Int32) { self.directory = directory }
 
+  /// - Parameter line: an entry, whose length 2 bytes can say (`Entry.sizeMaxBytes`).
   mutating func take(_ line: [UInt8]) throws(LogError) {
-    guard line.count <= Self.entryMaxBytes else {
-      throw .audit(
-        .malformed("an entry of \(line.count) bytes is more than a bundle of tlog-tiles can hold"))
+    guard line.count <= Entry.sizeMaxBytes else {
+      throw .audit(.malformed("an entry has \(line.count) bytes"))
     }
     entries.append(UInt8(line.count >> 8))
     entries.append(UInt8(line.count & 255))
@@ -117,13 +114,19 @@ extension LogVerifier {
       try Files.makeDirectory(ByteString(path), mode: 0o755)
       return try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     }
-    var tiles = LogTiles(directory.raw)
-    var count: UInt64 = 0
-    try eachEntry { (line) throws(LogError) in
-      guard count < finding.checkpoint.size else { return }
-      count += 1
-      try tiles.take(line)
+    do throws(LogError) {
+      var tiles = LogTiles(directory.raw)
+      var count: UInt64 = 0
+      try eachEntry { (line) throws(LogError) in
+        guard count < finding.checkpoint.size else { return }
+        count += 1
+        try tiles.take(line)
+      }
+      try tiles.finish(finding.note.bytes)
+    } catch {
+      // A half would be taken for the whole, and stand in the way of the next.
+      try? Files.removeTree(ByteString(path))
+      throw error
     }
-    try tiles.finish(finding.note.bytes)
   }
 }

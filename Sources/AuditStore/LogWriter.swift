@@ -17,6 +17,8 @@ public final class LogWriter {
   private let calls: LogCalls
   private let boot: String
   private let segmentMaxBytes: Int64
+  /// An agent that does what is allowed for ever must not fill the disk, without which no other run starts.
+  private let runMaxBytes: Int64
   /// Whether somebody may go on with the log.
   private let isContinued: Bool
   /// Whether space is set aside.
@@ -47,14 +49,18 @@ public final class LogWriter {
   public static let reserveBytes: Int64 = 64 << 10
   /// Set aside beyond it at once, so that not every commit asks the file system.
   private static let reserveAheadBytes: Int64 = 64 << 10
+  /// Of the log of one run: some hundred thousand entries.
+  public static let runMaxBytesUsual: Int64 = 128 << 20
   /// A file that tools can still open.
   public static let segmentMaxBytesUsual: Int64 = 256 << 20
 
   init(
     origin: String, keys: [SigningKey], directory: consuming OwnedFD, file: consuming OwnedFD,
     segments: [LogTreeFile.Segment], tree: MerkleTree, signedSize: UInt64, safeSlot: Int,
-    boot: String, segmentMaxBytes: Int64, isContinued: Bool = true, calls: LogCalls
+    boot: String, segmentMaxBytes: Int64, runMaxBytes: Int64 = runMaxBytesUsual,
+    isContinued: Bool = true, calls: LogCalls
   ) {
+    self.runMaxBytes = runMaxBytes
     self.origin = origin
     self.keys = keys
     self.directory = directory
@@ -71,11 +77,14 @@ public final class LogWriter {
   }
 
   /// An empty log in an empty directory. Nothing is signed before the first commit.
-  /// - Parameter isContinued: whether another writer may go on with it. One that ends with this writer keeps
-  ///   nothing for that, and sets space aside from its first sync on: most runs are over before.
+  /// - Parameters:
+  ///   - runMaxBytes: of a log that nobody goes on with; then only urgent kinds are taken.
+  ///   - isContinued: whether another writer may go on with it. One that ends with this writer keeps
+  ///     nothing for that, and sets space aside from its first sync on: most runs are over before.
   public static func create(
     in directory: consuming OwnedFD, origin: String, key: SigningKey, calls: LogCalls = .kernel,
-    segmentMaxBytes: Int64 = segmentMaxBytesUsual, isContinued: Bool = true
+    segmentMaxBytes: Int64 = segmentMaxBytesUsual, runMaxBytes: Int64 = runMaxBytesUsual,
+    isContinued: Bool = true
   ) throws(LogError) -> LogWriter {
     let place = directory.raw
     let file = try calling { () throws(SyscallError) in
@@ -86,7 +95,8 @@ public final class LogWriter {
       origin: origin, keys: [key], directory: directory, file: file,
       segments: [LogTreeFile.Segment(first: 0, bytes: 0, inode: 0, changedNanoseconds: 0)],
       tree: MerkleTree(), signedSize: 0, safeSlot: 1, boot: Boot.identifier,
-      segmentMaxBytes: segmentMaxBytes, isContinued: isContinued, calls: calls)
+      segmentMaxBytes: segmentMaxBytes, runMaxBytes: runMaxBytes, isContinued: isContinued,
+      calls: calls)
   }
 
   /// Index of the next entry, and number of those that were appended.
@@ -131,6 +141,7 @@ public final class LogWriter {
     if segments[last].bytes > segmentMaxBytes { try beginSegment() }
     let place = segments[segments.count - 1].bytes
     do throws(LogError) {
+      if !isContinued, !isUrgent, place + Int64(lines.count) > runMaxBytes { throw LogError.full }
       try reserve(place + Int64(lines.count))
       try calls.writeAll(file.raw, lines, at: place)
     } catch {
@@ -181,7 +192,10 @@ public final class LogWriter {
     guard hasUnsynced else { return }
     if !isReserving {
       isReserving = true
-      try reserve(segments[segments.count - 1].bytes)
+      // What is to be synced has its space already; the next that has none is refused.
+      do throws(LogError) { try reserve(segments[segments.count - 1].bytes) } catch {
+        if error != .full { throw fail(error) }
+      }
     }
     do throws(SyscallError) {
       try calls.sync(file.raw)

@@ -134,7 +134,7 @@ public struct NameService: Sendable {
       return .reply(localhost(asked))
     }
     guard rules.isResolvable(asked.name) else {
-      refusal = Refusal(name: asked.name, why: "no network rule names it")
+      refusal = Refusal(name: asked.name, why: NetworkRules.Refusal.noRule.text)
       return .reply(
         reply(
           asked, code: DNSCode.noSuchName,

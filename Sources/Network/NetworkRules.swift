@@ -43,10 +43,17 @@ public struct NetworkRules: Sendable {
     /// For the log and for the text of a DNS answer.
     public var text: String {
       switch self {
-      case .noRule: "no network rule names it"
-      case .guarded(let address, let kind):
-        "\(address) is \(kind); a rule for its range has to name it"
+      case .noRule: Self.noRuleText
+      case .guarded(let address, let kind): "\(address) is \(kind)\(Self.guardedText)"
       }
+    }
+
+    private static let noRuleText = "no network rule names it"
+    private static let guardedText = "; a rule for its range has to name it"
+
+    /// Whether a text is of such a refusal, and not of a host that is not there.
+    public static func isByRule(_ text: String) -> Bool {
+      text == noRuleText || text.hasSuffix(guardedText)
     }
   }
 

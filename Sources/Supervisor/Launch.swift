@@ -114,7 +114,10 @@ public enum Launch {
         try loop.add(Detachment(id: prepared.id, starter))
       }
     } catch { throw failure(error) }
-    do throws(SyscallError) { outcome = try loop.run() } catch { throw failure(error) }
+    do throws(SyscallError) { outcome = try loop.run() } catch {
+      _ = audit.end(["state": "lost", "executed": .bool(loop.executed)], status: nil)
+      throw failure(error)
+    }
     loop.restoreTerminal()
     let mark = station.killMark
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }

@@ -45,12 +45,14 @@ struct NetworkCounters {
 
   mutating func refuse(_ refused: NetworkService.Refused) {
     let destination = refused.destination ?? Self.others
-    change(destination) {
+    var count: UInt64 = 0
+    let isNamed = change(destination) {
       $0.refused += 1
       $0.lastRefusal = refused.why
+      count = $0.refused
     }
-    // The same again is only counted.
-    guard destinations[destination]?.refused == 1 else { return }
+    // The same again is only counted; of those beyond the bound every one that doubles their number is told.
+    guard isNamed ? count == 1 : count.nonzeroBitCount == 1 else { return }
     let members: JSONObject = [
       "destination": .string(destination), "refusal": .string(refused.why),
     ]
@@ -67,11 +69,14 @@ struct NetworkCounters {
     return some.joined(separator: "; ") + more
   }
 
-  private mutating func change(_ destination: String, _ body: (inout Counts) -> Void) {
+  /// - Returns: whether the destination has counts of its own.
+  @discardableResult
+  private mutating func change(_ destination: String, _ body: (inout Counts) -> Void) -> Bool {
     let isKnown = destinations[destination] != nil
     let name =
       isKnown || destinations.count < Self.maximumDestinations ? destination : Self.others
     body(&destinations[name, default: Counts()])
+    return name != Self.others
   }
 
   var json: JSONValue {

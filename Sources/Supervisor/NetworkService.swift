@@ -40,6 +40,9 @@ final class NetworkService: RunService {
   private static let ownDescriptors = 64
 
   private let audit: RunAudit
+  /// Names that the log has; more of them are told each time.
+  private var announced: Set<String> = []
+  private static let namesMax = 4096
 
   init(_ plan: NetworkPlan, _ events: RunEvents, _ audit: RunAudit) throws(SyscallError) {
     self.plan = plan
@@ -131,13 +134,29 @@ final class NetworkService: RunService {
     case .ignore: return
     case .reply(let bytes): send(bytes)
     case .resolve(let pending):
-      resolver.resolve(pending.name) { [self] resolution in
-        let bytes = names.reply(to: pending, resolution)
-        recordRefusal()
-        send(bytes)
+      announce(pending.name) { [self] refusal in
+        let conclude = { [self] (resolution: Resolution) in
+          let bytes = names.reply(to: pending, resolution)
+          recordRefusal()
+          send(bytes)
+        }
+        if let refusal { return conclude(.failed(refusal)) }
+        resolver.resolve(pending.name, conclude)
       }
     }
     recordRefusal()
+  }
+
+  /// A name is asked of servers outside, and with a wildcard rule it is one of the program's own making: the log has
+  /// it first, once.
+  private func announce(_ name: String, then: @escaping (_ refusal: String?) -> Void) {
+    if announced.contains(name) { return then(nil) }
+    audit.intend(.netResolve, ["name": .string(name)]) { [weak self] refusal in
+      guard let self else { return }
+      if refusal == nil, announced.count < Self.namesMax { announced.insert(name) }
+      then(refusal)
+      try? arm()
+    }
   }
 
   private func recordRefusal() {
@@ -196,7 +215,7 @@ final class NetworkService: RunService {
         throw Refused("no name has this address", "\(address):\(port)")
       }
       guard let rule = rules.rule(host: name, port: port) else {
-        throw Refused("no network rule names it", "\(name):\(port)")
+        throw Refused(NetworkRules.Refusal.noRule.text, "\(name):\(port)")
       }
       return Relay.Destination(
         name: name, address: nil, port: local.port,

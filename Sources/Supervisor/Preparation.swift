@@ -85,6 +85,17 @@ enum Preparation {
       try checkStandardDescriptors()
       stage = try StageProcess.begin(standard: standard)
     }
+    do throws(RunError) {
+      return try prepare(options, environment: environment, forReal: forReal, &stage)
+    } catch {
+      stage.take()?.abandon()
+      throw error
+    }
+  }
+
+  private static func prepare(
+    _ options: RunOptions, environment: [[UInt8]], forReal: Bool, _ stage: inout StageProcess?
+  ) throws(RunError) -> PreparedRun {
     let (loaded, profileFiles) = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
@@ -178,7 +189,8 @@ enum Preparation {
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
       transaction: transaction, network: network, policies: policies, tools: tools,
-      limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup, audit: audit, stage: stage,
+      limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup, audit: audit,
+      stage: stage.take(),
       directory: directory, ids: ids)
   }
 

@@ -56,6 +56,29 @@ struct StageProcess: ~Copyable {
     self.pid = pid
   }
 
+  /// Reaps a stage that gets no plan, and PID 1 (our child too) when it has made it: both end when nothing
+  /// more can come from us.
+  consuming func abandon() {
+    Sockets.endWriting(socket.raw)
+    Sockets.endWriting(planSocket.raw)
+    var children = [pid]
+    while Descriptors.isReadable(socket.raw, withinMilliseconds: Self.endMilliseconds),
+      let message = try? Messages.receive(socket.raw, capacity: 8192, blocking: false)
+    {
+      for number in message.descriptors { _ = OwnedFD(number) }
+      if case .started(let pid) = try? StageReport(decoding: message.bytes) { children.append(pid) }
+    }
+    for child in children {
+      let ended = try? Processes.openPidfd(child)
+      if let number = ended.raw {
+        _ = Descriptors.isReadable(number, withinMilliseconds: Self.endMilliseconds)
+      }
+      _ = try? Processes.wait(child, blocking: false)
+    }
+  }
+
+  private static let endMilliseconds: Int32 = 1000
+
   /// What the stage can begin with.
   /// - Parameter cgroups: `RunCgroup.descriptors`.
   func send(_ start: StageStart, cgroups: [Int32]) throws(RunError) {

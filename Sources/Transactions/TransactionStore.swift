@@ -252,7 +252,7 @@ public struct TransactionStore: Sendable {
       let gone = ByteString(Self.gone + id)
       try Files.rename(ByteString(id), to: gone, at: parent.raw)
       do throws(SyscallError) {
-        try Tree.remove(gone, at: parent.raw)
+        try Files.removeTree(gone, at: parent.raw)
       } catch {
         // Recovery in another process may be at it as well.
         if error.errno != ENOENT { throw error }
@@ -306,7 +306,7 @@ public struct TransactionStore: Sendable {
     }
     for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       if name.starts(with: ByteString(Self.gone)) {
-        try? Tree.remove(name, at: store.raw)
+        try? Files.removeTree(name, at: store.raw)
         continue
       }
       if name.starts(with: ByteString(Self.fresh)),
@@ -314,7 +314,7 @@ public struct TransactionStore: Sendable {
         status.changedNanoseconds + Self.beginningNanoseconds
           < Int64(clamping: Clock.wallNanoseconds())
       {
-        try? Tree.remove(name, at: store.raw)
+        try? Files.removeTree(name, at: store.raw)
       }
       guard name.first != UInt8(ascii: ".") else { continue }
       do throws(TransactionError) {

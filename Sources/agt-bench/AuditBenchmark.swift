@@ -41,7 +41,8 @@ enum AuditBenchmark {
   private static func create(_ path: String) throws(LogError) -> LogWriter {
     let made: OwnedFD
     do throws(SyscallError) { made = try directory(path) } catch { throw .system(error) }
-    return try LogWriter.create(in: made, origin: origin, key: key, isContinued: false)
+    return try LogWriter.create(
+      in: made, origin: origin, key: key, runMaxBytes: .max, isContinued: false)
   }
 
   private static func milliseconds() -> UInt64 { Clock.wallNanoseconds() / 1_000_000 }

@@ -197,6 +197,8 @@ struct LogCommand: ParsableCommand {
         "\(sound.count) logs of runs hold what was signed"
           + (open > 0
             ? "; \(open) of them have no end: they run, or their supervisor was killed" : ""))
+      let unsigned = finding.runs.reduce(0) { $0 + $1.unsignedEntries }
+      if unsigned > 0 { print("\(unsigned) entries of them are behind the last signature") }
       if finding.removedRuns > 0 { print("\(finding.removedRuns) logs of runs were removed") }
       for run in finding.runs {
         if let problem = run.problem { print("\(run.run): \(problem)") }
@@ -217,6 +219,7 @@ struct LogCommand: ParsableCommand {
           finding.runs.map {
             .object([
               "run": .string($0.run), "entries": JSONValue($0.entries),
+              "unsignedEntries": JSONValue($0.unsignedEntries),
               "hasEnded": .bool($0.hasEnded), "problem": JSONValue($0.problem),
             ])
           }),

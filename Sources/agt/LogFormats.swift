@@ -17,26 +17,13 @@ struct LogFormat {
     ])
   }
 
-  /// Open Cybersecurity Schema Framework 1.3: Detection Finding (2004) for what was refused, Process
-  /// Activity (1007) for runs and tools, Network Activity (4001), and API Activity (6003) for the rest.
+  /// Open Cybersecurity Schema Framework 1.3: a Base Event (class 0), which claims nothing that an entry does not
+  /// say.
   func ocsf(_ entry: Entry) -> [UInt8] {
-    let (category, kind, activity): (Int, Int, Int) =
-      switch entry.kind {
-      case .violation, .netRefused, .kill: (2, 2004, 1)
-      case .runStart, .runProgram, .toolStart: (1, 1007, 1)
-      case .runEnd, .toolEnd: (1, 1007, 2)
-      case .netOpen: (4, 4001, 1)
-      case .netClose: (4, 4001, 2)
-      default: (6, 6003, 99)
-      }
-    let isRefusal =
-      [.violation, .netRefused, .kill].contains(entry.kind) || entry.data["verdict"] == "deny"
-    return line([
-      "category_uid": JSONValue(category), "class_uid": JSONValue(kind),
-      "activity_id": JSONValue(activity), "type_uid": JSONValue(kind * 100 + activity),
-      "activity_name": .string(entry.kind.rawValue),
-      "time": JSONValue(milliseconds(entry)), "severity_id": isRefusal ? 3 : 1,
-      "status_id": isRefusal ? 2 : 1,
+    line([
+      "category_uid": 0, "class_uid": 0, "activity_id": 99, "type_uid": 99,
+      "activity_name": .string(entry.kind.rawValue), "time": JSONValue(milliseconds(entry)),
+      "severity_id": isRefusal(entry) ? 3 : 1, "status_id": isRefusal(entry) ? 2 : 1,
       "metadata": .object([
         "version": "1.3.0", "uid": .string("\(origin)/\(entry.index)"),
         "product": .object([
@@ -52,7 +39,7 @@ struct LogFormat {
     func text(_ key: String, _ value: String) -> JSONValue {
       .object(["key": .string(key), "value": .object(["stringValue": .string(value)])])
     }
-    let isRefusal = [.violation, .netRefused, .kill].contains(entry.kind)
+    let isRefusal = isRefusal(entry)
     let record: JSONValue = .object([
       "timeUnixNano": .string("\(milliseconds(entry) * 1_000_000)"),
       "severityNumber": isRefusal ? 13 : 9, "severityText": isRefusal ? "WARN" : "INFO",
@@ -84,7 +71,7 @@ struct LogFormat {
   /// The export format of systemd's journal, which systemd-journal-remote(8) takes: `NAME=value` lines and an
   /// empty one. Compact JSON has no line feed, so that no value can become another field.
   func journal(_ entry: Entry) -> [UInt8] {
-    let isRefusal = [.violation, .netRefused, .kill].contains(entry.kind)
+    let isRefusal = isRefusal(entry)
     let data = String(decoding: JSONWriter.compact(.object(entry.data)), as: UTF8.self)
     return Array(
       """
@@ -99,6 +86,10 @@ struct LogFormat {
 
 
       """.utf8)
+  }
+
+  private func isRefusal(_ entry: Entry) -> Bool {
+    [.violation, .netRefused, .kill].contains(entry.kind) || entry.data["verdict"] == "deny"
   }
 
   private func milliseconds(_ entry: Entry) -> Int64 {

@@ -49,7 +49,7 @@ struct WhyCommand: ParsableCommand {
       return try Why(entries)
     }
     var answers: [Refusal] = []
-    if let call { answers.append(why.call(call)) }
+    if let call, let refusal = why.call(call) { answers.append(refusal) }
     if let path, let refusal = why.path(path, access) { answers.append(refusal) }
     if let net { answers.append(why.network(net)) }
     if let limit { answers.append(why.limit(limit)) }

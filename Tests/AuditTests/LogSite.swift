@@ -7,8 +7,10 @@ import TestSupport
 /// A directory with one log in it.
 final class LogSite {
   let scratch = Scratch()
-  let name = "agt-run/run/test"
-  let key = SigningKey(seed: Array(0..<32))
+  static let name = "agt-run/run/test"
+  static let key = SigningKey(seed: Array(0..<32))
+  var name: String { Self.name }
+  var key: SigningKey { Self.key }
   var path: String { scratch.path + "/log" }
   var verifier: VerifierKey { key.verifier(name: name) }
 

@@ -151,10 +151,10 @@ import Testing
     let writer = try site.create(disk.log)
     try site.append(writer, 0)
     // The next reservation fails, and what does not fit into the old one is refused.
-    let large: JSONObject = ["text": .string(String(repeating: "x", count: 100_000))]
+    let large: JSONObject = ["text": .string(String(repeating: "x", count: 60_000))]
     disk.fault = .noSpace
     disk.failAt = disk.calls + 1
-    try writer.append(.note, timeMilliseconds: 1, data: large)
+    for _ in 1...2 { try writer.append(.note, timeMilliseconds: 1, data: large) }
     #expect(throws: LogError.full) { try writer.commit() }
     try writer.append(.kill, timeMilliseconds: 1, data: ["reason": "manual"])
     try writer.commit()

@@ -422,6 +422,27 @@ struct KillSite {
     #expect(site.agt("release").status == 0)
   }
 
+  /// Supervisors that are stopped, one of which may be what holds the log: every ring ends, and at once.
+  @Test func aHeldLogKeepsNobodyAlive() throws {
+    let site = KillSite(.ordinary)
+    let running = (0..<2).map { _ in site.start("echo ready; exec sleep 60") }
+    for one in running { #expect(one.waitForOutput("ready")) }
+    let holder = site.command([
+      "/bin/sh", "-c",
+      "exec 9<\(site.scratch.home)/.local/state/agt/audit/host; flock 9; echo held; exec sleep 60",
+    ]).start()
+    try #require(holder.waitForOutput("held"))
+    for one in running { one.signal(SIGSTOP) }
+    let killed = site.agt("kill", "--agent", site.mark)
+    #expect(
+      killed.out.split(separator: "\n").filter { $0.contains("nothing is left") }.count == 2,
+      "\(killed.summary)")
+    #expect(killed.seconds < 10, "\(killed.summary)")
+    holder.signal(SIGKILL)
+    for one in running { one.signal(SIGKILL) }
+    #expect(Clock.eventually { site.isEmpty })
+  }
+
   /// What cannot be read holds.
   @Test func aBrokenMarkHolds() {
     let site = KillSite(.ordinary)

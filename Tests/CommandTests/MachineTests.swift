@@ -30,6 +30,24 @@ import Testing
         + "  hint: the limit of namespaces is reached: sysctl -w user.max_user_namespaces=15000\n")
   }
 
+  /// A launch that is refused while it is prepared leaves no process to whoever started it.
+  @Test func noStageIsLeft() {
+    let scratch = Scratch()
+    let run = Command(
+      [
+        "/usr/bin/python3", "-c",
+        """
+        import ctypes, os, subprocess, sys
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        print(subprocess.run(sys.argv[1:], stderr=subprocess.DEVNULL).returncode)
+        try: print(os.waitpid(-1, 0))
+        except ChildProcessError: print('nobody')
+        """, Binaries.agtRun, "--", "no-such-program",
+      ], in: scratch.path
+    ).run()
+    #expect(run.out == "127\nnobody\n", "\(run.summary)")
+  }
+
   /// RLIMIT_NPROC counts every process of the user, wherever it is, and what init has not reaped yet: each
   /// limit has a user of its own.
   @Test(.enabled(if: Starter.isRoot, "becomes another user first"))

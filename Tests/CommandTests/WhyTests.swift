@@ -62,7 +62,12 @@ import Testing
     try mend(
       [], ["sh", "-c", "/bin/true; exit $?"], ask: ["--call", "fork"], layer: "seccomp",
       rule: "Profiles/ring3.yaml:")
+    // The last run was the mended one: its ring has the call.
+    #expect(site.agt(["why", "--json", "--call", "vfork"]).out == "[]\n")
+    site.run(["--", "true"])
     #expect(try line(try why(["--call", "vfork"]).rule).contains("vfork"))
+    let clone = try why(["--call", "clone"])
+    #expect(clone.change == "--ring 2" && clone.reason?.contains("more arguments") == true)
   }
 
   @Test func aCallThatNoRingHas() throws {
@@ -148,6 +153,22 @@ import Testing
     #expect(answer.change == nil && answer.reason?.contains("loopback") == true)
   }
 
+  /// What a rule lets through is refused by somebody else: no rule would help.
+  @Test func nobodyListens() throws {
+    let run = site.run(
+      ["--ring", "2", "--net", "host-loopback:9", "--"] + Self.connect("host-loopback", 9))
+    #expect(run.status != 0)
+    let answer = try why([])
+    #expect(answer.change == nil && answer.reason?.hasPrefix("connecting: ") == true)
+  }
+
+  @Test func callsThatAreAllowed() throws {
+    #expect(site.run(["--", "true"]).status == 0)
+    #expect(site.agt(["why", "--call", "read"]).out == "nothing was refused\n")
+    let answer = try why(["--call", "execveat"])
+    #expect(answer.change == nil && answer.reason?.contains("with other arguments") == true)
+  }
+
   @Test func aName() throws {
     try AuditLogTests.server { port in
       try mend(
@@ -206,13 +227,13 @@ import Testing
     """
 
   /// A program that wants one thing allowed.
-  private func ask(_ tool: String, _ policy: String) -> Command {
+  private func ask(_ tool: String, _ policy: String, field: String = "tool") -> Command {
     site.scratch.write("policy.yaml", policy)
     return site.command([
       "--policy", "policy.yaml", "--", "python3", "-c",
       BrokerSite.prelude + """
         p = Peer()
-        answer = p.ask('policy.decide', tool='\(tool)', approval=True)['result']
+        answer = p.ask('policy.decide', \(field)='\(tool)', approval=True)['result']
         if 'approval' in answer:
             sys.exit(p.ask('approval.wait', approval=answer['approval'])['result']['state'] != 'approved')
         sys.exit(answer['verdict'] != 'allow')
@@ -252,12 +273,14 @@ import Testing
     #expect(mended.status == 0, "\(mended.summary)")
   }
 
-  @Test func noRule() throws {
-    #expect(ask("fetch", Self.policy).run().status == 1)
+  @Test(arguments: ["tool", "action"]) func noRule(_ field: String) throws {
+    // A rule that asks for a field which the request has not denies it.
+    let policy = Self.policy.replacing("tool ==", with: "\(field) ==")
+    #expect(ask("fetch", policy, field: field).run().status == 1)
     let answer = try edit()
     #expect(answer.layer == "policy" && answer.rule?.contains("policy.yaml") == true)
     let rule = try #require(answer.edit.split(separator: "a rule ", maxSplits: 1).last)
-    let mended = ask("fetch", Self.policy + "  - \(rule)\n").run()
+    let mended = ask("fetch", policy + "  - \(rule)\n", field: field).run()
     #expect(mended.status == 0, "\(mended.summary)")
   }
 

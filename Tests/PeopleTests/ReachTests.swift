@@ -61,6 +61,43 @@ import Testing
           + "True\nConnectionRefusedError\n"), "\(run.summary)")
   }
 
+  /// Nothing else happens in the run that would set the clock: the deadline of a connection is kept all the same.
+  @Test func anAddressThatDoesNotAnswer() {
+    let scratch = Scratch()
+    let script = """
+      ip link set lo up && ip link add d0 type veth peer name d1 && ip address add 10.66.0.1/24 dev d0 || exit 90
+      ip link set d0 up && ip link set d1 up && ip neigh add 10.66.0.2 lladdr 02:00:00:00:00:02 dev d0 || exit 90
+      exec "$1" --ring 2 --net 10.66.0.2:80 -- python3 -c '
+      import socket, time
+      began = time.monotonic()
+      s = socket.create_connection(("10.66.0.2", 80), 30)
+      try: s.recv(1)
+      except OSError as error: print(type(error).__name__)
+      print(time.monotonic() - began < 15)'
+      """
+    let run = Command(
+      ["/usr/bin/unshare", "--net", "/bin/sh", "-c", script, "sh", Binaries.agtRun],
+      in: scratch.path
+    ).run()
+    #expect(run.out == "ConnectionResetError\nTrue\n", "\(run.summary)")
+  }
+
+  /// Names are asked of servers outside: each is in the log first, and once.
+  @Test func lookupsAreRecorded() {
+    let world = World(.ordinary)
+    let script = """
+      for _ in range(2): print(reach('example.org', 7000), reach('nope.example.org', 7000))
+      """
+    let run = world.python(script, net: "*.example.org:7000", "example.org:7000")
+    #expect(run.prints("ping gaierror\nping gaierror\n"), "\(run.summary)")
+    let logged = Command(
+      Starter.ordinary.prefix + [Binaries.agt, "log", "--kind", "net.resolve", "last"],
+      in: world.work.path
+    ).with { $0.environment[1] = "HOME=\(world.work.home)" }.run()
+    let names = logged.out.split(separator: "\n").compactMap { $0.split(separator: "=").last }
+    #expect(names == ["example.org", "nope.example.org"], "\(logged.summary)")
+  }
+
   /// A policy's section and the command line are one list.
   @Test(arguments: Starter.all) func policies(_ starter: Starter) {
     let world = World(starter)

@@ -127,7 +127,7 @@ struct TransactionOwnerTests {
       .start()
     let tree = Tree(try Files.open(ByteString(work), O_RDONLY | O_DIRECTORY))
     #expect(throws: SyscallError(call: "openat", object: "b", errno: ESTALE)) {
-      try Tree.remove(ByteString("tree"), at: tree.root.raw)
+      try Files.removeTree(ByteString("tree"), at: tree.root.raw)
     }
     #expect(mover.wait().status == 0)
     #expect(File.names(work + "/other")?.count == 101)

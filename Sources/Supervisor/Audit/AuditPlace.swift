@@ -15,18 +15,15 @@ struct AuditPlace: Sendable {
 
   /// In the order in which they are tried. One that the user named is the only one.
   static func candidates(_ caller: Caller) -> [AuditPlace] {
-    if caller.isRoot { return [AuditPlace(path: "/var/lib/agt/audit")] }
-    if let given = caller.value("XDG_STATE_HOME"), given.hasPrefix("/") {
-      return [AuditPlace(path: given + "/agt/audit")]
-    }
-    var all: [AuditPlace] = []
-    if let status = try? Files.status(of: ByteString(caller.home)), status.uid == caller.uid {
-      all.append(AuditPlace(path: caller.home + "/.local/state/agt/audit"))
-    }
-    return all + RunPlaces(caller).paths.map { AuditPlace(path: $0 + "/audit") }
+    let usual = AuditPlace(path: StateDirectory(caller).path("audit"))
+    if caller.isRoot || caller.value("XDG_STATE_HOME")?.hasPrefix("/") == true { return [usual] }
+    let status = try? Files.status(of: ByteString(caller.home))
+    return (status?.uid == caller.uid ? [usual] : [])
+      + RunPlaces(caller).paths.map { AuditPlace(path: $0 + "/audit") }
   }
 
-  /// The first that can be, made when it is missing.
+  /// The first that can be. One that is there and not its user's alone, or full, is no reason to begin another
+  /// log somewhere else.
   static func make(_ caller: Caller) throws(RunError) -> AuditPlace {
     var failure = SyscallError(call: "mkdir", errno: ENOENT)
     for place in candidates(caller) {
@@ -35,19 +32,25 @@ struct AuditPlace: Sendable {
         return place
       } catch {
         failure = error
+        if place.isThere || ![EACCES, EPERM, EROFS, ENOENT, ENOTDIR].contains(error.errno) {
+          break
+        }
       }
     }
     throw RunError(
       .notConfined, "audit log: \(failure.description)",
       hint: caller.isRoot
         ? "runs are recorded in /var/lib/agt/audit: make it writable for root, and for nobody else"
-        : "XDG_STATE_HOME=DIR names a directory of your own in which runs are recorded")
+        : "runs are recorded in a directory that is yours alone (chmod 700); XDG_STATE_HOME=DIR names another place"
+    )
   }
 
   /// The one that is there; nil when nothing was ever recorded.
   static func existing(_ caller: Caller) -> AuditPlace? {
-    candidates(caller).first { (try? Files.status(of: ByteString($0.host))) != nil }
+    candidates(caller).first(where: \.isThere)
   }
+
+  private var isThere: Bool { (try? Files.status(of: ByteString(path))) != nil }
 
   private func make(_ caller: Caller) throws(SyscallError) {
     let isThere = try isOurs(caller)

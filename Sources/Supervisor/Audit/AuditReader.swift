@@ -111,6 +111,8 @@ public struct AuditReader {
   public struct RunFinding: Sendable {
     public var run: String
     public var entries: UInt64
+    /// Behind the last signature of a run without an end: nothing vouches for them.
+    public var unsignedEntries: UInt64 = 0
     /// Whether the host's log says how the run ended.
     public var hasEnded: Bool
     /// Why its log is not believed; nil when it is.
@@ -189,17 +191,23 @@ public struct AuditReader {
         problem = "\(end.size) entries were there at its end, and others follow"
       }
       return RunFinding(
-        run: id, entries: finding.checkpoint.size, hasEnded: claim.end != nil, problem: problem)
+        run: id, entries: finding.checkpoint.size,
+        unsignedEntries: claim.end == nil ? finding.unsignedEntries : 0,
+        hasEnded: claim.end != nil, problem: problem)
     } catch {
-      // A run that has just begun has signed nothing yet.
-      let isNew = claim.end == nil && !Self.hasCheckpoint(place.run(id))
+      // A log is signed before its first entry: without any, its run has just begun, or never did.
+      let isNew = claim.end == nil && isEmpty(.run(id))
       return RunFinding(
         run: id, entries: 0, hasEnded: claim.end != nil, problem: isNew ? nil : error.description)
     }
   }
 
-  private static func hasCheckpoint(_ path: String) -> Bool {
-    (try? Files.status(of: ByteString(path + "/checkpoint.0"))) != nil
+  private func isEmpty(_ log: Log) -> Bool {
+    var count = 0
+    do throws(LogError) {
+      try LogVerifier(path(log)).eachEntry { (_) throws(LogError) in count += 1 }
+    } catch { return false }
+    return count == 0
   }
 
   /// One log against its own key.

@@ -36,21 +36,26 @@ public enum OperatorAudit {
     try add([(kind, data)])
   }
 
-  /// A ring was ended without its supervisor, which cannot say so itself. It was ended all the same when that
-  /// cannot be written.
-  static func recordKill(_ record: JSONObject, run: String, terminated: Bool) {
-    var entry: JSONObject = ["run": .string(run), "terminated": .bool(terminated)]
-    for name in ["reason", "by", "message"] { entry[name] = record[name] ?? .null }
-    var entries: [(kind: EntryKind, data: JSONObject)] = [(.kill, entry)]
-    if terminated {
+  /// Rings were ended without their supervisors, which cannot say so themselves. That was done before, and stays
+  /// done when it cannot be written: what is stuck may be just what holds the log.
+  static func record(kills: [(run: String, record: JSONValue, terminated: Bool)]) {
+    var entries: [(kind: EntryKind, data: JSONObject)] = []
+    for (run, record, terminated) in kills {
+      var entry: JSONObject = ["run": .string(run), "terminated": .bool(terminated)]
+      for name in ["reason", "by", "message"] { entry[name] = record[name] ?? .null }
+      entries.append((.kill, entry))
+      guard terminated else { continue }
       entries.append(
         (.runEnd, ["run": .string(run), "state": "killed", "reason": record["reason"] ?? .null]))
     }
-    try? add(entries)
+    if !entries.isEmpty { try? add(entries, withinMilliseconds: killPatienceMilliseconds) }
   }
 
+  private static let killPatienceMilliseconds: UInt64 = 1000
+
   private static func add(
-    _ entries: [(kind: EntryKind, data: JSONObject)]
+    _ entries: [(kind: EntryKind, data: JSONObject)],
+    withinMilliseconds patience: UInt64 = HostLog.patienceMilliseconds
   ) throws(RunError) {
     let caller = Caller(Vectors.environment)
     let place = try AuditPlace.make(caller)
@@ -62,7 +67,9 @@ public enum OperatorAudit {
     do throws(LogError) {
       let host = try HostLog(
         place.host, hostName: RunAudit.hostName, timeMilliseconds: AuditClock.milliseconds)
-      try host.add(told, timeMilliseconds: AuditClock.milliseconds, isDurable: true)
+      try host.add(
+        told, timeMilliseconds: AuditClock.milliseconds, isDurable: true,
+        withinMilliseconds: patience)
     } catch { throw RunAudit.refusal(error, place) }
   }
 }

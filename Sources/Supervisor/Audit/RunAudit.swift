@@ -8,7 +8,7 @@ internal import Kernel
 /// What a run does, in its log and in that of the host.
 ///
 /// A thread begins it while the launch goes on: the host's log says durably which run starts, with the key
-/// that only this process has and that signs the run's own log, before the stage gets its plan. Everything
+/// that only this process has and that signs the run's own log, and that log is made, before the stage gets its plan. Everything
 /// else is queued and waits for nothing; an effect that needs its intent on the disk first asks for an answer
 /// (`intend`). When the log cannot be written, nothing more is allowed: the launch fails, connections are
 /// refused, a transaction is kept instead of committed.
@@ -28,7 +28,7 @@ final class RunAudit: RunService {
   private final class Beginning: @unchecked Sendable {
     let monitor = Monitor()
     // Behind the monitor until the thread has ended.
-    var isDurable = false
+    var isRecorded = false
     var failure: LogError?
     var host: HostLog?
   }
@@ -82,15 +82,18 @@ final class RunAudit: RunService {
     entry["key"] = .string(key.verifier(name: origin).text)
     try host.add(
       [(.runStart, entry)], timeMilliseconds: AuditClock.milliseconds, isDurable: mode != .off)
-    beginning.monitor.locked {
-      beginning.host = host
-      beginning.isDurable = true
-      beginning.monitor.wakeAll()
-    }
+    beginning.monitor.locked { beginning.host = host }
     let directory = try makeDirectory(place.run(id), salt)
     let writer = try LogWriter.create(
       in: directory, origin: origin, key: key, isContinued: false)
+    // Of no entries: a log with entries and without a signature is one from which signatures were taken.
+    try writer.sign()
     try writer.append(.runStart, timeMilliseconds: AuditClock.milliseconds, data: entry)
+    try writer.flush()
+    beginning.monitor.locked {
+      beginning.isRecorded = true
+      beginning.monitor.wakeAll()
+    }
     return writer
   }
 
@@ -111,10 +114,10 @@ final class RunAudit: RunService {
 
   // MARK: the launch
 
-  /// Waits until the host's log holds the start of the run.
+  /// Waits until the host's log holds the start of the run, and its own is there.
   func waitForStart() throws(RunError) {
     let failure: LogError? = beginning.monitor.locked {
-      while !beginning.isDurable && beginning.failure == nil { beginning.monitor.wait() }
+      while !beginning.isRecorded && beginning.failure == nil { beginning.monitor.wait() }
       return beginning.failure
     }
     if let failure { throw Self.refusal(failure, place) }
@@ -124,6 +127,7 @@ final class RunAudit: RunService {
     let hint: String? =
       switch error {
       case .full: "free space on its file system"
+      case .busy: "a stopped or hanging agt-run or agt has it: lslocks shows which; end that"
       case .audit: "agt log verify says where; move the directory away to begin another log"
       case .system(let cause) where cause.errno == EACCES || cause.errno == EROFS:
         "make \(place.path) writable for its user, and for nobody else"
@@ -195,15 +199,17 @@ final class RunAudit: RunService {
     }
   }
 
-  func finish() {}
+  /// Nothing of what waits begins any more.
+  func finish() { waiting = [:] }
 
   /// A program that makes millions of forbidden calls must not fill the disk: of equal ones the first, the
   /// second, the fourth and so on are told, with their count.
   private func record(_ violation: Violation) {
-    let kind = violation.call + "\0" + violation.executable
-    guard
-      violationCounts[kind] != nil || violationCounts.count < ViolationRecorder.maximumKinds
-    else { return }
+    // A program that has as many names as it likes must not hide what it does under a new one.
+    let kind =
+      [violation.call + "\0" + violation.executable, violation.call].first {
+        violationCounts[$0] != nil || violationCounts.count < ViolationRecorder.maximumKinds
+      } ?? "others"
     let count = violationCounts[kind, default: 0] + 1
     violationCounts[kind] = count
     guard count.nonzeroBitCount == 1 else { return }

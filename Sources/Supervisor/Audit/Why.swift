@@ -1,6 +1,7 @@
 public import Audit
 public import JSON
 internal import Kernel
+internal import Network
 internal import Policy
 internal import Rings
 
@@ -75,8 +76,8 @@ public struct Why {
     }
     for entry in entries {
       switch entry.kind {
-      case .violation: add(entry.data["call"]?.stringValue.map { call($0) })
-      case .netRefused: add(entry.data["destination"]?.stringValue.map { network($0) })
+      case .violation: add(entry.data["call"]?.stringValue.map { refusedCall($0) })
+      case .netRefused: add(connection(entry.data))
       case .kill: add(kill(entry.data["reason"]?.stringValue ?? ""))
       case .decision: add(decision(entry.data))
       case .approvalExpired, .approvalAnswered: add(approval(entry))
@@ -88,14 +89,26 @@ public struct Why {
 
   // MARK: seccomp
 
-  /// Why a system call fails.
-  public func call(_ name: String) -> Refusal {
+  /// Why a system call fails; nil when the ring lets it, whatever it is given.
+  public func call(_ name: String) -> Refusal? {
+    profile.syscalls.permission(name) == .always ? nil : refusedCall(name)
+  }
+
+  private func refusedCall(_ name: String) -> Refusal {
     let unnamed = places.setting(["syscalls", "default"]) ?? "the profile's list"
     var refusal = Refusal(
       layer: .seccomp, object: name, rule: places.refusal(of: name) ?? unnamed)
     // Rings below are wider; 2 is the widest that any program may have.
-    if ring == 3, RingProfile.shipped(2).syscalls.allowsAlways(name) {
+    let wider = RingProfile.shipped(2).syscalls
+    if ring == 3, wider.permission(name) == .always {
       refusal.change = "--ring 2"
+    } else if ring == 3, wider.permission(name) == .sometimes,
+      wider.mentions(of: name) != profile.syscalls.mentions(of: name)
+    {
+      refusal.change = "--ring 2"
+      refusal.reason = "ring 2 allows \(name) with more arguments than ring 3, not with all"
+    } else if profile.syscalls.permission(name) == .sometimes {
+      refusal.reason = "ring \(ring) allows \(name) with other arguments; the rule says which"
     } else {
       refusal.reason =
         "ring \(ring) forbids \(name) whatever it is given: it is one of the ways out of a ring"
@@ -207,6 +220,19 @@ public struct Why {
 
   // MARK: network
 
+  /// What the log says of a refused connection or name. A rule lets through only what a rule refused.
+  private func connection(_ data: JSONObject) -> Refusal? {
+    guard let destination = data["destination"]?.stringValue else { return nil }
+    var refusal = network(destination)
+    let why = data["refusal"]?.stringValue ?? ""
+    guard NetworkRules.Refusal.isByRule(why) else {
+      refusal.change = nil
+      refusal.reason = why
+      return refusal
+    }
+    return refusal
+  }
+
   /// Why a host is not reached.
   /// - Parameter destination: `HOST:PORT`, or a name alone that was not resolved.
   public func network(_ destination: String) -> Refusal {
@@ -300,15 +326,28 @@ public struct Why {
 }
 
 extension SyscallPolicy {
-  /// Whether some rule allows the call without conditions and none refuses it.
-  fileprivate func allowsAlways(_ name: String) -> Bool {
-    var isAllowed = false
-    for group in groups {
-      for call in group.calls where call.name == name && call.when.isEmpty {
-        if group.action != .allow { return false }
-        isAllowed = true
-      }
+  fileprivate enum Permission { case always, sometimes, never }
+
+  /// Whether some rule allows the call and none refuses it, or only for some arguments.
+  fileprivate func permission(_ name: String) -> Permission {
+    let mentioned = mentions(of: name)
+    let isRefused = mentioned.contains { $0.action != .allow && $0.when.isEmpty }
+    let isAllowed =
+      mentioned.contains { $0.action == .allow && $0.when.isEmpty }
+      || defaultAction == .allow && !isRefused
+    if isAllowed && mentioned.allSatisfy({ $0.action == .allow }) { return .always }
+    let isSometimes = mentioned.contains { $0.action == .allow } || isAllowed
+    return isSometimes ? .sometimes : .never
+  }
+
+  fileprivate struct Mention: Equatable {
+    let action: Action
+    let when: [Condition]
+  }
+
+  fileprivate func mentions(of name: String) -> [Mention] {
+    groups.flatMap { group in
+      group.calls.filter { $0.name == name }.map { Mention(action: group.action, when: $0.when) }
     }
-    return isAllowed || defaultAction == .allow
   }
 }

@@ -17,9 +17,11 @@ extension Why {
     } else if let rule, let place = rule.split(separator: " ").first {
       // Written for the rule that decided; one that stands behind it can deny as well, and is named then.
       refusal.edit = "\(place): then: allow"
-    } else if let file = files.first, Self.isPlain(subject) {
+    } else if let file = files.first, let field = data["field"]?.stringValue,
+      Self.isPlain(subject)
+    {
       refusal.edit =
-        "\(file): a rule {id: allow-\(subject), when: tool == '\(subject)', then: allow}"
+        "\(file): a rule {id: allow-\(subject), when: \(field) == '\(subject)', then: allow}"
     } else {
       refusal.reason = "no rule of \(files.joined(separator: ", ")) allows it"
     }

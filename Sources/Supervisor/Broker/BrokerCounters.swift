@@ -47,7 +47,7 @@ struct BrokerCounters {
     let rule = decision.decidingRule
     let denial = Denial(
       verdict: decision.verdict.name, rule: rule?.place ?? "",
-      subject: Self.subject(request))
+      subject: Self.subject(request).text)
     guard denials[denial] != nil || denials.count < Self.kindsMax else { return }
     denials[denial, default: 0] += 1
     // The first of each kind is told; the rest is in the record.
@@ -60,15 +60,18 @@ struct BrokerCounters {
       ])
   }
 
-  /// The tool or action, as the agent calls it.
-  static func subject(_ request: Request) -> String {
+  /// The tool or action, as the agent calls it, and the field of the request that has it.
+  static func subject(_ request: Request) -> (field: String?, text: String) {
     for name in ["tool", "action"] {
       guard let value = request.fields[name] else { continue }
-      let text =
-        value.stringValue ?? value["type"]?.stringValue ?? value["name"]?.stringValue ?? ""
-      return UntrustedText.cleaned(text, maxCharacters: 64)
+      for (field, value) in [
+        (name, value), (name + ".type", value["type"]), (name + ".name", value["name"]),
+      ] {
+        guard let text = value?.stringValue else { continue }
+        return (field, UntrustedText.cleaned(text, maxCharacters: 64))
+      }
     }
-    return ""
+    return (nil, "")
   }
 
   /// A request that was no matter for the policy.

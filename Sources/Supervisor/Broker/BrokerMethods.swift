@@ -162,9 +162,10 @@ final class BrokerMethods {
   private func record(
     _ decision: Decision, _ request: Request, _ kind: String, _ call: BrokerCall
   ) {
+    let subject = BrokerCounters.subject(request)
     var entry: JSONObject = [
       "decision": JSONValue(decisions), "kind": .string(kind),
-      "subject": .string(BrokerCounters.subject(request)),
+      "subject": .string(subject.text), "field": JSONValue(subject.field),
       "verdict": .string(decision.verdict.name), "rule": JSONValue(decision.decidingRule?.place),
       "rules": .array(decision.rules.map { .string($0.id) }),
       "pid": JSONValue(call.peer.pid),

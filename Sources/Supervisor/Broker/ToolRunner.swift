@@ -27,10 +27,13 @@ final class ToolRunner: RunService {
   private let audit: RunAudit
   private var loop: RunLoop?
 
-  private struct Announced: Equatable {
+  private struct Announced {
+    /// Two calls can have the same id, one after the other.
+    let number: UInt64
     let id: JSONValue
     let client: UInt64
   }
+  private var lastNumber: UInt64 = 0
 
   /// How long the end of a run waits for its tools, which are told to end.
   private static let farewellMilliseconds: Int32 = 3000
@@ -94,11 +97,13 @@ final class ToolRunner: RunService {
       throw BrokerError(
         .busy, "\(concurrentMax) tools are running, as many as ring \(ring) may have")
     }
-    let call = Announced(id: id, client: client)
-    announced.append(call)
+    lastNumber += 1
+    let number = lastNumber
+    announced.append(Announced(number: number, id: id, client: client))
     audit.intend(.toolStart, entry(tool, words, input, why)) { [weak self] refusal in
       guard let self, loop != nil else { return }
-      guard let place = announced.firstIndex(of: call) else {
+      guard let place = announced.firstIndex(where: { $0.number == number }) else {
+        record(["outcome": "cancelled"])
         return done(["outcome": "cancelled"])
       }
       announced.remove(at: place)
@@ -107,9 +112,9 @@ final class ToolRunner: RunService {
         try mayBegin()
         try begin(tool, words: words, input: input, id: id, client: client, done: done)
       } catch {
-        let result: JSONObject = ["outcome": "not_started", "message": .string(error.message)]
-        audit.record(.toolEnd, result)
-        done(.object(result))
+        let result: JSONValue = ["outcome": "not_started", "message": .string(error.message)]
+        record(result)
+        done(result)
       }
     }
   }
@@ -160,7 +165,7 @@ final class ToolRunner: RunService {
     let found = running.values.filter { $0.process.client == client && $0.process.id == id }
     for (process, _) in found { process.stop(.cancelled) }
     let waiting = announced.count
-    announced.removeAll { $0 == Announced(id: id, client: client) }
+    announced.removeAll { $0.client == client && $0.id == id }
     return !found.isEmpty || announced.count < waiting
   }
 
@@ -175,7 +180,7 @@ final class ToolRunner: RunService {
 
   func isRunning(_ id: JSONValue, client: UInt64) -> Bool {
     running.values.contains { $0.process.client == client && $0.process.id == id }
-      || announced.contains(Announced(id: id, client: client))
+      || announced.contains { $0.client == client && $0.id == id }
   }
 
   // MARK: RunService
@@ -211,6 +216,8 @@ final class ToolRunner: RunService {
       process.reap()
       record(process.result(nowMilliseconds: AlarmClock.nowMilliseconds))
     }
+    for _ in announced { record(["outcome": "cancelled"]) }
+    announced = []
     running = [:]
     owners = [:]
   }
@@ -226,7 +233,7 @@ final class ToolRunner: RunService {
   /// Everything of a result but what the tool itself has said.
   private func record(_ result: JSONValue) {
     var entry = JSONObject()
-    for name in ["outcome", "status", "signal", "reason", "run", "wallMilliseconds"] {
+    for name in ["outcome", "status", "signal", "reason", "message", "run", "wallMilliseconds"] {
       if let value = result[name] { entry[name] = value }
     }
     audit.record(.toolEnd, entry)

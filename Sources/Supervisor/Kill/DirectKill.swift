@@ -53,7 +53,6 @@ enum DirectKill {
         id: run.id, name: run.status?.name, agent: run.status?.agent, ring: run.status?.ring),
       order, times, decidedWallNanoseconds: wall, terminated: terminated, evidence: evidence)
     record.isStored = (try? store.write(record)) != nil
-    OperatorAudit.recordKill(record.json, run: run.id, terminated: terminated)
     return (wasAlive ? .alive : .gone, record.json, terminated)
   }
 

@@ -25,6 +25,8 @@ public struct RunControl {
     public var sentence: String
     /// Of the kill; nil when the run ended by itself.
     public var record: JSONValue?
+    /// Done by us, so that no supervisor has told the audit log.
+    var isDirect = false
 
     public var json: JSONValue {
       .object([
@@ -92,7 +94,10 @@ public struct RunControl {
     let order = KillOrder(.manual, by: "uid \(Identity.effectiveUID)", message: message)
     let deadline = Self.deadline(Self.answerMilliseconds)
     let links = connect(runs, request, deadline)
-    return zip(runs, links).map { run, link in conclude(run, link, order, deadline) }
+    let findings = zip(runs, links).map { run, link in conclude(run, link, order, deadline) }
+    OperatorAudit.record(
+      kills: findings.filter(\.isDirect).map { ($0.run, $0.record ?? .null, $0.terminated) })
+    return findings
   }
 
   private enum Link {
@@ -182,14 +187,19 @@ public struct RunControl {
     let hadSupervisor = run.isSupervised || run.hasSupervisor
     let (found, record, terminated) = DirectKill.end(run, order, store)
     if terminated, !hadSupervisor { run.remove() }
-    guard terminated, found != .killedBefore else { return killed(run, .object(record)) }
+    if found == .killedBefore { return killed(run, .object(record)) }
     let how =
       hadSupervisor ? "although its supervisor does not answer" : "without its supervisor"
-    return finding(
-      run, true,
-      found == .alive
-        ? "killed \(how); nothing is left" : "its supervisor was killed; nothing is left",
-      .object(record))
+    var told =
+      terminated
+      ? finding(
+        run, true,
+        found == .alive
+          ? "killed \(how); nothing is left" : "its supervisor was killed; nothing is left",
+        .object(record))
+      : killed(run, .object(record))
+    told.isDirect = true
+    return told
   }
 
   private func finding(

@@ -38,6 +38,7 @@ public enum LostRuns {
     let caller = Caller(environment)
     let store = KillStore(caller)
     var findings: [Finding] = []
+    var kills: [(run: String, record: JSONValue, terminated: Bool)] = []
     for run in try RunRegistry(environment: environment).list()
     where run.ending != nil ? !run.isSupervised : !run.hasAnySupervisor {
       if run.ending != nil {
@@ -52,6 +53,7 @@ public enum LostRuns {
       // A launch that has no socket yet is none of ours to judge.
       if run.status == nil, run.isBeginning { continue }
       let (found, record, terminated) = DirectKill.end(run, order(run), store)
+      if found != .killedBefore { kills.append((run.id, .object(record), terminated)) }
       if terminated {
         RunCgroup.clear(run.id, caller)
         run.remove()
@@ -62,6 +64,7 @@ public enum LostRuns {
           reason: JSONValue.object(record)["reason"]?.stringValue ?? "supervisor_lost",
           wasAlive: found == .alive, terminated: terminated, record: .object(record)))
     }
+    OperatorAudit.record(kills: kills)
     store.prune()
     return findings
   }

@@ -1,0 +1,76 @@
+import Audit
+import AuditStore
+import JSON
+import Kernel
+import TestSupport
+import Testing
+
+/// Logs of runs: they end with their writer, set space aside from their first sync on, and have a largest size.
+@Suite struct RunLogTests {
+  private static func writer(
+    _ path: String, _ calls: LogCalls = .kernel,
+    runMaxBytes: Int64 = LogWriter.runMaxBytesUsual
+  ) throws(LogError) -> LogWriter {
+    try LogWriter.create(
+      in: try! Files.open(ByteString(path), 0o200000), origin: LogSite.name, key: LogSite.key,
+      calls: calls, runMaxBytes: runMaxBytes, isContinued: false)
+  }
+
+  private func note(_ number: Int) -> JSONObject { ["n": JSONValue(number)] }
+
+  /// What is written already is neither refused nor written again because nothing can be set aside.
+  @Test func noSpaceToSetAside() throws {
+    let site = LogSite()
+    let path = site.path
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
+      var calls = LogCalls.kernel
+      calls.reserve = { (_, _, _) throws(SyscallError) in
+        throw SyscallError(call: "fallocate", errno: 28)
+      }
+      return try Self.writer(path, calls)
+    }
+    let first = queue.intend(.note, timeMilliseconds: 1, note(1))
+    try queue.wait(for: first)
+    let second = queue.intend(.note, timeMilliseconds: 1, note(2))
+    #expect(throws: LogError.full) { try queue.wait(for: second) }
+    queue.record(.kill, timeMilliseconds: 1, note(3))
+    let end = queue.finish()
+    #expect(end.size == 2 && end.lostEntries == 1, "\(end)")
+    #expect(site.notes == [1, 3])
+    #expect(try site.verify().checkpoint.size == 2)
+  }
+
+  @Test func aLargestSize() throws {
+    let site = LogSite()
+    let log = try Self.writer(site.path, runMaxBytes: 1000)
+    var taken = 0
+    var refusal: LogError?
+    while refusal == nil {
+      do throws(LogError) {
+        try log.append(.note, timeMilliseconds: 1, data: note(taken))
+        try log.commit()
+        taken += 1
+      } catch { refusal = error }
+    }
+    #expect(refusal == .full && taken > 5)
+    // Kills and ends are told all the same.
+    try log.append(.kill, timeMilliseconds: 1, data: note(-1))
+    try log.commit()
+    #expect(site.notes == Array(0..<taken) + [-1])
+    #expect(try site.verify().checkpoint.size == UInt64(taken + 1))
+  }
+
+  /// A log is signed before its first entry.
+  @Test func emptyAndSigned() throws {
+    let site = LogSite()
+    let log = try Self.writer(site.path)
+    try log.sign()
+    #expect(try site.verify().checkpoint.size == 0)
+    try log.append(.note, timeMilliseconds: 1, data: note(1))
+    try log.flush()
+    #expect(try site.verify().unsignedEntries == 1)
+    try log.sync()
+    try log.sign()
+    #expect(try site.verify().checkpoint.size == 1)
+  }
+}
