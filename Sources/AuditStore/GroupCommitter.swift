@@ -27,7 +27,7 @@ public final class GroupCommitter: @unchecked Sendable {
   private struct Item {
     let kind: EntryKind
     let timeMilliseconds: UInt64
-    let data: JSONObject
+    let data: @Sendable () -> JSONObject
     let ticket: Ticket?
   }
 
@@ -73,6 +73,8 @@ public final class GroupCommitter: @unchecked Sendable {
   private static let groupMax = 1024
   /// Decisions wait so long for others.
   private static let decisionMilliseconds: UInt64 = 10
+  /// So many wait for a disk that hangs; then `obstacle` says so.
+  private static let queueMax = 4096
 
   /// Starts the thread.
   /// - Parameters:
@@ -90,6 +92,14 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// Queues an entry that nobody waits for.
   public func record(_ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject) {
+    record(kind, timeMilliseconds: timeMilliseconds, later: { data })
+  }
+
+  /// Queues an entry that nobody waits for.
+  /// - Parameter data: makes it in the thread, where that keeps nobody waiting.
+  public func record(
+    _ kind: EntryKind, timeMilliseconds: UInt64, later data: @escaping @Sendable () -> JSONObject
+  ) {
     monitor.locked {
       queue.append(
         Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, ticket: nil))
@@ -113,7 +123,7 @@ public final class GroupCommitter: @unchecked Sendable {
       lastTicket += 1
       let ticket = Ticket(number: lastTicket)
       queue.append(
-        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, ticket: ticket))
+        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: { data }, ticket: ticket))
       monitor.wakeAll()
       return ticket
     }
@@ -162,6 +172,11 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// Why nothing is taken any more; nil when it is.
   public var problem: LogError? { monitor.locked { failure } }
+
+  /// Why nothing new should be allowed: the log has failed, or too much waits for it.
+  public var obstacle: LogError? {
+    monitor.locked { failure ?? (queue.count >= Self.queueMax ? .behind(queue.count) : nil) }
+  }
 
   /// How often the disk was waited for, and for how many groups.
   public var counts: (syncs: UInt64, groups: UInt64) { monitor.locked { (syncs, groups) } }
@@ -310,7 +325,7 @@ public final class GroupCommitter: @unchecked Sendable {
   /// instead of left out.
   private func append(_ item: Item, _ writer: LogWriter) throws(LogError) {
     do throws(LogError) {
-      try writer.append(item.kind, timeMilliseconds: item.timeMilliseconds, data: item.data)
+      try writer.append(item.kind, timeMilliseconds: item.timeMilliseconds, data: item.data())
     } catch {
       guard case .audit(.entry) = error else { throw error }
       try writer.append(

@@ -10,6 +10,8 @@ public enum LogError: Error, Equatable, Sendable {
   case full
   /// Somebody else has had the log's lock for so many milliseconds.
   case busy(UInt64)
+  /// So many entries wait for a disk that does not answer.
+  case behind(Int)
   /// An earlier write failed: what is on the disk is not known any more.
   case failed(String)
 
@@ -21,6 +23,7 @@ public enum LogError: Error, Equatable, Sendable {
       "the disk is full or the log of the run has its largest size; the rest is set aside for kills and ends"
     case .busy(let milliseconds):
       "another process has held it for \(milliseconds) ms"
+    case .behind(let count): "\(count) entries wait for the disk"
     case .failed(let why): "an earlier write failed: \(why)"
     }
   }

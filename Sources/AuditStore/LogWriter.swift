@@ -178,7 +178,9 @@ public final class LogWriter {
     let wanted = end + Self.reserveBytes + Self.reserveAheadBytes
     do throws(SyscallError) {
       // Where there is no such call nothing is set aside.
-      _ = try calls.reserve(file.raw, 0, wanted)
+      // What lies before is there already, and the file system would look at each block of it.
+      let start = max(0, segments[segments.count - 1].bytes)
+      _ = try calls.reserve(file.raw, start, wanted - start)
       reservedTo = wanted
     } catch {
       guard error.errno == ENOSPC || error.errno == EDQUOT else { throw .system(error) }

@@ -152,7 +152,12 @@ extension JSONObject: ExpressibleByDictionaryLiteral {
   }
 
   fileprivate init(uniqueElements elements: [(String, JSONValue)]) {
-    precondition(Set(elements.map(\.0)).count == elements.count, "duplicate member name")
+    // Literals are short: comparing each with each is cheaper than a set.
+    for index in elements.indices {
+      for other in 0..<index where elements[other].0 == elements[index].0 {
+        preconditionFailure("duplicate member name")
+      }
+    }
     members = elements.map { Member(name: $0.0, value: $0.1) }
   }
 }

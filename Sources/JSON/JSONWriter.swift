@@ -49,12 +49,13 @@ public enum JSONWriter {
       }
       output.append(UInt8(ascii: "]"))
     case .object(let object):
+      let members = object.members
       output.append(UInt8(ascii: "{"))
-      for (index, member) in sorted(object.members).enumerated() {
+      for (index, place) in order(members).enumerated() {
         if index > 0 { output.append(UInt8(ascii: ",")) }
-        appendString(member.name, escapesAllControls: false, to: &output)
+        appendString(members[place].name, escapesAllControls: false, to: &output)
         output.append(UInt8(ascii: ":"))
-        try appendCanonical(member.value, to: &output)
+        try appendCanonical(members[place].value, to: &output)
       }
       output.append(UInt8(ascii: "}"))
     case .null, .bool, .integer, .number:
@@ -62,13 +63,14 @@ public enum JSONWriter {
     }
   }
 
-  /// RFC 8785, section 3.2.3: by UTF-16 code units.
-  private static func sorted(_ members: [JSONObject.Member]) -> [JSONObject.Member] {
+  /// The places of the members in the order of RFC 8785, section 3.2.3: by UTF-16 code units.
+  private static func order(_ members: [JSONObject.Member]) -> [Int] {
     var isSorted = true
     for index in members.indices.dropFirst() where isSorted {
       isSorted = precedes(members[index - 1].name, members[index].name)
     }
-    return isSorted ? members : members.sorted { precedes($0.name, $1.name) }
+    let places = Array(members.indices)
+    return isSorted ? places : places.sorted { precedes(members[$0].name, members[$1].name) }
   }
 
   /// The order of UTF-8 bytes is that of UTF-16 code units below U+E000, where bytes begin with 0xEE:
@@ -162,10 +164,15 @@ public enum JSONWriter {
   ) {
     output.append(UInt8(ascii: "\""))
     defer { output.append(UInt8(ascii: "\"")) }
-    if text.utf8.allSatisfy({ isPlain($0, escapesAllControls) }) {
-      output.append(contentsOf: text.utf8)
-      return
+    let start = output.count
+    output.append(contentsOf: text.utf8)
+    // Where it was copied to, it is read faster.
+    var isPlain = true
+    for index in start..<output.count where isPlain {
+      isPlain = Self.isPlain(output[index], escapesAllControls)
     }
+    if isPlain { return }
+    output.removeLast(output.count - start)
     var isAfterC2 = false
     for byte in text.utf8 {
       if isAfterC2 {

@@ -158,7 +158,8 @@ public enum Files {
   ) throws(SyscallError) -> [ByteString] {
     var names: [ByteString] = []
     // struct linux_dirent64: inode and offset (8 each), length (2), type (1), the name with its NUL.
-    var buffer = [UInt8](repeating: 0, count: 4096)
+    // A short read first: whoever stops early makes the kernel look at little that nobody wants.
+    var buffer = [UInt8](repeating: 0, count: 1024)
     while true {
       let size = UInt32(buffer.count)
       // SAFETY: the kernel writes at most as many bytes as the buffer has.
@@ -174,6 +175,7 @@ public enum Files {
         if stop(name) { return names }
         names.append(name)
       }
+      if buffer.count < 8192 { buffer.append(contentsOf: repeatElement(0, count: buffer.count)) }
     }
   }
 

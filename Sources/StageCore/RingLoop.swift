@@ -12,6 +12,8 @@ enum RingLoop {
     ])
   }
 
+  private static let restMilliseconds: Int32 = 200
+
   /// - Parameter state: of the program's process until it is executed.
   static func run(
     program: Int32, launch state: consuming LaunchState, signals: consuming OwnedFD
@@ -23,8 +25,14 @@ enum RingLoop {
       for descriptor in [children.raw, launch.raw, Stage.socket] {
         try poller.add(descriptor, .input)
       }
+      var isResting = true
       while true {
-        for event in try poller.wait(milliseconds: -1) {
+        let ready = try poller.wait(milliseconds: isResting ? -1 : restMilliseconds)
+        if ready.isEmpty, !isResting {
+          isResting = true
+          Processes.releaseMemory()
+        }
+        for event in ready {
           if event.descriptor == children.raw {
             _ = try Signals.pending(children.raw)
             try reap(program, &launch)
@@ -33,8 +41,9 @@ enum RingLoop {
           } else if try !launch.advance(), launch.isOver {
             try poller.remove(event.descriptor)
             for number in launch.takeSignals() { try Processes.signal(-program, number) }
-            // From here on little of what the launch needed is needed again.
-            Processes.releaseMemory()
+            // From here on little of what the launch needed is needed again; most programs are over before it
+            // is worth giving back.
+            isResting = false
           }
         }
       }

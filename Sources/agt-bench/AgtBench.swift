@@ -19,7 +19,7 @@ struct AgtBench {
       case "saga": try SagaBenchmark.run()
       case "policy": PolicyBenchmark.run(Array(arguments.dropFirst()))
       case "broker": try BrokerBenchmark.run()
-      case "broker-client": try BrokerBenchmark.client()
+      case "broker-client": try BrokerBenchmark.client(Array(arguments.dropFirst()))
       case "net": try NetworkBenchmark.run()
       case "net-client": try NetworkBenchmark.client(Array(arguments.dropFirst()))
       case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))

@@ -7,6 +7,9 @@ enum BrokerBenchmark {
   private static let trips = 20_000
   private static let warmUp = 1_000
   private static let pythonTrips = 5_000
+  private static let loadTrips = 64_000
+  private static let loadDepth = 64
+  private static let loadRounds = 5
 
   private static let policy = """
     apiVersion: agt-run/v1
@@ -40,9 +43,23 @@ enum BrokerBenchmark {
       "\(directory)/agt-run", "--profile", "\(place)/profile.yaml", "--quiet", "--policy",
       "\(place)/policy.yaml", "--workspace", place, "--timeout", "20s", "--",
     ]
-    let own = try measure(ring + ["\(directory)/agt-bench", "broker-client"])
+    let command = ["\(directory)/agt-bench", "broker-client"]
+    let own = try measure(ring + command)
     Bench.say("policy.decide in ring 3 beside an echo over a Unix socket, µs")
     for what in ["p50", "p90"] { Bench.say(line("agt-bench \(what)", own, what)) }
+    // In turn, because machines are shared.
+    var rates: [String: [Double]] = [:]
+    for _ in 0..<loadRounds {
+      for mode in ["group", "off"] {
+        let found = try measure(
+          [ring[0], "--audit-sync", mode] + ring.dropFirst() + command + ["load"])
+        rates[mode, default: []].append(found["rate"] ?? 0)
+      }
+    }
+    let (group, off) = (middle(rates["group"]), middle(rates["off"]))
+    Bench.say(
+      "\(loadDepth) in flight   --audit-sync group " + Bench.fixed(group, 0) + "/s   off "
+        + Bench.fixed(off, 0) + "/s   group takes ×" + Bench.fixed(off / max(group, 1), 2))
     guard let python = Bench.find("python3"),
       let client = try? Files.read(ByteString("Clients/python/agt.py"), limit: 1 << 20)
     else { return Bench.say("without Python: no python3, or not started in the repository") }
@@ -51,6 +68,10 @@ enum BrokerBenchmark {
     let other = try measure(ring + [python, "\(place)/client.py"])
     Bench.say(line("agt.py p50", other, "p50"))
     Bench.say("")
+  }
+
+  private static func middle(_ values: [Double]?) -> Double {
+    (values ?? []).sorted()[loadRounds / 2]
   }
 
   private static func write(_ bytes: [UInt8], to path: String) throws(SyscallError) {
@@ -112,11 +133,12 @@ enum BrokerBenchmark {
     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"policy.decide\",\"params\":{\"tool\":\"read_file\","
     + "\"path\":\"/workspace/notes.txt\"}}\n"
 
-  /// `agt-bench broker-client`: prints `name value` lines.
-  static func client() throws(SyscallError) {
+  /// `agt-bench broker-client [load]`: prints `name value` lines.
+  static func client(_ words: [String]) throws(SyscallError) {
     let (echo, broker): (Int32, Int32) = (0, 3)
     try trip(broker, Array(hello.utf8))
     let bytes = Array(question.utf8)
+    if words == ["load"] { return try load(broker, bytes) }
     var times: [[UInt64]] = [[], []]
     for round in 0..<(trips + warmUp) {
       for (index, socket) in [echo, broker].enumerated() {
@@ -130,6 +152,23 @@ enum BrokerBenchmark {
       Bench.say("\(name)-p50 \(spread.median / 1000)")
       Bench.say("\(name)-p90 \(spread.ninetieth / 1000)")
     }
+  }
+
+  /// As many at a time as a busy agent with many threads has.
+  private static func load(_ broker: Int32, _ bytes: [UInt8]) throws(SyscallError) {
+    let many = Array((0..<loadDepth).map { _ in bytes }.joined())
+    let began = Clock.monotonicNanoseconds()
+    for _ in 0..<loadTrips / loadDepth {
+      try Descriptors.write(broker, many)
+      var answers = 0
+      while answers < loadDepth {
+        let part = try Descriptors.read(broker, upTo: 65536)
+        if part.isEmpty { throw SyscallError(call: "read", object: "\(broker)", errno: EPIPE) }
+        answers += part.count { $0 == 10 }
+      }
+    }
+    let seconds = Double(Clock.monotonicNanoseconds() - began) / 1e9
+    Bench.say("rate \(Double(loadTrips) / seconds)")
   }
 
   /// One line there and one back.

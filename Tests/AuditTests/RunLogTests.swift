@@ -40,6 +40,36 @@ import Testing
     #expect(try site.verify().checkpoint.size == 2)
   }
 
+  /// Whoever answers without waiting asks first whether anything can be told.
+  @Test func aDiskThatHangsIsAnObstacle() throws {
+    let site = LogSite()
+    let path = site.path
+    let gate = Monitor()
+    let isHeld = Mutable(true)
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
+      var calls = LogCalls.kernel
+      calls.sync = { (file) throws(SyscallError) in
+        gate.locked { while isHeld.value { gate.wait() } }
+        try Files.syncData(file)
+      }
+      return try Self.writer(path, calls)
+    }
+    let first = queue.intend(.note, timeMilliseconds: 1, note(-1))
+    var sent = 0
+    while queue.obstacle == nil && sent < 20_000 {
+      queue.record(.note, timeMilliseconds: 1, note(sent))
+      sent += 1
+    }
+    #expect(queue.obstacle != nil && sent >= 4096, "\(sent)")
+    gate.locked {
+      isHeld.value = false
+      gate.wakeAll()
+    }
+    try queue.wait(for: first)
+    #expect(Clock.eventually { queue.obstacle == nil })
+    #expect(queue.finish().size == UInt64(sent + 1))
+  }
+
   @Test func aLargestSize() throws {
     let site = LogSite()
     let log = try Self.writer(site.path, runMaxBytes: 1000)
@@ -73,4 +103,10 @@ import Testing
     try log.sign()
     #expect(try site.verify().checkpoint.size == 1)
   }
+}
+
+/// Behind a monitor.
+private final class Mutable: @unchecked Sendable {
+  var value: Bool
+  init(_ value: Bool) { self.value = value }
 }

@@ -3,14 +3,14 @@ internal import Hashing
 internal import JSON
 internal import Kernel
 internal import LaunchPlan
+internal import Policy
 internal import Rings
 
 /// What the entries of a run say of it. What may be secret, arguments and values of variables, appears only as
 /// a digest with a salt that lies in a file of its own: whoever erases `salt` makes it unrecognizable.
 enum AuditEntries {
   static func salt() -> String {
-    var generator = SystemRandomNumberGenerator()
-    return Hexadecimal.encode((0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) })
+    Hexadecimal.encode(SigningKey.randomSeed().prefix(16))
   }
 
   static func start(
@@ -29,6 +29,24 @@ enum AuditEntries {
       "variables": .array(options.environment.map { .string($0.name) }),
       "variablesDigest": .string(digest(salt, values[...])),
     ]
+  }
+
+  /// How a request was judged.
+  static func decision(
+    _ decision: Decision, _ number: UInt64, _ request: Request, _ kind: String, pid: Int32,
+    salt: String
+  ) -> JSONObject {
+    let subject = BrokerCounters.subject(request)
+    // In the canonical order: such entries are many.
+    var entry: JSONObject = [
+      "decision": JSONValue(number), "field": JSONValue(subject.field), "kind": .string(kind),
+      "pid": JSONValue(pid), "requestDigest": .string(digest(salt, request.fields)),
+      "rule": JSONValue(decision.decidingRule?.place),
+      "rules": .array(decision.rules.map { .string($0.id) }), "subject": .string(subject.text),
+      "verdict": .string(decision.verdict.name),
+    ]
+    if decision.verdict != .allow { entry["reason"] = .string(decision.operatorReason) }
+    return entry
   }
 
   /// Of a request as the policy judged it, in canonical form.

@@ -144,13 +144,25 @@ final class RunAudit: RunService {
     committer.record(kind, timeMilliseconds: AuditClock.milliseconds, data)
   }
 
+  /// - Parameter data: makes it in the thread that writes.
+  func record(_ kind: EntryKind, later data: @escaping @Sendable () -> JSONObject) {
+    committer.record(kind, timeMilliseconds: AuditClock.milliseconds, later: data)
+  }
+
+  /// Why nothing should be allowed that only an entry would tell of; nil when there is no reason.
+  var obstacle: String? { committer.obstacle.map { Self.cannotBeWritten($0) } }
+
+  private static func cannotBeWritten(_ error: LogError) -> String {
+    "the audit log cannot be written: \(error.description)"
+  }
+
   /// Announces an effect.
   /// - Parameter then: called in the loop with why the effect must not begin; with nil when the entry is on
   ///   the disk.
   func intend(_ kind: EntryKind, _ data: JSONObject, then: @escaping (String?) -> Void) {
     let ticket = committer.intend(kind, timeMilliseconds: AuditClock.milliseconds, data)
     waiting[ticket] = { error in
-      then(error.map { "the audit log cannot be written: \($0.description)" })
+      then(error.map { Self.cannotBeWritten($0) })
     }
   }
 

@@ -29,6 +29,8 @@ struct BrokerReply {
   let result: Result
   /// Of policies, to be carried out after the answer.
   var triggers: [ViolationTrigger] = []
+  /// What the answer does not wait for.
+  var afterwards: (() -> Void)?
 }
 
 /// What each method of the table does: judge, and then answer or begin.
@@ -137,10 +139,17 @@ final class BrokerMethods {
 
   // MARK: judging
 
+  private struct Judgement {
+    let decision: Decision
+    let triggers: [ViolationTrigger]
+    /// Tells the log; nobody waits for it, because nothing of ours begins with an answer alone.
+    let record: () -> Void
+  }
+
   /// Judges and counts one request. Its fields are completed with what the kernel and the run say.
   private func judge(
     _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
-  ) -> (decision: Decision, triggers: [ViolationTrigger]) {
+  ) -> Judgement {
     var fields = fields
     fields["kind"] = .string(kind)
     for member in common.members { fields[member.name] = member.value }
@@ -150,29 +159,23 @@ final class BrokerMethods {
     let decision = policies.decide(request, buckets: &buckets, nowMilliseconds: call.now)
     decisions += 1
     counters.count(decision, request)
-    record(decision, request, kind, call)
-    guard decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty else {
-      return (decision, [])
+    var triggers: [ViolationTrigger] = []
+    if decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty {
+      fields["kind"] = "broker.denied"
+      triggers = watch.judge(fields)
     }
-    fields["kind"] = "broker.denied"
-    return (decision, watch.judge(fields))
+    return Judgement(
+      decision: decision, triggers: triggers,
+      record: { [self, number = decisions] in record(decision, number, request, kind, call) })
   }
 
-  /// Tells the log; nobody waits for it, because nothing of ours begins with an answer alone.
   private func record(
-    _ decision: Decision, _ request: Request, _ kind: String, _ call: BrokerCall
+    _ decision: Decision, _ number: UInt64, _ request: Request, _ kind: String, _ call: BrokerCall
   ) {
-    let subject = BrokerCounters.subject(request)
-    var entry: JSONObject = [
-      "decision": JSONValue(decisions), "kind": .string(kind),
-      "subject": .string(subject.text), "field": JSONValue(subject.field),
-      "verdict": .string(decision.verdict.name), "rule": JSONValue(decision.decidingRule?.place),
-      "rules": .array(decision.rules.map { .string($0.id) }),
-      "pid": JSONValue(call.peer.pid),
-      "requestDigest": .string(AuditEntries.digest(audit.salt, request.fields)),
-    ]
-    if decision.verdict != .allow { entry["reason"] = .string(decision.operatorReason) }
-    audit.record(.decision, entry)
+    let (pid, salt) = (call.peer.pid, audit.salt)
+    audit.record(.decision) {
+      AuditEntries.decision(decision, number, request, kind, pid: pid, salt: salt)
+    }
   }
 
   /// Judges an action of the agent's own; nothing is executed.
@@ -185,7 +188,14 @@ final class BrokerMethods {
     for member in fields.members where Self.reserved.contains(member.name) {
       throw BrokerError(.invalidParams, "\(member.name): the broker says that itself; leave it out")
     }
-    let (decision, triggers) = judge(fields, kind: "policy.decide", call, &counters)
+    let judgement = judge(fields, kind: "policy.decide", call, &counters)
+    let decision = judgement.decision
+    // An answer that lets is told of when it is on its way: the entry takes longer than the judging.
+    if decision.verdict != .allow { judgement.record() }
+    if decision.verdict == .allow, let obstacle = audit.obstacle {
+      judgement.record()
+      throw BrokerError(.failed, obstacle)
+    }
     var result = JSONObject()
     result["verdict"] = .string(decision.verdict.name)
     result["decision"] = JSONValue(decisions)
@@ -205,7 +215,9 @@ final class BrokerMethods {
         result["reason"] = .string(error.message)
       }
     }
-    return BrokerReply(result: .now(.object(result)), triggers: triggers)
+    return BrokerReply(
+      result: .now(.object(result)), triggers: judgement.triggers,
+      afterwards: decision.verdict == .allow ? judgement.record : nil)
   }
 
   /// Whether the agent wants a person to be asked.
@@ -265,12 +277,14 @@ final class BrokerMethods {
       throw BrokerError(.invalidRequest, "id: a call with this id is under way")
     }
     let (words, input, arguments) = try tool.invocation(given)
-    let (decision, triggers) = judge(
+    let judgement = judge(
       [
         "tool": .string(tool.name), "args": .object(arguments),
         "target_ring": JSONValue(tool.ring), "read_only": .bool(tool.isReadOnly),
         "reversible": .bool(tool.isReversible),
       ], kind: "tool.call", call, &counters)
+    judgement.record()
+    let (decision, triggers) = (judgement.decision, judgement.triggers)
     let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
     let begin:
       (_ id: JSONValue, _ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void =

@@ -257,6 +257,7 @@ final class BrokerService: RunService {
       case .refused(let error): refuse(error, request.id)
       case .later: connection.inFlight += 1
       }
+      reply.afterwards?()
       loop.carryOut(reply.triggers)
     case .refused(let error, let id): refuse(error, id)
     case .dropped(let error): refuse(error, nil)
