@@ -11,6 +11,7 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case runProgram = "run.program"
   case runAsked = "run.asked"
   case violation
+  case breach
   case policyLoaded = "policy.loaded"
   case decision
   case approvalPending = "approval.pending"

@@ -79,7 +79,7 @@ public enum Launch {
     do throws(SyscallError) {
       loop = try RunLoop(
         stage: prepared.takeStage(), signals: signals, options: options,
-        timeoutMilliseconds: prepared.profile.limits.wallMilliseconds,
+        ring: prepared.profile.ring, timeoutMilliseconds: prepared.profile.limits.wallMilliseconds,
         terminalDescriptors: prepared.plan.terminal, events: events, killSwitch: killSwitch,
         cgroup: prepared.cgroup)
     } catch { throw failure(error) }

@@ -7,7 +7,8 @@ public enum RunHelp {
     "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
-    "--on-violation", "--audit-sync", "--result-json", "--status-fd", "--tie-fd", "--degrade",
+    "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
+    "--degrade",
     "--explain",
     "--json", "--quiet", "--verbose", "--version", "--help",
   ]
@@ -55,6 +56,8 @@ public enum RunHelp {
 
       --on-violation WHAT    deny: the call fails (default); kill: the run ends with 137;
                              rollback: the same, with --txn
+      --breach LEVELS        count what is refused within a minute: on is 2,5,10,20; from the third
+                             on every request is denied for a minute, the fourth ends the run
       --audit-sync WHEN      wait for the audit log's disk: once for all that wait (group, the
                              default), for each entry (always), or never (off)
       --degrade NAME         go on without namespaces, landlock, seccomp or violations;

@@ -48,6 +48,8 @@ enum RunMoment {
   case askedToEnd(graceMilliseconds: UInt64)
   /// A forbidden call was refused.
   case violation(Violation)
+  /// What was refused has reached a level (`BreachDetector`).
+  case breach(JSONObject)
   /// Everything in the ring is about to be ended.
   case killing(KillOrder)
   /// An operator has stopped the ring, for good or until its end in so many milliseconds.
@@ -90,6 +92,10 @@ final class RunLoop {
   /// Of the run's policies; nil without any.
   var policyWatch: PolicyWatch?
   private(set) var lastTrigger: ViolationTrigger?
+  private var breach: BreachDetector?
+  private var breachPoints: BreachPoints
+  /// Until then every request is denied.
+  private var deniesUntilMilliseconds: UInt64 = 0
   /// Of a detached run.
   private var session: OutputSession?
 
@@ -97,7 +103,7 @@ final class RunLoop {
   private static let restMilliseconds: Int32 = 200
 
   init(
-    stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions,
+    stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions, ring: UInt8,
     timeoutMilliseconds: UInt64?, terminalDescriptors: UInt8, events: RunEvents,
     killSwitch: KillSwitch, cgroup: RunCgroup? = nil
   ) throws(SyscallError) {
@@ -107,6 +113,8 @@ final class RunLoop {
     self.stage = stage
     self.signals = signals
     self.options = options
+    breach = options.breachLevels.map { BreachDetector($0) }
+    breachPoints = BreachPoints(ring: ring)
     self.events = events
     self.terminalDescriptors = terminalDescriptors
     try poller.add(self.stage.socket.raw, .input)
@@ -420,10 +428,35 @@ final class RunLoop {
     events.emit("violation", ["violation": violation.json])
     carryOut(policyWatch?.judge(violation) ?? [])
     try tellServices(.violation(violation))
+    if breach != nil { count(breachPoints.of(violation.call), .ringBreach, violation.call) }
     if options.onViolation != .deny {
       kill(KillOrder(.policyViolation, by: "the kernel", rule: "--on-violation"))
     }
   }
+
+  /// Counts what was refused, where the run has a detector.
+  /// - Parameters:
+  ///   - reason: of the kill, when this is too much.
+  ///   - cause: what was refused last.
+  func count(_ points: UInt64, _ reason: KillReason, _ cause: String) {
+    let now = Clock.monotonicNanoseconds() / 1_000_000
+    guard let level = breach?.add(points, nowMilliseconds: now), let breach else { return }
+    let told: JSONObject = [
+      "level": .string(level.rawValue), "points": JSONValue(breach.points),
+      "levels": .string(breach.levels.text), "cause": .string(cause),
+    ]
+    events.emit("breach", told)
+    try? tellServices(.breach(told))
+    switch level {
+    case .low, .medium: break
+    case .high: deniesUntilMilliseconds = now + BreachDetector.coolDownMilliseconds
+    case .critical:
+      kill(KillOrder(reason, by: "the breach detector", rule: "--breach \(breach.levels.text)"))
+    }
+  }
+
+  /// Whether every request is denied for a while.
+  func isDenyingAll(_ nowMilliseconds: UInt64) -> Bool { nowMilliseconds < deniesUntilMilliseconds }
 
   /// What the triggers of policies demand.
   func carryOut(_ triggers: [ViolationTrigger]) {

@@ -44,6 +44,8 @@ public struct RunOptions: Sendable {
   public var cgroup: CgroupChoice = .auto
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
+  /// nil: refusals are not counted.
+  public var breachLevels: BreachLevels?
   /// The workspace is a transaction; nil when it is not.
   public var transaction: TransactionMode?
   /// A commit may also bring files that something would execute or trust.
@@ -208,6 +210,7 @@ private struct Parser {
     case "--status-fd": options.statusDescriptor = Int32(try count(flag, inline, 3...1_048_575))
     case "--on-violation":
       options.onViolation = try choice(flag, inline, RunOptions.OnViolation.self)
+    case "--breach": try breach(flag, inline)
     case "--txn": try transaction(flag, inline)
     case "--allow-executable": try set(flag, inline) { $0.allowExecutable = true }
     case "--name": options.name = try label(flag, inline)
@@ -425,6 +428,22 @@ private struct Parser {
         hint: NearestName.find(text, among: names).map { "did you mean \($0)?" })
     }
     return choice
+  }
+
+  private mutating func breach(_ flag: String, _ inline: String?) throws(RunError) {
+    let text = try single(flag, inline)
+    switch text {
+    case "off": options.breachLevels = nil
+    case "on": options.breachLevels = .usual
+    default:
+      guard let levels = BreachLevels(text) else {
+        throw RunError(
+          .usage,
+          "\(flag) \(text): on, off or four growing numbers of points, 1 to \(BreachLevels.pointsMax), are needed",
+          hint: "\(flag) \(BreachLevels.usual.text)")
+      }
+      options.breachLevels = levels
+    }
   }
 
   private mutating func workspace(_ flag: String, _ inline: String?) throws(RunError) {

@@ -33,6 +33,7 @@ enum RunCompletion {
       case $before in
         --ring) COMPREPLY=($(compgen -W "0 1 2 3 system privileged standard sandbox" -- "$word")) ;;
         --on-violation) COMPREPLY=($(compgen -W "deny kill rollback" -- "$word")) ;;
+        --breach) COMPREPLY=($(compgen -W "on off" -- "$word")) ;;
         --degrade) COMPREPLY=($(compgen -W "\(RunHelp.degradations.joined(separator: " "))" -- "$word")) ;;
         --workspace) COMPREPLY=($(compgen -d -- "$word")) ;;
         --profile|--read|--write|--policy|--tools|--agent-file|--result-json) COMPREPLY=($(compgen -f -- "$word")) ;;

@@ -88,6 +88,7 @@ enum AuditEntries {
         "wallMilliseconds": amount(limits.wallMilliseconds),
       ]),
       "onViolation": .string(options.onViolation.rawValue),
+      "breach": JSONValue(options.breachLevels?.text),
     ]
   }
 }

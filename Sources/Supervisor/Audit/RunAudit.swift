@@ -201,6 +201,7 @@ final class RunAudit: RunService {
     case .resumed(let uid): record(.resume, ["uid": JSONValue(uid)])
     case .executed: record(.runProgram, [:])
     case .violation(let violation): record(violation)
+    case .breach(let breach): record(.breach, breach)
     case .killing(let order):
       record(
         .kill,

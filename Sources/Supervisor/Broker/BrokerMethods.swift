@@ -51,6 +51,8 @@ final class BrokerMethods {
   var isHeld = false
 
   static let held = BrokerError(.held, "the run is on hold: everything is denied until it ends")
+  static let coolsDown = BrokerError(
+    .held, "too much was refused: everything is denied for a minute")
   /// What every judged request has, whatever the agent says of itself.
   private let common: JSONObject
 

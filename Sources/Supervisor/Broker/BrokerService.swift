@@ -23,6 +23,9 @@ final class BrokerService: RunService {
   private let clock: AlarmClock
   private(set) var counters: BrokerCounters
   /// By a trigger of a policy: everything is denied until the run ends.
+  /// As far as the breach detector knows.
+  private var deniedCounted = 0
+
   var isHeld: Bool {
     get { methods.isHeld }
     set { methods.isHeld = newValue }
@@ -216,6 +219,11 @@ final class BrokerService: RunService {
 
   /// What the loop has to watch for after something has happened to a connection.
   private func settle(_ connection: BrokerConnection, _ loop: RunLoop) throws(SyscallError) {
+    if counters.denied > deniedCounted {
+      let points = UInt64(counters.denied - deniedCounted)
+      deniedCounted = counters.denied
+      loop.count(points, .behavioralDrift, "a denied request")
+    }
     guard connections[connection.socket.raw] === connection else { return }
     if connection.isOver { return close(connection, loop) }
     if let interest = connection.changedInterest() {
@@ -238,6 +246,9 @@ final class BrokerService: RunService {
     case .call(let request, let method):
       counters.requests += 1
       if isHeld, method.phase != .greeting { return refuse(BrokerMethods.held, request.id) }
+      if loop.isDenyingAll(now), method.phase != .greeting {
+        return refuse(BrokerMethods.coolsDown, request.id)
+      }
       let call = BrokerCall(
         request: request, peer: connection.peer, client: connection.number,
         policyWatch: loop.policyWatch, now: now,

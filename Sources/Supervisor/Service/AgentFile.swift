@@ -37,7 +37,8 @@ enum AgentFile {
     ("timeout", .value), ("grace", .value),
     ("memory", .value), ("pids", .value), ("cpu", .value), ("cgroup", .value), ("tmp", .value),
     ("txn", .value),
-    ("allow-executable", .flag), ("on-violation", .value), ("degrade", .list), ("quiet", .flag),
+    ("allow-executable", .flag), ("on-violation", .value), ("breach", .value), ("degrade", .list),
+    ("quiet", .flag),
     ("verbose", .flag),
   ]
   /// Their values are files, which a service's working directory says nothing of.
