@@ -29,7 +29,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar,
 
 __all__ = [
     "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "GovernanceDenied", "HeldError", "RequestError",
-    "ToolResult", "adecide", "atool", "broker", "decide", "govern", "note", "tool",
+    "Saga", "StepFailed", "ToolResult", "adecide", "atool", "broker", "decide", "govern", "note", "saga", "tool",
 ]
 __version__ = "1.0"
 
@@ -75,6 +75,16 @@ class RequestError(ValueError):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.data = dict(data)
+
+
+class StepFailed(RuntimeError):
+    """The tool of a saga's step did not succeed; `result` says what became of it."""
+
+    def __init__(self, step: str, result: "ToolResult") -> None:
+        what = f"status {result.status}" if result.outcome == "exited" else result.outcome
+        text = result.message or result.stderr.strip()
+        super().__init__(f"{step}: {what}" + (f": {text}" if text else ""))
+        self.result = result
 
 
 @dataclass(frozen=True)
@@ -213,7 +223,10 @@ class Broker:
             if parked is None:
                 raise
             result = self.wait(parked, wait)["result"]
+        return self._tool_result(result)
 
+    @staticmethod
+    def _tool_result(result: Mapping[str, Any]) -> ToolResult:
         def stream(key: str) -> bytes:
             if key + "Base64" in result:
                 return base64.b64decode(result[key + "Base64"])
@@ -222,6 +235,10 @@ class Broker:
         return ToolResult(
             str(result["outcome"]), result.get("status"), stream("stdout"), stream("stderr"),
             str(result.get("message", "")), result.get("run"))
+
+    def saga(self, name: str = "saga") -> "Saga":
+        """A plan of your own that is undone unless it is committed."""
+        return Saga(self, name)
 
     def note(self, text: str) -> None:
         """A remark for the operator."""
@@ -388,6 +405,117 @@ class Broker:
         self._changed.notify_all()
 
 
+class Saga:
+    """Steps that are undone, the last one first, unless all of them are committed.
+
+        with agt.saga("move") as saga:
+            saga.tool("add_user", name="ada")                     # its declaration says what undoes it
+            saga.step("page", undo=("remove_page", {"name": "ada"}))
+            write_page("ada")                                     # your own action, after its step
+
+    Leaving the block commits; an exception aborts, and what was done is undone before it goes on. When the program
+    dies, or its run is killed, the supervisor undoes it. `async with` does the same, with `astep` and `atool`.
+    """
+
+    def __init__(self, broker: Broker, name: str) -> None:
+        self.broker = broker
+        self.name = name
+        self.id: Optional[str] = None
+        self.state = "new"
+        """``open``, then ``completed``, ``compensated`` or ``needs-operator``."""
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def begin(self) -> "Saga":
+        if not self.broker.is_off:
+            self.id = str(self.broker.call("saga.begin", {"name": self.name})["saga"])
+        self.state = "open"
+        return self
+
+    def step(self, step: str, *, undo: Tuple[str, Mapping[str, Any]]) -> None:
+        """Before an action of your own: when this returns, what undoes it is on the disk.
+
+        `undo` is a tool with its arguments. It must do no harm when the action was never done.
+        """
+        if not self.broker.is_off:
+            self.broker.call("saga.step", {"saga": self.id, "step": step, "undo": self._call(undo)})
+
+    def tool(
+        self, tool: str, *, step: Optional[str] = None, undo: Optional[Tuple[str, Mapping[str, Any]]] = None,
+        timeout: Optional[float] = None, **arguments: Any
+    ) -> ToolResult:
+        """Runs a tool as a step. Raises `StepFailed` unless it ends with status 0.
+
+        Without `undo`, the tool's declaration says what undoes it. Without `step`, the tool's name with a number is
+        the step's.
+        """
+        with self._lock:
+            self._count += 1
+            name = step if step is not None else f"{tool}-{self._count}"
+        params: Dict[str, Any] = {"saga": self.id, "step": name, "tool": {"name": tool, "arguments": arguments}}
+        if undo is not None:
+            params["undo"] = self._call(undo)
+        wait = TOOL_TIMEOUT_SECONDS if timeout is None else timeout
+        result = Broker._tool_result(self.broker.call("saga.step", params, wait))
+        if not result.succeeded:
+            raise StepFailed(name, result)
+        return result
+
+    def commit(self) -> None:
+        """What was done stays."""
+        self._end("saga.commit", {})
+
+    def abort(self, reason: str = "") -> str:
+        """Undoes what was done, and waits for it. Returns the state: ``needs-operator`` when something is left."""
+        return self._end("saga.abort", {"reason": reason} if reason else {})
+
+    def _end(self, method: str, more: Mapping[str, Any]) -> str:
+        if self.broker.is_off:
+            self.state = "completed" if method == "saga.commit" else "open"
+        else:
+            result = self.broker.call(method, {"saga": self.id, **more}, TOOL_TIMEOUT_SECONDS)
+            self.state = str(result["state"])
+        return self.state
+
+    @staticmethod
+    def _call(call: Tuple[str, Mapping[str, Any]]) -> Dict[str, Any]:
+        tool, arguments = call
+        return {"name": tool, "arguments": dict(arguments)}
+
+    def __enter__(self) -> "Saga":
+        return self.begin()
+
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        if self.state != "open":
+            return
+        if error is None:
+            return self.commit()
+        try:
+            self.abort(f"{type(error).__name__}: {error}"[:500])
+        except GovernanceDenied:
+            # The supervisor undoes it when this connection ends; what went wrong first is what is told.
+            pass
+
+    async def __aenter__(self) -> "Saga":
+        return await _in_thread(self.begin)
+
+    async def __aexit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        await asyncio.shield(_in_thread(self.__exit__, kind, error, trace))
+
+    async def astep(self, step: str, *, undo: Tuple[str, Mapping[str, Any]]) -> None:
+        """`step` without blocking the event loop."""
+        await _in_thread(self.step, step, undo=undo)
+
+    async def atool(self, tool: str, **options: Any) -> ToolResult:
+        """`tool` without blocking the event loop."""
+        result: ToolResult = await _in_thread(self.tool, tool, **options)
+        return result
+
+
+async def _in_thread(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args, **keywords))
+
+
 _shared: Optional[Broker] = None
 _shared_lock = threading.Lock()
 
@@ -419,6 +547,11 @@ def tool(name: str, **arguments: Any) -> ToolResult:
 async def atool(name: str, **arguments: Any) -> ToolResult:
     """The same without blocking the event loop."""
     return await asyncio.get_running_loop().run_in_executor(None, functools.partial(tool, name, **arguments))
+
+
+def saga(name: str = "saga") -> Saga:
+    """`Broker.saga` of the one client."""
+    return broker().saga(name)
 
 
 def note(text: str) -> None:

@@ -29,6 +29,7 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case txnEnd = "txn.end"
   case runEnd = "run.end"
   case sagaStart = "saga.start"
+  case sagaStep = "saga.step"
   case sagaEnd = "saga.end"
   case note
 

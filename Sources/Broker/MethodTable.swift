@@ -46,6 +46,19 @@ public enum MethodTable {
       name: "approval.wait", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
       cost: 1, descriptors: 0, members: ["approval"]),
     Method(
+      name: "saga.begin", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["name"]),
+    Method(
+      name: "saga.step", rings: 0...3, phase: .greeted, mayNotify: false,
+      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
+      members: ["saga", "step", "tool", "undo"]),
+    Method(
+      name: "saga.commit", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["saga"]),
+    Method(
+      name: "saga.abort", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["saga", "reason"]),
+    Method(
       name: "agt.cancel", rings: 0...3, phase: .greeted, mayNotify: true, lineMaxBytes: 4096,
       cost: 1, descriptors: 0, members: ["id"]),
     Method(

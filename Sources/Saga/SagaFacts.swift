@@ -2,6 +2,7 @@
 extension SagaMachine {
   mutating func apply(_ body: SagaRecord.Body) {
     switch body {
+    case .declared(let declaration): declared(declaration)
     case .started(let name, let kind, let attempt, _, _):
       started(graph.index(of: name)!, kind, attempt)
     case .ended(let name, let kind, _, let outcome):

@@ -57,7 +57,7 @@ final class Attempt {
     guard try Descriptors.tryLock(lock.raw) else {
       throw SyscallError(call: "flock", object: base + ".lock", errno: EWOULDBLOCK)
     }
-    let nothing = try Files.open(ByteString("/dev/null"), O_RDONLY)
+    let nothing = try input()
     let output = try file("out", O_WRONLY | O_CREAT | O_TRUNC)
     let errors = try file("err", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
     let events = try file("events", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
@@ -70,6 +70,16 @@ final class Attempt {
     pid = child
     // For whoever has to end it when this runner is gone.
     try Descriptors.write(lock.raw, Array("\(child)\n".utf8))
+  }
+
+  /// What a tool reads; programs of plans read nothing.
+  private func input() throws(SyscallError) -> OwnedFD {
+    guard let text = command.tool?.input, !text.isEmpty else {
+      return try Files.open(ByteString("/dev/null"), O_RDONLY)
+    }
+    let written = try file("in", O_WRONLY | O_CREAT | O_TRUNC)
+    try Descriptors.write(written.raw, Array(text.utf8))
+    return try file("in", O_RDONLY)
   }
 
   private func file(_ suffix: String, _ flags: Int32) throws(SyscallError) -> OwnedFD {
@@ -86,6 +96,18 @@ final class Attempt {
     ]
     if let ring = command.ring { words += ["--ring", "\(ring)"] }
     if let profile = command.profile { words += ["--profile", profile] }
+    if let tool = command.tool { words += tool.options } else { words += views() }
+    var environment = action.environment
+    environment["TRACEPARENT"] = trace
+    for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
+      words += ["--env", "\(name)=\(value)"]
+    }
+    return words + ["--"] + action.arguments
+  }
+
+  /// What a plan shows its program.
+  private func views() -> [String] {
+    var words: [String] = []
     switch command.workspace {
     case .readOnly: words += ["--workspace", workspace + ":ro"]
     case .readWrite: words += ["--workspace", workspace + ":rw"]
@@ -98,12 +120,7 @@ final class Attempt {
     for host in command.network { words += ["--net", host.text] }
     if let bytes = command.memoryBytes { words += ["--memory", "\(bytes)"] }
     if let count = command.processes { words += ["--pids", "\(count)"] }
-    var environment = action.environment
-    environment["TRACEPARENT"] = trace
-    for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
-      words += ["--env", "\(name)=\(value)"]
-    }
-    return words + ["--"] + action.arguments
+    return words
   }
 
   // MARK: after a crash
@@ -232,7 +249,7 @@ final class Attempt {
   }
 
   /// A process that takes longer to die waits for a device.
-  private static let ringWaitMaxMilliseconds: UInt64 = 10_000
+  static let ringWaitMaxMilliseconds: UInt64 = 10_000
 
   /// The last line that agt-run wrote about itself.
   private var complaint: String? {

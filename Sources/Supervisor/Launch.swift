@@ -123,6 +123,7 @@ public enum Launch {
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
     let limits = prepared.cgroup?.report
     prepared.cgroup?.remove()
+    let sagas = broker?.concludeSagas(outcome.end, in: loop) ?? []
     var record = RunRecord(
       prepared, outcome: outcome, violations: loop.violations, trigger: loop.lastTrigger,
       network: network?.counters, broker: broker?.counters,
@@ -130,6 +131,7 @@ public enum Launch {
     if let transaction = prepared.transaction {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd, audit))
     }
+    record.sagas = sagas
     let loss = audit.end(record.outcome, status: record.status)
     try record.write(to: options.resultFile)
     station.conclude(record.ending, isKept: starter != nil && record.executed)
@@ -159,7 +161,9 @@ public enum Launch {
         tools = try ToolRunner(prepared.tools, prepared, options, environment: environment, audit)
         try loop.add(tools!)
       }
-      let service = try BrokerService(prepared, options, tools, events, audit)
+      let sagas = AgentSagas(prepared, options, environment: environment, tools, audit)
+      try loop.add(sagas)
+      let service = try BrokerService(prepared, options, tools, sagas, events, audit)
       try loop.add(broker: service)
       return service
     } catch { throw failure(error) }

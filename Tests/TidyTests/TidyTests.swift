@@ -26,7 +26,7 @@ import Testing
     "Supervisor": [
       "Audit", "AuditStore", "Broker", "Hashing", "JSON", "Kernel", "LaunchPlan", "Network",
       "Policy",
-      "Programs", "Rings",
+      "Programs", "Rings", "Saga",
       "Transactions", "YAML",
     ],
     "Saga": ["JSON", "YAML"],

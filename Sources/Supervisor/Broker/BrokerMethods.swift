@@ -15,6 +15,8 @@ struct BrokerCall {
   let now: UInt64
   /// Takes the result of what takes time.
   let later: (JSONValue) -> Void
+  /// Takes instead why nothing came of it.
+  let refuse: (BrokerError) -> Void
 }
 
 /// What a method gives.
@@ -40,11 +42,12 @@ final class BrokerMethods {
   private let limits: JSONObject
   private let agent: String?
   private let policies: PolicySet
-  private let tools: ToolRunner?
+  let tools: ToolRunner?
+  let sagas: AgentSagas
   let approvals: Approvals
   private let audit: RunAudit
   private var buckets = TokenBuckets()
-  private var decisions: UInt64 = 0
+  private(set) var decisions: UInt64 = 0
   /// Nothing begins any more, whenever it was asked for and approved.
   var isHeld = false
 
@@ -65,8 +68,9 @@ final class BrokerMethods {
   /// - Precondition: the run has policies.
   init(
     _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
-    _ events: RunEvents, _ audit: RunAudit
+    _ sagas: AgentSagas, _ events: RunEvents, _ audit: RunAudit
   ) {
+    self.sagas = sagas
     guard let policies = run.policies else { preconditionFailure("a broker without policies") }
     self.policies = policies
     self.tools = tools
@@ -113,6 +117,8 @@ final class BrokerMethods {
     case "tool.call": return try callTool(call, &counters)
     case "approval.status": return try approvalStatus(call)
     case "approval.wait": return try approvalWait(call)
+    case "saga.begin", "saga.step", "saga.commit", "saga.abort":
+      return try saga(call, &counters)
     case "agt.cancel": return BrokerReply(result: .now(try cancel(call)))
     case "log.note": return BrokerReply(result: .now(try note(call, &counters)))
     case let other: throw BrokerError(.failed, "\(other) has no handler")
@@ -138,7 +144,7 @@ final class BrokerMethods {
   // MARK: judging
 
   /// Judges and counts one request. Its fields are completed with what the kernel and the run say.
-  private func judge(
+  func judge(
     _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) -> (decision: Decision, triggers: [ViolationTrigger]) {
     var fields = fields
@@ -228,7 +234,7 @@ final class BrokerMethods {
   }
 
   /// Why a request that was judged does not go ahead; nil when it does.
-  private func refusal(_ decision: Decision) -> BrokerError? {
+  func refusal(_ decision: Decision) -> BrokerError? {
     let code: BrokerError.Code
     switch decision.verdict {
     case .allow: return nil

@@ -43,7 +43,7 @@ final class BrokerService: RunService {
 
   init(
     _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
-    _ events: RunEvents, _ audit: RunAudit
+    _ sagas: AgentSagas, _ events: RunEvents, _ audit: RunAudit
   ) throws(SyscallError) {
     self.tools = tools
     let now = AlarmClock.nowMilliseconds
@@ -55,7 +55,7 @@ final class BrokerService: RunService {
       perSecond: Self.refusedBytesPerSecond, burst: Self.refusedBytesBurst, nowMilliseconds: now)
     clock = try AlarmClock()
     counters = BrokerCounters(events, audit)
-    methods = BrokerMethods(run, options, tools, events, audit)
+    methods = BrokerMethods(run, options, tools, sagas, events, audit)
   }
 
   // MARK: RunService
@@ -150,6 +150,12 @@ final class BrokerService: RunService {
     try? loop.unwatch(connection.socket.raw)
     tools?.drop(client: connection.number)
     methods.approvals.withdraw(client: connection.number)
+    methods.sagas.drop(client: connection.number)
+  }
+
+  /// The ring is gone: what its agent has not committed is undone.
+  func concludeSagas(_ end: RunOutcome.End, in loop: RunLoop) -> [JSONValue] {
+    methods.sagas.conclude(end, in: loop)
   }
 
   // MARK: operators
@@ -244,6 +250,13 @@ final class BrokerService: RunService {
         later: { [weak self, weak connection, unowned loop] result in
           guard let self, let connection, let id = request.id else { return }
           connection.send(Answer.result(result, id: id))
+          connection.inFlight -= 1
+          try? self.settle(connection, loop)
+        },
+        refuse: { [weak self, weak connection, unowned loop] error in
+          guard let self, let connection, let id = request.id else { return }
+          connection.send(Answer.error(error, id: id))
+          counters.refuse(error, connection.peer)
           connection.inFlight -= 1
           try? self.settle(connection, loop)
         })

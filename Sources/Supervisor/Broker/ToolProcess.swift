@@ -42,7 +42,7 @@ final class ToolProcess {
   ///   - options: of agt-run, which say where it runs.
   init(
     _ tool: Tool, words: [String], input: String, options: [String], environment: [ByteString],
-    id: JSONValue, client: UInt64, now: UInt64
+    id: JSONValue, client: UInt64, saga: SagaStepFiles?, now: UInt64
   ) throws(SyscallError) {
     self.tool = tool
     self.id = id
@@ -52,20 +52,29 @@ final class ToolProcess {
     let out = try Descriptors.pipe()
     let err = try Descriptors.pipe()
     let life = try Descriptors.pipe()
-    record = try Descriptors.memory(name: "record")
+    if let kept = saga?.record.raw {
+      record = try Descriptors.duplicate(kept)
+    } else {
+      record = try Descriptors.memory(name: "record")
+    }
     let standardInput = try Self.input(input)
     let arguments =
       ["agt-run"] + options + [
         "--ring", "\(tool.ring)", "--quiet", "--timeout", "\(tool.timeoutMilliseconds)ms",
-        "--result-json", "/proc/self/fd/3", "--tie-fd", "4", "--",
-      ] + words
+        "--result-json", "/proc/self/fd/3", "--tie-fd", "4",
+      ] + (saga.map(Self.options) ?? []) + ["--"] + words
+    var descriptors: [(Int32, Int32)] = [
+      (standardInput.raw, 0), (out.writer.raw, 1), (err.writer.raw, 2), (record.raw, 3),
+      (life.reader.raw, 4),
+    ]
+    if let saga, let lock = saga.lock.raw, let events = saga.events.raw {
+      descriptors += [(lock, 5), (events, 6)]
+    }
     pid = try Processes.spawn(
       ByteString("/proc/self/exe"), arguments: arguments.map { ByteString($0) },
       environment: environment,
-      descriptors: [
-        (standardInput.raw, 0), (out.writer.raw, 1), (err.writer.raw, 2), (record.raw, 3),
-        (life.reader.raw, 4),
-      ], ownGroup: true)
+      descriptors: descriptors, ownGroup: true)
+    saga?.release(to: pid)
     pidfd = try Processes.openPidfd(pid)
     let outReader = try out.reader.duplicate()
     let errReader = try err.reader.duplicate()
@@ -74,6 +83,11 @@ final class ToolProcess {
     output = consume outReader
     errors = consume errReader
     lifeline = try life.writer.duplicate()
+  }
+
+  /// Of agt-run, for a step of a saga.
+  private static func options(_ saga: SagaStepFiles) -> [String] {
+    ["--status-fd", "6"] + saga.environment.flatMap { ["--env", "\($0.name)=\($0.value)"] }
   }
 
   /// The whole text in a pipe, which holds more than a request can bring; nothing is waited for.

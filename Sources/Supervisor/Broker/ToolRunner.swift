@@ -17,6 +17,8 @@ final class ToolRunner: RunService {
   private let concurrentMax: Int
   /// Of agt-run, the same for every tool.
   let options: [String]
+  /// The same from wherever they are given.
+  let lastingOptions: [String]
   private let environment: [ByteString]
   private var running: [ObjectIdentifier: (process: ToolProcess, done: (JSONValue) -> Void)] = [:]
   /// Whose a descriptor in the loop is.
@@ -49,18 +51,24 @@ final class ToolRunner: RunService {
     ring = run.profile.ring
     concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
     self.options = Self.options(options, workspace: run.request.workspace.path)
+    let here = (try? Files.workingDirectory().text) ?? "/"
+    lastingOptions = Self.options(options, workspace: run.request.workspace.path) {
+      $0.hasPrefix("/") ? $0 : here + "/" + $0
+    }
     self.environment = environment
     clock = try AlarmClock()
   }
 
   /// A tool sees what its caller sees, as far as its own ring lets it.
-  private static func options(_ options: RunOptions, workspace: String) -> [String] {
+  private static func options(
+    _ options: RunOptions, workspace: String, place: (String) -> String = { $0 }
+  ) -> [String] {
     var words = [
       "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? ""),
     ]
-    for path in options.policies { words += ["--policy", path] }
-    for path in options.reads { words += ["--read", path] }
-    for path in options.writes { words += ["--write", path] }
+    for path in options.policies { words += ["--policy", place(path)] }
+    for path in options.reads { words += ["--read", place(path)] }
+    for path in options.writes { words += ["--write", place(path)] }
     for name in options.degraded.map(\.rawValue).sorted() { words += ["--degrade", name] }
     for (name, value) in options.environment {
       words += ["--env", value.map { "\(name)=\($0.text)" } ?? name]
@@ -88,10 +96,12 @@ final class ToolRunner: RunService {
   /// - Parameters:
   ///   - why: what the log says of the decision.
   ///   - mayBegin: asked again when the log has it.
+  ///   - saga: of a step, whose lock the tool takes.
   ///   - done: gets the result when the tool has ended; not called when its client is dropped.
   func call(
     _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64, why: JSONObject,
-    mayBegin: @escaping () throws(BrokerError) -> Void, done: @escaping (JSONValue) -> Void
+    mayBegin: @escaping () throws(BrokerError) -> Void, saga: SagaStepFiles? = nil,
+    done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
     guard running.count + announced.count < concurrentMax else {
       throw BrokerError(
@@ -103,6 +113,7 @@ final class ToolRunner: RunService {
     audit.intend(.toolStart, entry(tool, words, input, why)) { [weak self] refusal in
       guard let self, loop != nil else { return }
       guard let place = announced.firstIndex(where: { $0.number == number }) else {
+        saga?.close()
         record(["outcome": "cancelled"])
         return done(["outcome": "cancelled"])
       }
@@ -110,8 +121,10 @@ final class ToolRunner: RunService {
       do throws(BrokerError) {
         if let refusal { throw BrokerError(.failed, refusal) }
         try mayBegin()
-        try begin(tool, words: words, input: input, id: id, client: client, done: done)
+        try begin(
+          tool, words: words, input: input, id: id, client: client, saga: saga, done: done)
       } catch {
+        saga?.close()
         let result: JSONValue = ["outcome": "not_started", "message": .string(error.message)]
         record(result)
         done(result)
@@ -133,12 +146,12 @@ final class ToolRunner: RunService {
 
   private func begin(
     _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64,
-    done: @escaping (JSONValue) -> Void
+    saga: SagaStepFiles?, done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
     do throws(SyscallError) {
       let process = try ToolProcess(
         tool, words: words, input: input, options: options, environment: environment, id: id,
-        client: client, now: AlarmClock.nowMilliseconds)
+        client: client, saga: saga, now: AlarmClock.nowMilliseconds)
       do throws(SyscallError) { try follow(process) } catch {
         // Nobody would hear of its end.
         for number in process.descriptors { try? forget(number) }
