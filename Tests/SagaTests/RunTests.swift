@@ -96,6 +96,7 @@ import Testing
   /// discarded, and the saga is undone. An approval, a later attempt, nothing brings it back.
   @Test(arguments: Starter.all) func killedByAnOperator(_ starter: Starter) throws {
     let site = SagaSite(starter)
+    let word = "killed-\(UInt32.random(in: 0 ... .max))"
     site.plan(
       """
       steps:
@@ -106,7 +107,7 @@ import Testing
         fs: {mode: transaction}
         retry: {maxAttempts: 3, initial: 50ms}
         idempotency: {key: "${saga.id}/b"}
-        run: [/bin/sh, -c, "touch b; setsid sh -c 'trap : TERM; while :; do sleep 9; done' & echo ready; wait"]
+        run: [/bin/sh, -c, ": \(word); touch b; setsid sh -c 'trap : TERM; while :; do sleep 9; done' & echo ready; wait"]
         compensate: {run: [/bin/sh, -c, "echo undo b >> log"], fs: {mode: rw}}
       """)
     let running = site.command(["run", "plan.yaml"]).start()
@@ -114,10 +115,8 @@ import Testing
     let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
     let step = site.directory(id) + "/runs/b.run.1"
     #expect(Clock.eventually(20) { File.read(step + ".out") == "ready\n" })
-    let pid = try #require(File.read(step + ".lock").flatMap { Int32($0.dropLast()) })
     let listed = try JSONParser.parse(site.program("agt", ["ps", "--json"]).run().output)
-    let runs = listed["runs"]?.arrayValue ?? listed.arrayValue ?? []
-    let entry = runs.first { $0["supervisorPid"]?.integerValue == Int64(pid) }
+    let entry = listed.arrayValue?.first { $0["command"]?.stringValue?.contains(word) == true }
     let name = try #require(entry?["run"]?.stringValue, "\(listed)")
     let kill = site.program("agt", ["kill", name]).run()
     #expect(kill.status == 0, "\(kill.summary)")
