@@ -492,7 +492,7 @@ class Saga:
             return self.commit()
         try:
             self.abort(f"{type(error).__name__}: {error}"[:500])
-        except GovernanceDenied:
+        except (GovernanceDenied, RequestError):
             # The supervisor undoes it when this connection ends; what went wrong first is what is told.
             pass
 

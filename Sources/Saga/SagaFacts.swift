@@ -200,6 +200,8 @@ extension SagaMachine {
       steps[step].status = .succeeded
       steps[step].happened = true
       steps[step].isTouched = true
+      // One whose outcome was not known may have been undone in vain.
+      steps[step].counted[.compensate] = 0
       steps[step].outputs.merge(outputs) { $1 }
     } else {
       steps[step].happened = false

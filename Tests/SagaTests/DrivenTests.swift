@@ -132,6 +132,44 @@ import Testing
       "seed \(seed)")
   }
 
+  /// What a person finds to be there is undone after all, also when the outcome of its step was never known.
+  @Test func resolved() throws {
+    for outcome in [SagaOutcome?.none, .succeeded(outputs: [:])] {
+      var machine = SagaMachine(
+        graph: .driven(name: "driven"), sagaID: "X", parameters: [:], begunAt: 1, seed: 1,
+        isDriven: true)
+      let one = SagaDeclaration(step: "one", call: nil, undo: Self.call("undo"))
+      try machine.replay(SagaRecord(at: 1, .declared(one)))
+      try machine.replay(
+        SagaRecord(at: 1, .started(step: "one", .run, attempt: 1, arguments: [], key: "k")))
+      if let outcome {
+        try machine.replay(SagaRecord(at: 1, .ended(step: "one", .run, attempt: 1, outcome)))
+      }
+      var now: UInt64 = 10
+      func finish(_ first: SagaEvent, _ result: SagaOutcome) {
+        var waiting = [first]
+        for (step, kind, attempt) in machine.inFlight {
+          waiting.append(.ended(step: step, kind, attempt: attempt, .lost("nobody knows")))
+        }
+        while !waiting.isEmpty || !machine.phase.isResting {
+          for effect in machine.handle(waiting.isEmpty ? .tick : waiting.removeFirst(), at: now) {
+            if case .start(let action) = effect {
+              waiting.append(
+                .ended(step: action.step, .compensate, attempt: action.attempt, result))
+            }
+          }
+          now += 100_000
+        }
+      }
+      finish(.runner(boot: "b", pid: 2), .exited(1))
+      #expect(machine.phase == .partiallyCompensated)
+      finish(
+        .resolve(step: 0, happened: true, evidence: "seen", uid: 0, outputs: [:]),
+        .succeeded(outputs: [:]))
+      #expect(machine.phase == .compensated, "\(machine.steps[0])")
+    }
+  }
+
   @Test func journalsThatCannotBe() throws {
     var machine = SagaMachine(
       graph: .driven(name: "driven"), sagaID: "X", parameters: [:], begunAt: 1, seed: 1,

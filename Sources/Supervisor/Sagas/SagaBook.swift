@@ -41,7 +41,11 @@ final class SagaBook {
       }
       lastMilliseconds = max(lastMilliseconds, Clock.wallNanoseconds() / 1_000_000)
       try journal.append(bodies.map { SagaRecord(at: lastMilliseconds, $0) })
-    } catch { throw failure(error) }
+    } catch {
+      // Its tail may be torn, which is cut only where nothing follows.
+      journal = nil
+      throw failure(error)
+    }
   }
 
   /// Leaves the saga to a runner.
