@@ -20,6 +20,8 @@ final class Attempt {
   private let command: SagaCommand
   private let outputs: [SagaOutput]
   private let workspace: String
+  /// What its program cannot change.
+  private let protects: [String]
   /// When the program is asked to end, in milliseconds since 1970.
   private let deadline: UInt64
   private var isTimedOut = false
@@ -34,8 +36,9 @@ final class Attempt {
 
   init(
     _ action: SagaAction, stepName: String, directory: SagaDirectory, workspace: String,
-    startedAt: UInt64
+    protects: [String], startedAt: UInt64
   ) {
+    self.protects = action.kind == .run ? protects : []
     step = action.step
     kind = action.kind
     number = action.attempt
@@ -105,6 +108,11 @@ final class Attempt {
     return words + ["--"] + action.arguments
   }
 
+  /// In a transaction what lies deeper cannot be protected (`OwnPlaces`).
+  private func isAtTop(_ path: String) -> Bool {
+    !path.hasPrefix(workspace + "/") || !path.dropFirst(workspace.utf8.count + 1).contains("/")
+  }
+
   /// What a plan shows its program.
   private func views() -> [String] {
     var words: [String] = []
@@ -116,6 +124,9 @@ final class Attempt {
     case nil: words += ["--workspace", workspace + "/"]
     }
     for path in command.reads { words += ["--read", path] }
+    for path in protects where command.workspace != .transaction || isAtTop(path) {
+      words += ["--protect", path]
+    }
     for path in command.writes { words += ["--write", path] }
     for host in command.network { words += ["--net", host.text] }
     if let bytes = command.memoryBytes { words += ["--memory", "\(bytes)"] }

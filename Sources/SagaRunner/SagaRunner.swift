@@ -58,7 +58,8 @@ public final class SagaRunner {
     let id = RunIdentifier.make(wallMilliseconds: now, using: &random)
     let header = SagaJournal.Header(
       id: id, name: graph.plan.name, begunAt: now, uid: Identity.effectiveUID,
-      workspace: workspace, planDigest: SHA256.text(bytes), planFile: file,
+      workspace: workspace, planDigest: SHA256.text(bytes),
+      planFile: (try? Files.canonical(ByteString(file)).text) ?? file,
       parameters: parameters, seed: random.next() >> 11, trace: Trace.identifier(&random))
     let directory = try store.create(header, plan: bytes)
     return try SagaRunner(directory, progress: progress)
@@ -239,7 +240,9 @@ public final class SagaRunner {
   private func attempt(_ action: SagaAction) -> Attempt {
     Attempt(
       action, stepName: machine.graph.plan.steps[action.step].id.text, directory: directory,
-      workspace: header.workspace, startedAt: machine.steps[action.step].startedAt)
+      workspace: header.workspace,
+      protects: ProtectedFiles.of(machine.graph.plan, header),
+      startedAt: machine.steps[action.step].startedAt)
   }
 
   /// - Returns: its end, when it could not be started.

@@ -55,7 +55,7 @@ enum OwnPlaces {
 
   /// What else than the profile a run obeys.
   static func obeyed(_ options: RunOptions, _ policies: PolicySet?) -> [String] {
-    options.policies + (policies?.files ?? []) + options.tools
+    options.policies + (policies?.files ?? []) + options.tools + options.protects
       + [options.agentFile].compactMap { $0 }
   }
 

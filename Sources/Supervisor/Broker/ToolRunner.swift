@@ -67,6 +67,10 @@ final class ToolRunner: RunService {
       "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? ""),
     ]
     for path in options.policies { words += ["--policy", place(path)] }
+    // Nor does a tool change what its caller obeys.
+    for path in options.tools + [options.profileFile, options.agentFile].compactMap({ $0 }) {
+      words += ["--protect", place(path)]
+    }
     for path in options.reads { words += ["--read", place(path)] }
     for path in options.writes { words += ["--write", place(path)] }
     for name in options.degraded.map(\.rawValue).sorted() { words += ["--degrade", name] }
