@@ -28,8 +28,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, overload
 
 __all__ = [
-    "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "GovernanceDenied", "HeldError", "RequestError",
-    "ToolResult", "adecide", "atool", "broker", "decide", "govern", "note", "tool",
+    "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "Elevation", "GovernanceDenied", "HeldError", "Lease",
+    "RequestError", "ToolResult", "adecide", "atool", "broker", "decide", "elevate", "govern", "note", "tool",
 ]
 __version__ = "1.0"
 
@@ -47,9 +47,11 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=
 class GovernanceDenied(PermissionError):
     """The policy says no, or nobody is there to say yes."""
 
-    def __init__(self, message: str, decision: Optional["Decision"] = None) -> None:
+    def __init__(self, message: str, decision: Optional["Decision"] = None, reason: str = "") -> None:
         super().__init__(message)
         self.decision = decision
+        self.reason = reason
+        """Of a refused elevation: ``invalid_target``, ``no_sponsorship`` … (docs/broker-protocol.md)."""
 
 
 class ApprovalRequired(GovernanceDenied):
@@ -109,7 +111,7 @@ class ToolResult:
     """What became of a tool that ran."""
 
     outcome: str
-    """``exited``, ``signaled``, ``timed_out``, ``output_exceeded``, ``cancelled``, ``killed``, ``not_started``, ``lost``."""
+    """``exited``, ``signaled``, ``timed_out``, ``output_exceeded``, ``cancelled``, ``lease_ended``, ``killed``, ``not_started``, ``lost``."""
     status: Optional[int]
     """Its exit status, when it exited."""
     output: bytes
@@ -128,6 +130,56 @@ class ToolResult:
     @property
     def stderr(self) -> str:
         return self.errors.decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Tools that run in a higher ring for a while."""
+
+    id: str
+    ring: int
+    tools: Tuple[str, ...]
+    seconds: float
+    """From the grant on."""
+
+
+class Elevation:
+    """What `elevate` gives: a context manager, for ``with`` and ``async with``."""
+
+    def __init__(self, broker: "Broker", params: Dict[str, Any], timeout: Optional[float]) -> None:
+        self._broker, self._params, self._timeout = broker, params, timeout
+        self.lease: Optional[Lease] = None
+
+    def __enter__(self) -> Lease:
+        broker = self._broker
+        try:
+            result = broker.call("ring.elevate", self._params, self._timeout)
+        except ApprovalRequired as error:
+            parked = error.decision.approval if error.decision is not None else None
+            if parked is None:
+                raise
+            result = broker.wait(parked, TOOL_TIMEOUT_SECONDS if self._timeout is None else self._timeout).get("result", {})
+        if "lease" not in result:
+            raise GovernanceDenied(str(result.get("message", "nobody has granted it")))
+        self.lease = Lease(
+            str(result["lease"]), int(result["ring"]), tuple(result["tools"]), float(result["expiresInMilliseconds"]) / 1000)
+        return self.lease
+
+    def __exit__(self, *_: object) -> None:
+        lease, self.lease = self.lease, None
+        if lease is None:
+            return
+        try:
+            self._broker.call("ring.release", {"lease": lease.id}, TOOL_TIMEOUT_SECONDS)
+        except (BrokerUnavailable, HeldError):
+            # Without its connection there is no lease, and on hold there are no calls.
+            pass
+
+    async def __aenter__(self) -> Lease:
+        return await asyncio.get_running_loop().run_in_executor(None, self.__enter__)
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self.__exit__)
 
 
 @dataclass
@@ -223,6 +275,20 @@ class Broker:
             str(result["outcome"]), result.get("status"), stream("stdout"), stream("stderr"),
             str(result.get("message", "")), result.get("run"))
 
+    def elevate(
+        self, *tools: str, ring: int, ttl: int = 300, reason: str = "", approval: bool = False, timeout: Optional[float] = None
+    ) -> Elevation:
+        """While the context lasts, at most `ttl` seconds, these tools run in `ring`; calls that still run then are killed.
+
+        With `approval`, entering waits for the person whom a rule wants to be asked.
+        """
+        params: Dict[str, Any] = {"tools": list(tools), "ring": ring, "ttl": ttl}
+        if reason:
+            params["reason"] = reason
+        if approval:
+            params["approval"] = True
+        return Elevation(self, params, timeout)
+
     def note(self, text: str) -> None:
         """A remark for the operator."""
         if not self.is_off:
@@ -250,7 +316,9 @@ class Broker:
                 verdict = "deny" if code == "denied" else "require_approval"
                 rules = tuple(str(rule) for rule in data.get("rules", ()))
                 parked = data.get("approval")
-                Decision(verdict, int(data.get("decision", 0)), rules, message, approval=parked).require()
+                decision = Decision(verdict, int(data.get("decision", 0)), rules, message, approval=parked)
+                kind = GovernanceDenied if code == "denied" else ApprovalRequired
+                raise kind(message or verdict, decision, str(data.get("reason", "")))
             if code == "held":
                 raise HeldError(message)
             raise RequestError(code, message, data)
@@ -419,6 +487,11 @@ def tool(name: str, **arguments: Any) -> ToolResult:
 async def atool(name: str, **arguments: Any) -> ToolResult:
     """The same without blocking the event loop."""
     return await asyncio.get_running_loop().run_in_executor(None, functools.partial(tool, name, **arguments))
+
+
+def elevate(*tools: str, ring: int, **options: Any) -> Elevation:
+    """`Broker.elevate` of the one client."""
+    return broker().elevate(*tools, ring=ring, **options)
 
 
 def note(text: str) -> None:

@@ -17,6 +17,8 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case approvalAnswered = "approval.answered"
   case approvalExpired = "approval.expired"
   case approvalUsed = "approval.used"
+  case elevationGranted = "elevation.granted"
+  case elevationEnded = "elevation.ended"
   case toolStart = "tool.start"
   case toolEnd = "tool.end"
   case netResolve = "net.resolve"

@@ -40,6 +40,12 @@ public enum MethodTable {
       lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
       members: ["name", "arguments", "approval"]),
     Method(
+      name: "ring.elevate", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 16_384,
+      cost: 1, descriptors: 0, members: ["tools", "ring", "ttl", "reason", "approval"]),
+    Method(
+      name: "ring.release", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["lease"]),
+    Method(
       name: "approval.status", rings: 0...3, phase: .greeted, mayNotify: false,
       lineMaxBytes: 4096, cost: 1, descriptors: 0, members: ["approval"]),
     Method(

@@ -15,6 +15,8 @@ struct BrokerCall {
   let now: UInt64
   /// Takes the result of what takes time.
   let later: (JSONValue) -> Void
+  /// The same, when it comes to nothing.
+  let laterRefused: (BrokerError) -> Void
 }
 
 /// What a method gives.
@@ -36,15 +38,16 @@ final class BrokerMethods {
   private let run: String
   private let profile: String
   private let workspace: String
-  private let ring: UInt8
+  let ring: UInt8
   private let limits: JSONObject
   private let agent: String?
   private let policies: PolicySet
-  private let tools: ToolRunner?
+  let tools: ToolRunner?
   let approvals: Approvals
-  private let audit: RunAudit
+  let elevations: Elevations
+  let audit: RunAudit
   private var buckets = TokenBuckets()
-  private var decisions: UInt64 = 0
+  private(set) var decisions: UInt64 = 0
   /// Nothing begins any more, whenever it was asked for and approved.
   var isHeld = false
 
@@ -74,6 +77,7 @@ final class BrokerMethods {
     audit.record(
       .policyLoaded, ["digest": .string(policies.digest), "files": JSONValue(policies.files)])
     approvals = Approvals(run: run.id, events, audit)
+    elevations = Elevations(tools, events, audit)
     self.run = run.id
     profile = run.profile.name
     workspace = run.request.workspace.path
@@ -111,6 +115,8 @@ final class BrokerMethods {
     case "tool.list":
       return BrokerReply(result: .now(["tools": .array((tools?.tools ?? []).map(\.json))]))
     case "tool.call": return try callTool(call, &counters)
+    case "ring.elevate": return try elevate(call, &counters)
+    case "ring.release": return try release(call)
     case "approval.status": return try approvalStatus(call)
     case "approval.wait": return try approvalWait(call)
     case "agt.cancel": return BrokerReply(result: .now(try cancel(call)))
@@ -138,14 +144,10 @@ final class BrokerMethods {
   // MARK: judging
 
   /// Judges and counts one request. Its fields are completed with what the kernel and the run say.
-  private func judge(
+  func judge(
     _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) -> (decision: Decision, triggers: [ViolationTrigger]) {
-    var fields = fields
-    fields["kind"] = .string(kind)
-    for member in common.members { fields[member.name] = member.value }
-    fields["pid"] = JSONValue(call.peer.pid)
-    if readsExecutable, let path = call.peer.executable { fields["executable"] = .string(path) }
+    var fields = completed(fields, kind, call)
     let request = Request(fields)
     let decision = policies.decide(request, buckets: &buckets, nowMilliseconds: call.now)
     decisions += 1
@@ -156,6 +158,45 @@ final class BrokerMethods {
     }
     fields["kind"] = "broker.denied"
     return (decision, watch.judge(fields))
+  }
+
+  private func completed(_ fields: JSONObject, _ kind: String, _ call: BrokerCall) -> JSONObject {
+    var fields = fields
+    fields["kind"] = .string(kind)
+    for member in common.members { fields[member.name] = member.value }
+    fields["pid"] = JSONValue(call.peer.pid)
+    if readsExecutable, let path = call.peer.executable { fields["executable"] = .string(path) }
+    return fields
+  }
+
+  /// Refuses what no policy can allow. For whoever looks on it is a denial like any other.
+  func forbid(
+    _ fields: JSONObject, kind: String, _ error: BrokerError, _ call: BrokerCall,
+    _ counters: inout BrokerCounters
+  ) -> BrokerReply {
+    var fields = completed(fields, kind, call)
+    let request = Request(fields)
+    let subject = BrokerCounters.subject(request)
+    decisions += 1
+    counters.deny(
+      BrokerCounters.Denial(verdict: Verdict.deny.name, rule: "", subject: subject.text),
+      reason: error.message)
+    audit.record(
+      .decision,
+      [
+        "decision": JSONValue(decisions), "kind": .string(kind),
+        "subject": .string(subject.text), "field": JSONValue(subject.field),
+        "verdict": .string(Verdict.deny.name), "rule": .null, "rules": [],
+        "pid": JSONValue(call.peer.pid),
+        "requestDigest": .string(AuditEntries.digest(audit.salt, request.fields)),
+        "reason": .string(error.message),
+      ])
+    fields["kind"] = "broker.denied"
+    var details = error.details
+    details["decision"] = JSONValue(decisions)
+    return BrokerReply(
+      result: .refused(BrokerError(error.code, error.message, details)),
+      triggers: call.policyWatch?.judge(fields) ?? [])
   }
 
   /// Tells the log; nobody waits for it, because nothing of ours begins with an answer alone.
@@ -209,7 +250,7 @@ final class BrokerMethods {
   }
 
   /// Whether the agent wants a person to be asked.
-  private static func asks(_ params: JSONObject) throws(BrokerError) -> Bool {
+  static func asks(_ params: JSONObject) throws(BrokerError) -> Bool {
     guard let value = params["approval"] else { return false }
     guard let asks = value.boolValue else {
       throw BrokerError(.invalidParams, "approval: true asks a person")
@@ -218,7 +259,7 @@ final class BrokerMethods {
   }
 
   /// What a person sees of a request, the kernel's and the run's facts first.
-  private func facts(_ call: BrokerCall, _ more: JSONObject) -> JSONObject {
+  func facts(_ call: BrokerCall, _ more: JSONObject) -> JSONObject {
     var facts: JSONObject = common
     facts["workspace"] = .string(workspace)
     facts["pid"] = JSONValue(call.peer.pid)
@@ -228,7 +269,7 @@ final class BrokerMethods {
   }
 
   /// Why a request that was judged does not go ahead; nil when it does.
-  private func refusal(_ decision: Decision) -> BrokerError? {
+  func refusal(_ decision: Decision) -> BrokerError? {
     let code: BrokerError.Code
     switch decision.verdict {
     case .allow: return nil
@@ -254,7 +295,9 @@ final class BrokerMethods {
     guard let runner = tools else {
       throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
     }
-    let tool = try runner.tool(name)
+    let lease = elevations.lease(for: name, client: call.client, now: call.now)
+    let tool = try runner.tool(name, in: lease?.ring)
+    let toolRing = lease?.ring ?? tool.ring
     let given: JSONObject
     switch params["arguments"] {
     case nil: given = [:]
@@ -268,7 +311,7 @@ final class BrokerMethods {
     let (decision, triggers) = judge(
       [
         "tool": .string(tool.name), "args": .object(arguments),
-        "target_ring": JSONValue(tool.ring), "read_only": .bool(tool.isReadOnly),
+        "target_ring": JSONValue(toolRing), "read_only": .bool(tool.isReadOnly),
         "reversible": .bool(tool.isReversible),
       ], kind: "tool.call", call, &counters)
     let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
@@ -277,11 +320,13 @@ final class BrokerMethods {
         { [unowned self, client = call.client] id, done throws(BrokerError) in
           let mayBegin = { [unowned self] () throws(BrokerError) in
             if isHeld { throw Self.held }
+            if let lease { try elevations.require(lease) }
           }
           try mayBegin()
           try runner.call(
-            tool, words: words, input: input, id: id, client: client, why: why,
-            mayBegin: mayBegin, done: done)
+            ToolInvocation(
+              tool: tool, words: words, input: input, ring: toolRing, lease: lease?.id), id: id,
+            client: client, why: why, mayBegin: mayBegin, done: done)
         }
     if decision.verdict == .requireApproval, try Self.asks(params) {
       let ticket = try approvals.park(
@@ -290,7 +335,7 @@ final class BrokerMethods {
           call,
           [
             "method": "tool.call", "tool": .string(tool.name), "declared": .string(tool.place),
-            "toolRing": JSONValue(tool.ring), "options": JSONValue(runner.options),
+            "toolRing": JSONValue(toolRing), "options": JSONValue(runner.options),
             "command": JSONValue(words), "input": .string(input),
           ]), client: call.client, now: call.now,
         execute: { done throws(BrokerError) in try begin(id, done) })

@@ -81,6 +81,7 @@ final class BrokerService: RunService {
   }
 
   func finish() {
+    methods.elevations.finish()
     connections = [:]
     listener = nil
   }
@@ -150,6 +151,7 @@ final class BrokerService: RunService {
     try? loop.unwatch(connection.socket.raw)
     tools?.drop(client: connection.number)
     methods.approvals.withdraw(client: connection.number)
+    methods.elevations.drop(client: connection.number)
   }
 
   // MARK: operators
@@ -221,7 +223,7 @@ final class BrokerService: RunService {
     if let interest = connection.changedInterest() {
       try loop.change(connection.socket.raw, interest)
     }
-    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
+    try armForMethods()
     if let time = connection.pausedUntil { try clock.arm(time) }
     if let since = connection.partialSince {
       try clock.arm(since + BrokerConnection.lineMilliseconds)
@@ -243,9 +245,12 @@ final class BrokerService: RunService {
         policyWatch: loop.policyWatch, now: now,
         later: { [weak self, weak connection, unowned loop] result in
           guard let self, let connection, let id = request.id else { return }
-          connection.send(Answer.result(result, id: id))
-          connection.inFlight -= 1
-          try? self.settle(connection, loop)
+          conclude(connection, Answer.result(result, id: id), loop)
+        },
+        laterRefused: { [weak self, weak connection, unowned loop] error in
+          guard let self, let connection, let id = request.id else { return }
+          counters.refuse(error, connection.peer)
+          conclude(connection, Answer.error(error, id: id), loop)
         })
       let reply: BrokerReply
       do throws(BrokerError) { reply = try methods.answer(call, &counters) } catch {
@@ -271,12 +276,25 @@ final class BrokerService: RunService {
     }
   }
 
+  /// The answer to a request that took time.
+  private func conclude(_ connection: BrokerConnection, _ answer: [UInt8], _ loop: RunLoop) {
+    connection.send(answer)
+    connection.inFlight -= 1
+    try? settle(connection, loop)
+  }
+
   // MARK: time
+
+  private func armForMethods() throws(SyscallError) {
+    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
+    if let time = methods.elevations.nextMilliseconds { try clock.arm(time) }
+  }
 
   private func expire(_ loop: RunLoop) throws(SyscallError) {
     let now = AlarmClock.nowMilliseconds
     methods.approvals.expire(now)
-    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
+    methods.elevations.expire(now)
+    try armForMethods()
     if isListenerPaused, let place = listener.raw {
       isListenerPaused = false
       try loop.change(place, .input)
