@@ -14,10 +14,12 @@ One file, standard library only; threads may share one client. The protocol: doc
 
 from __future__ import annotations
 
+import array
 import asyncio
 import base64
 import functools
 import inspect
+import io
 import json
 import os
 import select
@@ -25,11 +27,11 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, overload
+from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, overload
 
 __all__ = [
     "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "Elevation", "GovernanceDenied", "HeldError", "Lease",
-    "RequestError", "ToolResult", "adecide", "atool", "broker", "decide", "elevate", "govern", "note", "tool",
+    "RequestError", "ToolResult", "adecide", "atool", "broker", "decide", "elevate", "govern", "note", "open", "tool",
 ]
 __version__ = "1.0"
 
@@ -185,6 +187,8 @@ class Elevation:
 @dataclass
 class _Waiter:
     reply: Optional[Dict[str, Any]] = None
+    descriptor: Optional[int] = None
+    takes: bool = False
 
 
 class Broker:
@@ -203,6 +207,7 @@ class Broker:
         self._is_reading = False
         self._buffer = b""
         self._waiters: Dict[int, _Waiter] = {}
+        self._descriptors: List[int] = []
         # The same descriptor may have been another program's before it was ours.
         self._number = int.from_bytes(os.urandom(4), "big")
 
@@ -230,9 +235,9 @@ class Broker:
         end = self.wait(decision.approval, self._patience(result))
         return replace(decision, verdict="allow", reason="", approval=None) if end else decision
 
-    def wait(self, approval: str, timeout: float) -> Dict[str, Any]:
+    def wait(self, approval: str, timeout: float, *, takes: bool = False) -> Dict[str, Any]:
         """Waits for the end of a parked request. Raises unless it was approved."""
-        end = self.call("approval.wait", {"approval": approval}, timeout)
+        end = self.call("approval.wait", {"approval": approval}, timeout, takes=takes)
         state = end.get("state")
         if state == "approved":
             return end
@@ -289,16 +294,63 @@ class Broker:
             params["approval"] = True
         return Elevation(self, params, timeout)
 
+    def open(
+        self, path: str, mode: str = "r", *, approval: bool = False, timeout: Optional[float] = None, encoding: Optional[str] = None
+    ) -> IO[Any]:
+        """A file outside of the ring, as the function of the same name gives it; `mode` is r, w, a or x, with b for bytes.
+
+        What the policy does not allow raises `GovernanceDenied`, what the file system does not, `OSError`.
+        """
+        kind, rest = mode[:1], mode[1:]
+        if kind not in ("r", "w", "a", "x") or rest not in ("", "b", "t"):
+            raise ValueError(f"mode {mode!r}: r, w, a or x, and b for bytes")
+        if self.is_off:
+            return io.open(path, mode, encoding=encoding)
+        number = self._open(path, {"r": "read", "w": "write", "a": "append", "x": "create"}[kind], approval, timeout)
+        try:
+            if kind == "w":
+                os.ftruncate(number, 0)
+            opened: IO[Any] = io.open(number, ("w" if kind == "x" else kind) + rest, encoding=encoding, closefd=True)
+        except BaseException:
+            os.close(number)
+            raise
+        return opened
+
+    def _open(self, path: str, mode: str, approval: bool, timeout: Optional[float]) -> int:
+        params: Dict[str, Any] = {"path": path, "mode": mode}
+        if approval:
+            params["approval"] = True
+        try:
+            result = self.call("file.open", params, timeout, takes=True)
+        except ApprovalRequired as error:
+            parked = error.decision.approval if error.decision is not None else None
+            if parked is None:
+                raise
+            end = self.wait(parked, TOOL_TIMEOUT_SECONDS if timeout is None else timeout, takes=True)
+            result = {**end.get("result", {}), "fd": end.get("fd")}
+        except FileNotFoundError:
+            if mode != "write":
+                raise
+            return self._open(path, "create", approval, timeout)
+        if result.get("fd") is None:
+            raise GovernanceDenied(str(result.get("message", "no descriptor came")))
+        return int(result["fd"])
+
     def note(self, text: str) -> None:
         """A remark for the operator."""
         if not self.is_off:
             self.call("log.note", {"text": text})
 
-    def call(self, method: str, params: Mapping[str, Any], timeout: Optional[float] = None) -> Dict[str, Any]:
-        """Any method. Waits and asks again when it was too fast; raises when it is refused."""
+    def call(
+        self, method: str, params: Mapping[str, Any], timeout: Optional[float] = None, *, takes: bool = False
+    ) -> Dict[str, Any]:
+        """Any method. Waits and asks again when it was too fast; raises when it is refused.
+
+        With `takes`, a descriptor that comes with the answer is its member ``fd``, and the caller's to close.
+        """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while True:
-            reply = self._ask(method, params, deadline)
+            reply = self._ask(method, params, deadline, takes)
             error = reply.get("error")
             if error is None:
                 result = reply.get("result")
@@ -319,6 +371,8 @@ class Broker:
                 decision = Decision(verdict, int(data.get("decision", 0)), rules, message, approval=parked)
                 kind = GovernanceDenied if code == "denied" else ApprovalRequired
                 raise kind(message or verdict, decision, str(data.get("reason", "")))
+            if code == "failed" and "errno" in data:
+                raise OSError(int(data["errno"]), os.strerror(int(data["errno"])), params.get("path"))
             if code == "held":
                 raise HeldError(message)
             raise RequestError(code, message, data)
@@ -335,19 +389,19 @@ class Broker:
 
     # -- one request and its answer
 
-    def _ask(self, method: str, params: Mapping[str, Any], deadline: float) -> Dict[str, Any]:
+    def _ask(self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False) -> Dict[str, Any]:
         with self._changed:
             try:
                 if self._socket is None or self._pid != os.getpid():
                     self._connect(deadline)
-                return self._exchange(method, params, deadline)
+                return self._exchange(method, params, deadline, takes)
             except BrokerUnavailable:
                 raise
             except OSError as error:
                 self._disconnect()
                 raise BrokerUnavailable(f"the broker is gone: {error}") from error
 
-    def _exchange(self, method: str, params: Mapping[str, Any], deadline: float) -> Dict[str, Any]:
+    def _exchange(self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False) -> Dict[str, Any]:
         self._number += 1
         number = self._number
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -357,7 +411,7 @@ class Broker:
             raise RequestError("invalid_params", f"this is no JSON: {error}", {}) from error
         if len(line) > LINE_MAX_BYTES:
             raise RequestError("invalid_params", f"a request has at most {LINE_MAX_BYTES} bytes", {})
-        waiter = self._waiters[number] = _Waiter()
+        waiter = self._waiters[number] = _Waiter(takes=takes)
         try:
             self._connected().sendall(line + b"\n")
             while waiter.reply is None:
@@ -368,9 +422,13 @@ class Broker:
                     self._changed.wait(rest)
                 else:
                     self._read(rest)
+            if waiter.descriptor is not None and isinstance(waiter.reply.get("result"), dict):
+                waiter.reply["result"]["fd"], waiter.descriptor = waiter.descriptor, None
             return waiter.reply
         finally:
             self._waiters.pop(number, None)
+            if waiter.descriptor is not None:
+                os.close(waiter.descriptor)
 
     def _read(self, seconds: float) -> None:
         """One thread reads for all; the others wait until it has."""
@@ -380,7 +438,7 @@ class Broker:
         data = None
         try:
             if self._poller.poll(seconds * 1000 + 1):
-                data = connection.recv(65_536)
+                data = self._receive(connection)
         finally:
             self._changed.acquire()
             self._is_reading = False
@@ -397,12 +455,31 @@ class Broker:
             except ValueError as error:
                 self._disconnect()
                 raise BrokerUnavailable("what answers is no broker") from error
+            result = reply.get("result")
+            descriptor = None
+            if isinstance(result, dict) and (result.get("descriptor") or _inner(result).get("descriptor")):
+                # They come in the order of the answers that announce them.
+                descriptor = self._descriptors.pop(0) if self._descriptors else None
             waiter = self._waiters.get(reply.get("id"))
+            if descriptor is not None:
+                if waiter is not None and waiter.takes:
+                    waiter.descriptor = descriptor
+                else:
+                    os.close(descriptor)
             if waiter is not None:
                 waiter.reply = reply
             elif reply.get("id") is None and "error" in reply:
                 self._disconnect()
                 raise BrokerUnavailable(str(reply["error"].get("message")))
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        data, ancillary, _, _ = connection.recvmsg(65_536, socket.CMSG_SPACE(8 * 4), socket.MSG_CMSG_CLOEXEC)
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                self._descriptors.extend(numbers)
+        return data
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -453,6 +530,8 @@ class Broker:
         if self._socket is not None:
             self._socket.close()
         self._socket = None
+        while self._descriptors:
+            os.close(self._descriptors.pop())
         self._changed.notify_all()
 
 
@@ -492,6 +571,11 @@ async def atool(name: str, **arguments: Any) -> ToolResult:
 def elevate(*tools: str, ring: int, **options: Any) -> Elevation:
     """`Broker.elevate` of the one client."""
     return broker().elevate(*tools, ring=ring, **options)
+
+
+def open(path: str, mode: str = "r", **options: Any) -> IO[Any]:
+    """`Broker.open` of the one client."""
+    return broker().open(path, mode, **options)
 
 
 def note(text: str) -> None:
@@ -545,6 +629,12 @@ def govern(function: Any = None, *, tool: Optional[str] = None, action: Optional
     del wrapper.__wrapped__
     wrapper.__signature__ = signature
     return wrapper
+
+
+def _inner(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an approved request gave, inside of the approval's end."""
+    inner = result.get("result")
+    return inner if isinstance(inner, dict) else {}
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

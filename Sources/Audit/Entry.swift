@@ -19,6 +19,7 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case approvalUsed = "approval.used"
   case elevationGranted = "elevation.granted"
   case elevationEnded = "elevation.ended"
+  case fileOpen = "file.open"
   case toolStart = "tool.start"
   case toolEnd = "tool.end"
   case netResolve = "net.resolve"

@@ -46,6 +46,9 @@ public enum MethodTable {
       name: "ring.release", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
       cost: 1, descriptors: 0, members: ["lease"]),
     Method(
+      name: "file.open", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 32_768,
+      cost: 1, descriptors: 0, members: ["path", "mode", "approval"]),
+    Method(
       name: "approval.status", rings: 0...3, phase: .greeted, mayNotify: false,
       lineMaxBytes: 4096, cost: 1, descriptors: 0, members: ["approval"]),
     Method(

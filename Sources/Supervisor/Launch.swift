@@ -159,7 +159,10 @@ public enum Launch {
         tools = try ToolRunner(prepared.tools, prepared, options, environment: environment, audit)
         try loop.add(tools!)
       }
-      let service = try BrokerService(prepared, options, tools, events, audit)
+      let blocking = BlockingCalls()
+      try loop.add(blocking)
+      let service = try BrokerService(
+        prepared, options, environment, tools, blocking, events, audit)
       try loop.add(broker: service)
       return service
     } catch { throw failure(error) }

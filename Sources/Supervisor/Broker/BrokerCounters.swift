@@ -75,6 +75,10 @@ struct BrokerCounters {
     if request.fields["kind"] == "ring.elevate" {
       return (nil, "ring \(request.fields["target_ring"]?.integerValue ?? -1)")
     }
+    if request.fields["kind"] == "file.open" {
+      let path = request.fields["path"]?.stringValue ?? ""
+      return ("path", UntrustedText.cleaned(path, maxCharacters: 512))
+    }
     for name in ["tool", "action"] {
       guard let value = request.fields[name] else { continue }
       for (field, value) in [

@@ -17,6 +17,14 @@ struct BrokerCall {
   let later: (JSONValue) -> Void
   /// The same, when it comes to nothing.
   let laterRefused: (BrokerError) -> Void
+  /// The same, with a descriptor.
+  let laterGives: (JSONValue, DonatedDescriptor) -> Void
+  /// Goes on after something was waited for, as `BrokerMethods.answer` does. Not from inside of it.
+  let goOn: (_ step: Step) -> Void
+  /// Whether the other side takes the descriptors that it asks for.
+  let mayTakeDescriptor: () -> Bool
+
+  typealias Step = (inout BrokerCounters) throws(BrokerError) -> BrokerReply
 }
 
 /// What a method gives.
@@ -45,6 +53,15 @@ final class BrokerMethods {
   let tools: ToolRunner?
   let approvals: Approvals
   let elevations: Elevations
+  let blocking: BlockingCalls
+  /// Opened for approvals, until whoever waits gets them.
+  var donations: [String: DonatedDescriptor] = [:]
+  let environment: [[UInt8]]
+  private let findObeyed: () -> [String]
+  /// Files and folders that decide what runs may do.
+  private(set) lazy var obeyed = findObeyed()
+  /// A descriptor is no more than what it was opened for.
+  let isBoundByLandlock: Bool
   let audit: RunAudit
   private var buckets = TokenBuckets()
   private(set) var decisions: UInt64 = 0
@@ -67,8 +84,8 @@ final class BrokerMethods {
 
   /// - Precondition: the run has policies.
   init(
-    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
-    _ events: RunEvents, _ audit: RunAudit
+    _ run: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
+    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ events: RunEvents, _ audit: RunAudit
   ) {
     guard let policies = run.policies else { preconditionFailure("a broker without policies") }
     self.policies = policies
@@ -78,6 +95,13 @@ final class BrokerMethods {
       .policyLoaded, ["digest": .string(policies.digest), "files": JSONValue(policies.files)])
     approvals = Approvals(run: run.id, events, audit)
     elevations = Elevations(tools, events, audit)
+    self.blocking = blocking
+    self.environment = environment
+    findObeyed = {
+      OwnPlaces.obeyed(options, policies) + ((try? ProfileSource.load(options).files) ?? [])
+    }
+    isBoundByLandlock =
+      run.profile.ring == 0 || run.request.landlockABI > 0 && !options.degraded.contains(.landlock)
     self.run = run.id
     profile = run.profile.name
     workspace = run.request.workspace.path
@@ -117,6 +141,7 @@ final class BrokerMethods {
     case "tool.call": return try callTool(call, &counters)
     case "ring.elevate": return try elevate(call, &counters)
     case "ring.release": return try release(call)
+    case "file.open": return try openFile(call, &counters)
     case "approval.status": return try approvalStatus(call)
     case "approval.wait": return try approvalWait(call)
     case "agt.cancel": return BrokerReply(result: .now(try cancel(call)))
@@ -370,7 +395,13 @@ final class BrokerMethods {
 
   private func approvalWait(_ call: BrokerCall) throws(BrokerError) -> BrokerReply {
     let id = try approvalID(call)
-    let known = try approvals.wait(id, client: call.client, now: call.now, done: call.later)
+    let known = try approvals.wait(id, client: call.client, now: call.now) { [unowned self] end in
+      if let file = donations.removeValue(forKey: id) {
+        call.laterGives(end, file)
+      } else {
+        call.later(end)
+      }
+    }
     return BrokerReply(result: known.map { .now($0) } ?? .later)
   }
 

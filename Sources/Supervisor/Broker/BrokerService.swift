@@ -42,8 +42,8 @@ final class BrokerService: RunService {
   static let descriptorsMax = connectionsMax + 2
 
   init(
-    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
-    _ events: RunEvents, _ audit: RunAudit
+    _ run: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
+    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ events: RunEvents, _ audit: RunAudit
   ) throws(SyscallError) {
     self.tools = tools
     let now = AlarmClock.nowMilliseconds
@@ -55,7 +55,7 @@ final class BrokerService: RunService {
       perSecond: Self.refusedBytesPerSecond, burst: Self.refusedBytesBurst, nowMilliseconds: now)
     clock = try AlarmClock()
     counters = BrokerCounters(events, audit)
-    methods = BrokerMethods(run, options, tools, events, audit)
+    methods = BrokerMethods(run, options, environment, tools, blocking, events, audit)
   }
 
   // MARK: RunService
@@ -251,7 +251,15 @@ final class BrokerService: RunService {
           guard let self, let connection, let id = request.id else { return }
           counters.refuse(error, connection.peer)
           conclude(connection, Answer.error(error, id: id), loop)
-        })
+        },
+        laterGives: { [weak self, weak connection, unowned loop] result, donation in
+          guard let self, let connection, let id = request.id else { return }
+          conclude(connection, Answer.result(result, id: id), loop, donation)
+        },
+        goOn: { [weak self, weak connection, unowned loop] step in
+          guard let self, let connection, let id = request.id else { return }
+          goOn(connection, id, loop, step)
+        }, mayTakeDescriptor: { [unowned connection] in connection.mayTakeDescriptor() })
       let reply: BrokerReply
       do throws(BrokerError) { reply = try methods.answer(call, &counters) } catch {
         return refuse(error, request.id)
@@ -277,10 +285,34 @@ final class BrokerService: RunService {
   }
 
   /// The answer to a request that took time.
-  private func conclude(_ connection: BrokerConnection, _ answer: [UInt8], _ loop: RunLoop) {
-    connection.send(answer)
+  private func conclude(
+    _ connection: BrokerConnection, _ answer: [UInt8], _ loop: RunLoop,
+    _ donation: DonatedDescriptor? = nil
+  ) {
+    // A descriptor for a connection that was closed is closed with it.
+    guard connections[connection.socket.raw] === connection else { return }
+    connection.send(answer, donation)
     connection.inFlight -= 1
     try? settle(connection, loop)
+  }
+
+  /// What a method does after it has waited for something.
+  private func goOn(
+    _ connection: BrokerConnection, _ id: JSONValue, _ loop: RunLoop, _ step: BrokerCall.Step
+  ) {
+    guard connections[connection.socket.raw] === connection else { return }
+    let reply: BrokerReply
+    do throws(BrokerError) { reply = try step(&counters) } catch {
+      reply = BrokerReply(result: .refused(error))
+    }
+    switch reply.result {
+    case .now(let result): conclude(connection, Answer.result(result, id: id), loop)
+    case .refused(let error):
+      counters.refuse(error, connection.peer)
+      conclude(connection, Answer.error(error, id: id), loop)
+    case .later: break
+    }
+    loop.carryOut(reply.triggers)
   }
 
   // MARK: time
