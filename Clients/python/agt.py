@@ -31,7 +31,7 @@ from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 
 __all__ = [
     "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "Elevation", "GovernanceDenied", "HeldError", "Lease",
-    "RequestError", "ToolResult", "adecide", "atool", "broker", "decide", "elevate", "govern", "note", "open", "tool",
+    "RequestError", "ToolResult", "adecide", "atool", "broker", "connect", "decide", "elevate", "govern", "note", "open", "tool",
 ]
 __version__ = "1.0"
 
@@ -336,6 +336,23 @@ class Broker:
             raise GovernanceDenied(str(result.get("message", "no descriptor came")))
         return int(result["fd"])
 
+    def connect(self, host: str, port: int, *, timeout: Optional[float] = None) -> socket.socket:
+        """A stream to what the run's network may reach. The socket is a Unix stream, with the supervisor in between.
+
+        What no rule names raises `GovernanceDenied`, what does not answer, `ConnectionError`.
+        """
+        if self.is_off:
+            return socket.create_connection((host, port), timeout)
+        try:
+            result = self.call("net.connect", {"host": host, "port": port}, timeout, takes=True)
+        except RequestError as error:
+            if error.code == "failed":
+                raise ConnectionError(str(error)) from error
+            raise
+        if result.get("fd") is None:
+            raise GovernanceDenied("no descriptor came")
+        return socket.socket(fileno=int(result["fd"]))
+
     def note(self, text: str) -> None:
         """A remark for the operator."""
         if not self.is_off:
@@ -576,6 +593,11 @@ def elevate(*tools: str, ring: int, **options: Any) -> Elevation:
 def open(path: str, mode: str = "r", **options: Any) -> IO[Any]:
     """`Broker.open` of the one client."""
     return broker().open(path, mode, **options)
+
+
+def connect(host: str, port: int, **options: Any) -> socket.socket:
+    """`Broker.connect` of the one client."""
+    return broker().connect(host, port, **options)
 
 
 def note(text: str) -> None:

@@ -49,6 +49,9 @@ public enum MethodTable {
       name: "file.open", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 32_768,
       cost: 1, descriptors: 0, members: ["path", "mode", "approval"]),
     Method(
+      name: "net.connect", rings: 2...2, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["host", "port"]),
+    Method(
       name: "approval.status", rings: 0...3, phase: .greeted, mayNotify: false,
       lineMaxBytes: 4096, cost: 1, descriptors: 0, members: ["approval"]),
     Method(

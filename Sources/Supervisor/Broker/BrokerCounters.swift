@@ -79,6 +79,9 @@ struct BrokerCounters {
       let path = request.fields["path"]?.stringValue ?? ""
       return ("path", UntrustedText.cleaned(path, maxCharacters: 512))
     }
+    if request.fields["kind"] == "net.connect" {
+      return ("host", request.fields["host"]?.stringValue ?? "")
+    }
     for name in ["tool", "action"] {
       guard let value = request.fields[name] else { continue }
       for (field, value) in [

@@ -54,6 +54,8 @@ final class BrokerMethods {
   let approvals: Approvals
   let elevations: Elevations
   let blocking: BlockingCalls
+  /// Nil when nothing may be reached.
+  let network: NetworkService?
   /// Opened for approvals, until whoever waits gets them.
   var donations: [String: DonatedDescriptor] = [:]
   let environment: [[UInt8]]
@@ -85,7 +87,8 @@ final class BrokerMethods {
   /// - Precondition: the run has policies.
   init(
     _ run: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
-    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ events: RunEvents, _ audit: RunAudit
+    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ network: NetworkService?,
+    _ events: RunEvents, _ audit: RunAudit
   ) {
     guard let policies = run.policies else { preconditionFailure("a broker without policies") }
     self.policies = policies
@@ -96,6 +99,7 @@ final class BrokerMethods {
     approvals = Approvals(run: run.id, events, audit)
     elevations = Elevations(tools, events, audit)
     self.blocking = blocking
+    self.network = network
     self.environment = environment
     findObeyed = {
       OwnPlaces.obeyed(options, policies) + ((try? ProfileSource.load(options).files) ?? [])
@@ -142,6 +146,7 @@ final class BrokerMethods {
     case "ring.elevate": return try elevate(call, &counters)
     case "ring.release": return try release(call)
     case "file.open": return try openFile(call, &counters)
+    case "net.connect": return try connect(call, &counters)
     case "approval.status": return try approvalStatus(call)
     case "approval.wait": return try approvalWait(call)
     case "agt.cancel": return BrokerReply(result: .now(try cancel(call)))
@@ -183,6 +188,12 @@ final class BrokerMethods {
     }
     fields["kind"] = "broker.denied"
     return (decision, watch.judge(fields))
+  }
+
+  /// Whether a rule refuses it; that none allows it is no refusal here. Nothing is counted or recorded.
+  func isRestricted(_ fields: JSONObject, kind: String, _ call: BrokerCall) -> Bool {
+    let decision = policies.decide(Request(completed(fields, kind, call)))
+    return decision.verdict != .allow && !decision.rules.isEmpty
   }
 
   private func completed(_ fields: JSONObject, _ kind: String, _ call: BrokerCall) -> JSONObject {

@@ -43,7 +43,8 @@ final class BrokerService: RunService {
 
   init(
     _ run: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
-    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ events: RunEvents, _ audit: RunAudit
+    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ network: NetworkService?,
+    _ events: RunEvents, _ audit: RunAudit
   ) throws(SyscallError) {
     self.tools = tools
     let now = AlarmClock.nowMilliseconds
@@ -55,7 +56,7 @@ final class BrokerService: RunService {
       perSecond: Self.refusedBytesPerSecond, burst: Self.refusedBytesBurst, nowMilliseconds: now)
     clock = try AlarmClock()
     counters = BrokerCounters(events, audit)
-    methods = BrokerMethods(run, options, environment, tools, blocking, events, audit)
+    methods = BrokerMethods(run, options, environment, tools, blocking, network, events, audit)
   }
 
   // MARK: RunService
