@@ -40,6 +40,18 @@ public enum MethodTable {
       lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
       members: ["name", "arguments", "approval"]),
     Method(
+      name: "ring.elevate", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 16_384,
+      cost: 1, descriptors: 0, members: ["tools", "ring", "ttl", "reason", "approval"]),
+    Method(
+      name: "ring.release", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["lease"]),
+    Method(
+      name: "file.open", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 32_768,
+      cost: 1, descriptors: 0, members: ["path", "mode", "approval"]),
+    Method(
+      name: "net.connect", rings: 2...2, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["host", "port"]),
+    Method(
       name: "approval.status", rings: 0...3, phase: .greeted, mayNotify: false,
       lineMaxBytes: 4096, cost: 1, descriptors: 0, members: ["approval"]),
     Method(

@@ -94,7 +94,8 @@ public enum Launch {
     do throws(SyscallError) { try loop.add(audit) } catch { throw failure(error) }
     loop.policyWatch = policyWatch(prepared, options)
     let network = try attachNetwork(prepared.network, to: loop, events, audit)
-    let broker = try attachBroker(prepared, options, environment, to: loop, events, audit)
+    let broker = try attachBroker(
+      prepared, options, environment, network, to: loop, events, audit)
     if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
@@ -152,7 +153,7 @@ public enum Launch {
   /// Nothing is made for a run that nothing judges.
   private static func attachBroker(
     _ prepared: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
-    to loop: RunLoop, _ events: RunEvents, _ audit: RunAudit
+    _ network: NetworkService?, to loop: RunLoop, _ events: RunEvents, _ audit: RunAudit
   ) throws(RunError) -> BrokerService? {
     guard prepared.policies != nil else { return nil }
     do throws(SyscallError) {
@@ -163,7 +164,10 @@ public enum Launch {
       }
       let sagas = AgentSagas(prepared, options, environment: environment, tools, audit)
       try loop.add(sagas)
-      let service = try BrokerService(prepared, options, tools, sagas, events, audit)
+      let blocking = BlockingCalls()
+      try loop.add(blocking)
+      let service = try BrokerService(
+        prepared, options, environment, tools, blocking, network, sagas, events, audit)
       try loop.add(broker: service)
       return service
     } catch { throw failure(error) }

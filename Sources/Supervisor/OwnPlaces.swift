@@ -130,7 +130,8 @@ enum OwnPlaces {
       hint: "keep it outside of what the program may write")
   }
 
-  private static func all(_ caller: Caller) -> [String] {
+  /// What agt-run itself keeps.
+  static func all(_ caller: Caller) -> [String] {
     var places = RunPlaces(caller).paths
     if caller.isRoot { return places + ["/var/lib/agt", "/var/cache/agt", "/etc/agt"] }
     // XDG base directory specification; a relative path is invalid and ignored.

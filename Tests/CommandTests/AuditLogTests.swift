@@ -81,7 +81,7 @@ import Testing
   }
 
   /// The table of docs/audit.md: names of members by kind.
-  private static let documented: [String: Set<String>] = {
+  static let documented: [String: Set<String>] = {
     let file = File.parent(File.parent(File.parent(#filePath))) + "/docs/audit.md"
     var kinds: [String: Set<String>] = [:]
     for line in (File.read(file) ?? "").split(separator: "\n") where line.hasPrefix("| `") {

@@ -12,7 +12,7 @@ extension BrokerMethods {
     let answer: AgentSagas.Answer = { result in
       switch result {
       case .success(let value): call.later(value)
-      case .failure(let error): call.refuse(error)
+      case .failure(let error): call.laterRefused(error)
       }
     }
     let params = call.request.params

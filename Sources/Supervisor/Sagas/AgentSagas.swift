@@ -158,8 +158,9 @@ final class AgentSagas: RunService {
       }
       try mayBegin()
       try tools.call(
-        call.tool, words: call.words, input: call.input, id: request, client: saga.client,
-        why: call.why, mayBegin: mayBegin, saga: files
+        ToolInvocation(
+          tool: call.tool, words: call.words, input: call.input, ring: call.tool.ring, lease: nil,
+          saga: files), id: request, client: saga.client, why: call.why, mayBegin: mayBegin
       ) { [weak self] result in
         self?.ended(saga, step, SagaOutcome(ofTool: result)) { answer(.success(result)) }
       }
