@@ -81,7 +81,7 @@ let package = Package(
       "Supervisor",
       [
         "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
-        "Broker", "Transactions", "Hashing", "Audit", "AuditStore",
+        "Broker", "Transactions", "Hashing", "Audit", "AuditStore", "Saga",
       ]),
     module("SagaRunner", ["Saga", "Supervisor", "Kernel", "JSON", "YAML", "Hashing"]),
 

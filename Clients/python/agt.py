@@ -14,10 +14,12 @@ One file, standard library only; threads may share one client. The protocol: doc
 
 from __future__ import annotations
 
+import array
 import asyncio
 import base64
 import functools
 import inspect
+import io
 import json
 import os
 import select
@@ -25,11 +27,12 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, overload
+from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, overload
 
 __all__ = [
-    "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "GovernanceDenied", "HeldError", "RequestError",
-    "ToolResult", "adecide", "atool", "broker", "decide", "govern", "note", "tool",
+    "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "Elevation", "GovernanceDenied", "HeldError", "Lease",
+    "RequestError", "Saga", "StepFailed", "ToolResult", "adecide", "atool", "broker", "connect", "decide", "elevate", "govern", "note", "open",
+    "saga", "tool",
 ]
 __version__ = "1.0"
 
@@ -47,9 +50,11 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=
 class GovernanceDenied(PermissionError):
     """The policy says no, or nobody is there to say yes."""
 
-    def __init__(self, message: str, decision: Optional["Decision"] = None) -> None:
+    def __init__(self, message: str, decision: Optional["Decision"] = None, reason: str = "") -> None:
         super().__init__(message)
         self.decision = decision
+        self.reason = reason
+        """Of a refused elevation: ``invalid_target``, ``no_sponsorship`` … (docs/broker-protocol.md)."""
 
 
 class ApprovalRequired(GovernanceDenied):
@@ -75,6 +80,16 @@ class RequestError(ValueError):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.data = dict(data)
+
+
+class StepFailed(RuntimeError):
+    """The tool of a saga's step did not succeed; `result` says what became of it."""
+
+    def __init__(self, step: str, result: "ToolResult") -> None:
+        what = f"status {result.status}" if result.outcome == "exited" else result.outcome
+        text = result.message or result.stderr.strip()
+        super().__init__(f"{step}: {what}" + (f": {text}" if text else ""))
+        self.result = result
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,7 @@ class ToolResult:
     """What became of a tool that ran."""
 
     outcome: str
-    """``exited``, ``signaled``, ``timed_out``, ``output_exceeded``, ``cancelled``, ``killed``, ``not_started``, ``lost``."""
+    """``exited``, ``signaled``, ``timed_out``, ``output_exceeded``, ``cancelled``, ``lease_ended``, ``killed``, ``not_started``, ``lost``."""
     status: Optional[int]
     """Its exit status, when it exited."""
     output: bytes
@@ -130,9 +145,61 @@ class ToolResult:
         return self.errors.decode(errors="replace")
 
 
+@dataclass(frozen=True)
+class Lease:
+    """Tools that run in a higher ring for a while."""
+
+    id: str
+    ring: int
+    tools: Tuple[str, ...]
+    seconds: float
+    """From the grant on."""
+
+
+class Elevation:
+    """What `elevate` gives: a context manager, for ``with`` and ``async with``."""
+
+    def __init__(self, broker: "Broker", params: Dict[str, Any], timeout: Optional[float]) -> None:
+        self._broker, self._params, self._timeout = broker, params, timeout
+        self.lease: Optional[Lease] = None
+
+    def __enter__(self) -> Lease:
+        broker = self._broker
+        try:
+            result = broker.call("ring.elevate", self._params, self._timeout)
+        except ApprovalRequired as error:
+            parked = error.decision.approval if error.decision is not None else None
+            if parked is None:
+                raise
+            result = broker.wait(parked, TOOL_TIMEOUT_SECONDS if self._timeout is None else self._timeout).get("result", {})
+        if "lease" not in result:
+            raise GovernanceDenied(str(result.get("message", "nobody has granted it")))
+        self.lease = Lease(
+            str(result["lease"]), int(result["ring"]), tuple(result["tools"]), float(result["expiresInMilliseconds"]) / 1000)
+        return self.lease
+
+    def __exit__(self, *_: object) -> None:
+        lease, self.lease = self.lease, None
+        if lease is None:
+            return
+        try:
+            self._broker.call("ring.release", {"lease": lease.id}, TOOL_TIMEOUT_SECONDS)
+        except (BrokerUnavailable, HeldError):
+            # Without its connection there is no lease, and on hold there are no calls.
+            pass
+
+    async def __aenter__(self) -> Lease:
+        return await asyncio.get_running_loop().run_in_executor(None, self.__enter__)
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self.__exit__)
+
+
 @dataclass
 class _Waiter:
     reply: Optional[Dict[str, Any]] = None
+    descriptor: Optional[int] = None
+    takes: bool = False
 
 
 class Broker:
@@ -151,6 +218,7 @@ class Broker:
         self._is_reading = False
         self._buffer = b""
         self._waiters: Dict[int, _Waiter] = {}
+        self._descriptors: List[int] = []
         # The same descriptor may have been another program's before it was ours.
         self._number = int.from_bytes(os.urandom(4), "big")
 
@@ -178,9 +246,9 @@ class Broker:
         end = self.wait(decision.approval, self._patience(result))
         return replace(decision, verdict="allow", reason="", approval=None) if end else decision
 
-    def wait(self, approval: str, timeout: float) -> Dict[str, Any]:
+    def wait(self, approval: str, timeout: float, *, takes: bool = False) -> Dict[str, Any]:
         """Waits for the end of a parked request. Raises unless it was approved."""
-        end = self.call("approval.wait", {"approval": approval}, timeout)
+        end = self.call("approval.wait", {"approval": approval}, timeout, takes=takes)
         state = end.get("state")
         if state == "approved":
             return end
@@ -213,7 +281,10 @@ class Broker:
             if parked is None:
                 raise
             result = self.wait(parked, wait)["result"]
+        return self._tool_result(result)
 
+    @staticmethod
+    def _tool_result(result: Mapping[str, Any]) -> ToolResult:
         def stream(key: str) -> bytes:
             if key + "Base64" in result:
                 return base64.b64decode(result[key + "Base64"])
@@ -223,16 +294,98 @@ class Broker:
             str(result["outcome"]), result.get("status"), stream("stdout"), stream("stderr"),
             str(result.get("message", "")), result.get("run"))
 
+    def saga(self, name: str = "saga") -> "Saga":
+        """A plan of your own that is undone unless it is committed."""
+        return Saga(self, name)
+
+    def elevate(
+        self, *tools: str, ring: int, ttl: int = 300, reason: str = "", approval: bool = False, timeout: Optional[float] = None
+    ) -> Elevation:
+        """While the context lasts, at most `ttl` seconds, these tools run in `ring`; calls that still run then are killed.
+
+        With `approval`, entering waits for the person whom a rule wants to be asked.
+        """
+        params: Dict[str, Any] = {"tools": list(tools), "ring": ring, "ttl": ttl}
+        if reason:
+            params["reason"] = reason
+        if approval:
+            params["approval"] = True
+        return Elevation(self, params, timeout)
+
+    def open(
+        self, path: str, mode: str = "r", *, approval: bool = False, timeout: Optional[float] = None, encoding: Optional[str] = None
+    ) -> IO[Any]:
+        """A file outside of the ring, as the function of the same name gives it; `mode` is r, w, a or x, with b for bytes.
+
+        What the policy does not allow raises `GovernanceDenied`, what the file system does not, `OSError`.
+        """
+        kind, rest = mode[:1], mode[1:]
+        if kind not in ("r", "w", "a", "x") or rest not in ("", "b", "t"):
+            raise ValueError(f"mode {mode!r}: r, w, a or x, and b for bytes")
+        if self.is_off:
+            return io.open(path, mode, encoding=encoding)
+        number = self._open(path, {"r": "read", "w": "write", "a": "append", "x": "create"}[kind], approval, timeout)
+        try:
+            if kind == "w":
+                os.ftruncate(number, 0)
+            opened: IO[Any] = io.open(number, ("w" if kind == "x" else kind) + rest, encoding=encoding, closefd=True)
+        except BaseException:
+            os.close(number)
+            raise
+        return opened
+
+    def _open(self, path: str, mode: str, approval: bool, timeout: Optional[float]) -> int:
+        params: Dict[str, Any] = {"path": path, "mode": mode}
+        if approval:
+            params["approval"] = True
+        try:
+            result = self.call("file.open", params, timeout, takes=True)
+        except ApprovalRequired as error:
+            parked = error.decision.approval if error.decision is not None else None
+            if parked is None:
+                raise
+            end = self.wait(parked, TOOL_TIMEOUT_SECONDS if timeout is None else timeout, takes=True)
+            result = {**end.get("result", {}), "fd": end.get("fd")}
+        except FileNotFoundError:
+            if mode != "write":
+                raise
+            return self._open(path, "create", approval, timeout)
+        if result.get("fd") is None:
+            raise GovernanceDenied(str(result.get("message", "no descriptor came")))
+        return int(result["fd"])
+
+    def connect(self, host: str, port: int, *, timeout: Optional[float] = None) -> socket.socket:
+        """A stream to what the run's network may reach. The socket is a Unix stream, with the supervisor in between.
+
+        What no rule names raises `GovernanceDenied`, what does not answer, `ConnectionError`.
+        """
+        if self.is_off:
+            return socket.create_connection((host, port), timeout)
+        try:
+            result = self.call("net.connect", {"host": host, "port": port}, timeout, takes=True)
+        except RequestError as error:
+            if error.code == "failed":
+                raise ConnectionError(str(error)) from error
+            raise
+        if result.get("fd") is None:
+            raise GovernanceDenied("no descriptor came")
+        return socket.socket(fileno=int(result["fd"]))
+
     def note(self, text: str) -> None:
         """A remark for the operator."""
         if not self.is_off:
             self.call("log.note", {"text": text})
 
-    def call(self, method: str, params: Mapping[str, Any], timeout: Optional[float] = None) -> Dict[str, Any]:
-        """Any method. Waits and asks again when it was too fast; raises when it is refused."""
+    def call(
+        self, method: str, params: Mapping[str, Any], timeout: Optional[float] = None, *, takes: bool = False
+    ) -> Dict[str, Any]:
+        """Any method. Waits and asks again when it was too fast; raises when it is refused.
+
+        With `takes`, a descriptor that comes with the answer is its member ``fd``, and the caller's to close.
+        """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while True:
-            reply = self._ask(method, params, deadline)
+            reply = self._ask(method, params, deadline, takes)
             error = reply.get("error")
             if error is None:
                 result = reply.get("result")
@@ -250,7 +403,11 @@ class Broker:
                 verdict = "deny" if code == "denied" else "require_approval"
                 rules = tuple(str(rule) for rule in data.get("rules", ()))
                 parked = data.get("approval")
-                Decision(verdict, int(data.get("decision", 0)), rules, message, approval=parked).require()
+                decision = Decision(verdict, int(data.get("decision", 0)), rules, message, approval=parked)
+                kind = GovernanceDenied if code == "denied" else ApprovalRequired
+                raise kind(message or verdict, decision, str(data.get("reason", "")))
+            if code == "failed" and "errno" in data:
+                raise OSError(int(data["errno"]), os.strerror(int(data["errno"])), params.get("path"))
             if code == "held":
                 raise HeldError(message)
             raise RequestError(code, message, data)
@@ -267,19 +424,19 @@ class Broker:
 
     # -- one request and its answer
 
-    def _ask(self, method: str, params: Mapping[str, Any], deadline: float) -> Dict[str, Any]:
+    def _ask(self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False) -> Dict[str, Any]:
         with self._changed:
             try:
                 if self._socket is None or self._pid != os.getpid():
                     self._connect(deadline)
-                return self._exchange(method, params, deadline)
+                return self._exchange(method, params, deadline, takes)
             except BrokerUnavailable:
                 raise
             except OSError as error:
                 self._disconnect()
                 raise BrokerUnavailable(f"the broker is gone: {error}") from error
 
-    def _exchange(self, method: str, params: Mapping[str, Any], deadline: float) -> Dict[str, Any]:
+    def _exchange(self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False) -> Dict[str, Any]:
         self._number += 1
         number = self._number
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -289,7 +446,7 @@ class Broker:
             raise RequestError("invalid_params", f"this is no JSON: {error}", {}) from error
         if len(line) > LINE_MAX_BYTES:
             raise RequestError("invalid_params", f"a request has at most {LINE_MAX_BYTES} bytes", {})
-        waiter = self._waiters[number] = _Waiter()
+        waiter = self._waiters[number] = _Waiter(takes=takes)
         try:
             self._connected().sendall(line + b"\n")
             while waiter.reply is None:
@@ -300,9 +457,13 @@ class Broker:
                     self._changed.wait(rest)
                 else:
                     self._read(rest)
+            if waiter.descriptor is not None and isinstance(waiter.reply.get("result"), dict):
+                waiter.reply["result"]["fd"], waiter.descriptor = waiter.descriptor, None
             return waiter.reply
         finally:
             self._waiters.pop(number, None)
+            if waiter.descriptor is not None:
+                os.close(waiter.descriptor)
 
     def _read(self, seconds: float) -> None:
         """One thread reads for all; the others wait until it has."""
@@ -312,7 +473,7 @@ class Broker:
         data = None
         try:
             if self._poller.poll(seconds * 1000 + 1):
-                data = connection.recv(65_536)
+                data = self._receive(connection)
         finally:
             self._changed.acquire()
             self._is_reading = False
@@ -329,12 +490,31 @@ class Broker:
             except ValueError as error:
                 self._disconnect()
                 raise BrokerUnavailable("what answers is no broker") from error
+            result = reply.get("result")
+            descriptor = None
+            if isinstance(result, dict) and (result.get("descriptor") or _inner(result).get("descriptor")):
+                # They come in the order of the answers that announce them.
+                descriptor = self._descriptors.pop(0) if self._descriptors else None
             waiter = self._waiters.get(reply.get("id"))
+            if descriptor is not None:
+                if waiter is not None and waiter.takes:
+                    waiter.descriptor = descriptor
+                else:
+                    os.close(descriptor)
             if waiter is not None:
                 waiter.reply = reply
             elif reply.get("id") is None and "error" in reply:
                 self._disconnect()
                 raise BrokerUnavailable(str(reply["error"].get("message")))
+
+    def _receive(self, connection: socket.socket) -> bytes:
+        data, ancillary, _, _ = connection.recvmsg(65_536, socket.CMSG_SPACE(8 * 4), socket.MSG_CMSG_CLOEXEC)
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                self._descriptors.extend(numbers)
+        return data
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -385,7 +565,120 @@ class Broker:
         if self._socket is not None:
             self._socket.close()
         self._socket = None
+        while self._descriptors:
+            os.close(self._descriptors.pop())
         self._changed.notify_all()
+
+
+class Saga:
+    """Steps that are undone, the last one first, unless all of them are committed.
+
+        with agt.saga("move") as saga:
+            saga.tool("add_user", name="ada")                     # its declaration says what undoes it
+            saga.step("page", undo=("remove_page", {"name": "ada"}))
+            write_page("ada")                                     # your own action, after its step
+
+    Leaving the block commits; an exception aborts, and what was done is undone before it goes on. When the program
+    dies, or its run is killed, the supervisor undoes it. `async with` does the same, with `astep` and `atool`.
+    """
+
+    def __init__(self, broker: Broker, name: str) -> None:
+        self.broker = broker
+        self.name = name
+        self.id: Optional[str] = None
+        self.state = "new"
+        """``open``, then ``completed``, ``compensated`` or ``needs-operator``."""
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def begin(self) -> "Saga":
+        if not self.broker.is_off:
+            self.id = str(self.broker.call("saga.begin", {"name": self.name})["saga"])
+        self.state = "open"
+        return self
+
+    def step(self, step: str, *, undo: Tuple[str, Mapping[str, Any]]) -> None:
+        """Before an action of your own: when this returns, what undoes it is on the disk.
+
+        `undo` is a tool with its arguments. It must do no harm when the action was never done.
+        """
+        if not self.broker.is_off:
+            self.broker.call("saga.step", {"saga": self.id, "step": step, "undo": self._call(undo)})
+
+    def tool(
+        self, tool: str, *, step: Optional[str] = None, undo: Optional[Tuple[str, Mapping[str, Any]]] = None,
+        timeout: Optional[float] = None, **arguments: Any
+    ) -> ToolResult:
+        """Runs a tool as a step. Raises `StepFailed` unless it ends with status 0.
+
+        Without `undo`, the tool's declaration says what undoes it. Without `step`, the tool's name with a number is
+        the step's.
+        """
+        with self._lock:
+            self._count += 1
+            name = step if step is not None else f"{tool}-{self._count}"
+        params: Dict[str, Any] = {"saga": self.id, "step": name, "tool": {"name": tool, "arguments": arguments}}
+        if undo is not None:
+            params["undo"] = self._call(undo)
+        wait = TOOL_TIMEOUT_SECONDS if timeout is None else timeout
+        result = Broker._tool_result(self.broker.call("saga.step", params, wait))
+        if not result.succeeded:
+            raise StepFailed(name, result)
+        return result
+
+    def commit(self) -> None:
+        """What was done stays."""
+        self._end("saga.commit", {})
+
+    def abort(self, reason: str = "") -> str:
+        """Undoes what was done, and waits for it. Returns the state: ``needs-operator`` when something is left."""
+        return self._end("saga.abort", {"reason": reason} if reason else {})
+
+    def _end(self, method: str, more: Mapping[str, Any]) -> str:
+        if self.broker.is_off:
+            self.state = "completed" if method == "saga.commit" else "open"
+        else:
+            result = self.broker.call(method, {"saga": self.id, **more}, TOOL_TIMEOUT_SECONDS)
+            self.state = str(result["state"])
+        return self.state
+
+    @staticmethod
+    def _call(call: Tuple[str, Mapping[str, Any]]) -> Dict[str, Any]:
+        tool, arguments = call
+        return {"name": tool, "arguments": dict(arguments)}
+
+    def __enter__(self) -> "Saga":
+        return self.begin()
+
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        if self.state != "open":
+            return
+        if error is None:
+            return self.commit()
+        try:
+            self.abort(f"{type(error).__name__}: {error}"[:500])
+        except (GovernanceDenied, RequestError):
+            # The supervisor undoes it when this connection ends; what went wrong first is what is told.
+            pass
+
+    async def __aenter__(self) -> "Saga":
+        return await _in_thread(self.begin)
+
+    async def __aexit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        await asyncio.shield(_in_thread(self.__exit__, kind, error, trace))
+
+    async def astep(self, step: str, *, undo: Tuple[str, Mapping[str, Any]]) -> None:
+        """`step` without blocking the event loop."""
+        await _in_thread(self.step, step, undo=undo)
+
+    async def atool(self, tool: str, **options: Any) -> ToolResult:
+        """`tool` without blocking the event loop."""
+        result: ToolResult = await _in_thread(self.tool, tool, **options)
+        return result
+
+
+async def _in_thread(function: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args, **keywords))
 
 
 _shared: Optional[Broker] = None
@@ -419,6 +712,26 @@ def tool(name: str, **arguments: Any) -> ToolResult:
 async def atool(name: str, **arguments: Any) -> ToolResult:
     """The same without blocking the event loop."""
     return await asyncio.get_running_loop().run_in_executor(None, functools.partial(tool, name, **arguments))
+
+
+def saga(name: str = "saga") -> Saga:
+    """`Broker.saga` of the one client."""
+    return broker().saga(name)
+
+
+def elevate(*tools: str, ring: int, **options: Any) -> Elevation:
+    """`Broker.elevate` of the one client."""
+    return broker().elevate(*tools, ring=ring, **options)
+
+
+def open(path: str, mode: str = "r", **options: Any) -> IO[Any]:
+    """`Broker.open` of the one client."""
+    return broker().open(path, mode, **options)
+
+
+def connect(host: str, port: int, **options: Any) -> socket.socket:
+    """`Broker.connect` of the one client."""
+    return broker().connect(host, port, **options)
 
 
 def note(text: str) -> None:
@@ -472,6 +785,12 @@ def govern(function: Any = None, *, tool: Optional[str] = None, action: Optional
     del wrapper.__wrapped__
     wrapper.__signature__ = signature
     return wrapper
+
+
+def _inner(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an approved request gave, inside of the approval's end."""
+    inner = result.get("result")
+    return inner if isinstance(inner, dict) else {}
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -18,6 +18,9 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case approvalAnswered = "approval.answered"
   case approvalExpired = "approval.expired"
   case approvalUsed = "approval.used"
+  case elevationGranted = "elevation.granted"
+  case elevationEnded = "elevation.ended"
+  case fileOpen = "file.open"
   case toolStart = "tool.start"
   case toolEnd = "tool.end"
   case netResolve = "net.resolve"
@@ -30,6 +33,7 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case txnEnd = "txn.end"
   case runEnd = "run.end"
   case sagaStart = "saga.start"
+  case sagaStep = "saga.step"
   case sagaEnd = "saga.end"
   case note
 

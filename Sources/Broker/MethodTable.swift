@@ -40,11 +40,36 @@ public enum MethodTable {
       lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
       members: ["name", "arguments", "approval"]),
     Method(
+      name: "ring.elevate", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 16_384,
+      cost: 1, descriptors: 0, members: ["tools", "ring", "ttl", "reason", "approval"]),
+    Method(
+      name: "ring.release", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["lease"]),
+    Method(
+      name: "file.open", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 32_768,
+      cost: 1, descriptors: 0, members: ["path", "mode", "approval"]),
+    Method(
+      name: "net.connect", rings: 2...2, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["host", "port"]),
+    Method(
       name: "approval.status", rings: 0...3, phase: .greeted, mayNotify: false,
       lineMaxBytes: 4096, cost: 1, descriptors: 0, members: ["approval"]),
     Method(
       name: "approval.wait", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
       cost: 1, descriptors: 0, members: ["approval"]),
+    Method(
+      name: "saga.begin", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["name"]),
+    Method(
+      name: "saga.step", rings: 0...3, phase: .greeted, mayNotify: false,
+      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
+      members: ["saga", "step", "tool", "undo"]),
+    Method(
+      name: "saga.commit", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["saga"]),
+    Method(
+      name: "saga.abort", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
+      cost: 1, descriptors: 0, members: ["saga", "reason"]),
     Method(
       name: "agt.cancel", rings: 0...3, phase: .greeted, mayNotify: true, lineMaxBytes: 4096,
       cost: 1, descriptors: 0, members: ["id"]),

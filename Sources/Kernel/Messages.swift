@@ -39,6 +39,23 @@ public enum Messages {
     }
   }
 
+  /// As much of `bytes` as a stream socket takes now, with a descriptor on the first of them.
+  /// - Throws: EAGAIN when it takes nothing; then the descriptor did not go either.
+  public static func sendSome(
+    _ socket: Int32, _ bytes: ArraySlice<UInt8>, descriptor: Int32
+  ) throws(SyscallError) -> Int {
+    var number = descriptor
+    return try retrying("sendmsg") {
+      // SAFETY: the slice and the number outlive the call, with their true counts.
+      unsafe bytes.withUnsafeBytes { data in
+        unsafe agt_send_message(socket, data.baseAddress, data.count, &number, 1)
+      }
+    }
+  }
+
+  /// Whether the other end of a stream has taken everything, descriptors included.
+  public static func isTaken(_ socket: Int32) -> Bool { agt_untaken_bytes(socket) == 0 }
+
   /// One message of at most `capacity` bytes; nil at end of file. The caller owns the descriptors.
   /// - Throws: EAGAIN when `blocking` is false and nothing waits.
   public static func receive(

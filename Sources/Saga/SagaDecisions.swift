@@ -3,7 +3,7 @@
 extension SagaMachine {
   mutating func decision() -> SagaRecord.Body? {
     switch phase {
-    case .running: forward()
+    case .running: isDriven ? abandoned() : forward()
     case .halting:
       inFlight.isEmpty ? .phase(.halted, nil, reason: reason) : nil
     case .compensating: backward()

@@ -2,6 +2,7 @@
 extension SagaMachine {
   mutating func apply(_ body: SagaRecord.Body) {
     switch body {
+    case .declared(let declaration): declared(declaration)
     case .started(let name, let kind, let attempt, _, _):
       started(graph.index(of: name)!, kind, attempt)
     case .ended(let name, let kind, _, let outcome):
@@ -199,6 +200,8 @@ extension SagaMachine {
       steps[step].status = .succeeded
       steps[step].happened = true
       steps[step].isTouched = true
+      // One whose outcome was not known may have been undone in vain.
+      steps[step].counted[.compensate] = 0
       steps[step].outputs.merge(outputs) { $1 }
     } else {
       steps[step].happened = false

@@ -20,12 +20,15 @@ public enum SagaJournal {
     public var seed: UInt64
     /// 32 hexadecimal digits (W3C Trace Context).
     public var trace: String
+    /// Set when an agent drives it: then there is no plan.
+    public var driver: SagaDriver?
 
     public init(
       id: String, name: String, begunAt: UInt64, uid: UInt32, workspace: String,
       planDigest: String, planFile: String, parameters: [String: String], seed: UInt64,
-      trace: String
+      trace: String, driver: SagaDriver? = nil
     ) {
+      self.driver = driver
       self.id = id
       self.name = name
       self.begunAt = begunAt
@@ -54,14 +57,16 @@ public enum SagaJournal {
   public static func line(_ header: Header) -> [UInt8] {
     var parameters = JSONObject()
     for (name, value) in header.parameters { parameters[name] = .string(value) }
-    return line(
+    var members: JSONObject =
       [
         "at": JSONValue(header.begunAt), "kind": "saga.begun", "saga": .string(header.id),
         "name": .string(header.name), "uid": JSONValue(header.uid),
         "workspace": .string(header.workspace), "planDigest": .string(header.planDigest),
         "planFile": .string(header.planFile), "params": .object(parameters),
         "seed": JSONValue(header.seed), "trace": .string(header.trace),
-      ], number: 0)
+      ]
+    if let driver = header.driver { members["driver"] = driver.json }
+    return line(members, number: 0)
   }
 
   /// - Parameter number: from 1 on.
@@ -134,6 +139,7 @@ extension SagaJournal.Header {
     }
     self.init(
       id: id, name: name, begunAt: UInt64(at), uid: uid, workspace: workspace, planDigest: digest,
-      planFile: file, parameters: parameters, seed: UInt64(seed), trace: trace)
+      planFile: file, parameters: parameters, seed: UInt64(seed), trace: trace,
+      driver: try json["driver"].map { value throws(SagaProblem) in try SagaDriver(value) })
   }
 }

@@ -5,9 +5,12 @@
 /// survived, `handle(.ended(…))` for each attempt of `inFlight` whose fate the runner found out, and
 /// `handle(.tick)` go on from there: nothing that matters is anywhere but in the records.
 public struct SagaMachine: Sendable {
-  public let graph: SagaGraph
+  /// Of a saga that an agent drives it grows with each step.
+  public internal(set) var graph: SagaGraph
   public let sagaID: String
   public let parameters: [String: String]
+  /// Whether an agent says what comes next, and not the plan.
+  public let isDriven: Bool
   public internal(set) var phase = SagaPhase.running
   public internal(set) var cause: SagaCause?
   /// Why the saga is in this phase.
@@ -28,8 +31,10 @@ public struct SagaMachine: Sendable {
   ///   - parameters: checked by `resolveParameters`.
   ///   - seed: of the jitter.
   public init(
-    graph: SagaGraph, sagaID: String, parameters: [String: String], begunAt: UInt64, seed: UInt64
+    graph: SagaGraph, sagaID: String, parameters: [String: String], begunAt: UInt64, seed: UInt64,
+    isDriven: Bool = false
   ) {
+    self.isDriven = isDriven
     self.graph = graph
     self.sagaID = sagaID
     self.parameters = parameters
@@ -155,6 +160,7 @@ public struct SagaMachine: Sendable {
       .approvalRequested(let step, _), .approved(let step, _), .denied(let step, _, _),
       .resolved(let step, _, _, _, _):
       name = step
+    case .declared(let declaration): return try check(declaration)
     case .phase, .cancelled, .runner: return
     }
     if graph.index(of: name) == nil {

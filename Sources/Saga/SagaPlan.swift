@@ -131,6 +131,8 @@ public struct SagaCommand: Equatable, Sendable {
   public var memoryBytes: UInt64?
   public var processes: UInt64?
   public var place: SagaPlace
+  /// Set when it is a tool of a run's broker: then nothing above but the ring and the timeout counts.
+  public var tool: SagaTool?
 
   public init(
     arguments: [SagaTemplate], ring: Int?, profile: String?, timeoutMilliseconds: UInt64?,

@@ -6,6 +6,8 @@ public struct SagaRecord: Equatable, Sendable {
   public enum Body: Equatable, Sendable {
     /// A runner took over, in that boot of the machine.
     case runner(boot: String, pid: Int32)
+    /// The agent that drives the saga has said what it does next and what undoes it.
+    case declared(SagaDeclaration)
     /// An attempt is about to start; durable before it does. For a run it registers the compensation.
     case started(step: String, SagaActionKind, attempt: Int, arguments: [String], key: String)
     case ended(step: String, SagaActionKind, attempt: Int, SagaOutcome)
@@ -39,12 +41,14 @@ extension SagaRecord {
   /// The members of the entry; the journal adds its sequence number.
   public var json: JSONObject {
     var object: JSONObject = ["at": JSONValue(at)]
-    func put(_ kind: String, _ members: (String, JSONValue)...) {
+    func put(_ kind: String, _ members: (String, JSONValue)...) { put(kind, members) }
+    func put(_ kind: String, _ members: [(String, JSONValue)]) {
       object["kind"] = .string("saga." + kind)
       for (name, value) in members { object[name] = value }
     }
     switch body {
     case .runner(let boot, let pid): put("runner", ("boot", .string(boot)), ("pid", JSONValue(pid)))
+    case .declared(let declaration): put("step.declared", declaration.members)
     case .started(let step, let kind, let attempt, let arguments, let key):
       put(
         "step.started", ("step", .string(step)), ("action", .string(kind.rawValue)),
@@ -93,6 +97,7 @@ extension SagaRecord {
     case "saga.runner":
       guard let pid = Int32(exactly: try reader.unsigned("pid")) else { throw reader.wrong("pid") }
       body = .runner(boot: try reader.text("boot"), pid: pid)
+    case "saga.step.declared": body = .declared(try SagaDeclaration(reader))
     case "saga.step.started":
       body = .started(
         step: try reader.text("step"), try reader.choice("action"),
@@ -206,7 +211,7 @@ extension SagaOutcome {
   }
 }
 
-private struct RecordReader {
+struct RecordReader {
   let json: JSONValue
 
   func wrong(_ name: String) -> SagaProblem {

@@ -20,6 +20,8 @@ final class Attempt {
   private let command: SagaCommand
   private let outputs: [SagaOutput]
   private let workspace: String
+  /// What its program cannot change.
+  private let protects: [String]
   /// When the program is asked to end, in milliseconds since 1970.
   private let deadline: UInt64
   private var isTimedOut = false
@@ -34,8 +36,9 @@ final class Attempt {
 
   init(
     _ action: SagaAction, stepName: String, directory: SagaDirectory, workspace: String,
-    startedAt: UInt64
+    protects: [String], startedAt: UInt64
   ) {
+    self.protects = action.kind == .run ? protects : []
     step = action.step
     kind = action.kind
     number = action.attempt
@@ -57,7 +60,7 @@ final class Attempt {
     guard try Descriptors.tryLock(lock.raw) else {
       throw SyscallError(call: "flock", object: base + ".lock", errno: EWOULDBLOCK)
     }
-    let nothing = try Files.open(ByteString("/dev/null"), O_RDONLY)
+    let nothing = try input()
     let output = try file("out", O_WRONLY | O_CREAT | O_TRUNC)
     let errors = try file("err", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
     let events = try file("events", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
@@ -70,6 +73,16 @@ final class Attempt {
     pid = child
     // For whoever has to end it when this runner is gone.
     try Descriptors.write(lock.raw, Array("\(child)\n".utf8))
+  }
+
+  /// What a tool reads; programs of plans read nothing.
+  private func input() throws(SyscallError) -> OwnedFD {
+    guard let text = command.tool?.input, !text.isEmpty else {
+      return try Files.open(ByteString("/dev/null"), O_RDONLY)
+    }
+    let written = try file("in", O_WRONLY | O_CREAT | O_TRUNC)
+    try Descriptors.write(written.raw, Array(text.utf8))
+    return try file("in", O_RDONLY)
   }
 
   private func file(_ suffix: String, _ flags: Int32) throws(SyscallError) -> OwnedFD {
@@ -86,6 +99,23 @@ final class Attempt {
     ]
     if let ring = command.ring { words += ["--ring", "\(ring)"] }
     if let profile = command.profile { words += ["--profile", profile] }
+    if let tool = command.tool { words += tool.options } else { words += views() }
+    var environment = action.environment
+    environment["TRACEPARENT"] = trace
+    for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
+      words += ["--env", "\(name)=\(value)"]
+    }
+    return words + ["--"] + action.arguments
+  }
+
+  /// In a transaction what lies deeper cannot be protected (`OwnPlaces`).
+  private func isAtTop(_ path: String) -> Bool {
+    !path.hasPrefix(workspace + "/") || !path.dropFirst(workspace.utf8.count + 1).contains("/")
+  }
+
+  /// What a plan shows its program.
+  private func views() -> [String] {
+    var words: [String] = []
     switch command.workspace {
     case .readOnly: words += ["--workspace", workspace + ":ro"]
     case .readWrite: words += ["--workspace", workspace + ":rw"]
@@ -94,16 +124,14 @@ final class Attempt {
     case nil: words += ["--workspace", workspace + "/"]
     }
     for path in command.reads { words += ["--read", path] }
+    for path in protects where command.workspace != .transaction || isAtTop(path) {
+      words += ["--protect", path]
+    }
     for path in command.writes { words += ["--write", path] }
     for host in command.network { words += ["--net", host.text] }
     if let bytes = command.memoryBytes { words += ["--memory", "\(bytes)"] }
     if let count = command.processes { words += ["--pids", "\(count)"] }
-    var environment = action.environment
-    environment["TRACEPARENT"] = trace
-    for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
-      words += ["--env", "\(name)=\(value)"]
-    }
-    return words + ["--"] + action.arguments
+    return words
   }
 
   // MARK: after a crash
@@ -232,7 +260,7 @@ final class Attempt {
   }
 
   /// A process that takes longer to die waits for a device.
-  private static let ringWaitMaxMilliseconds: UInt64 = 10_000
+  static let ringWaitMaxMilliseconds: UInt64 = 10_000
 
   /// The last line that agt-run wrote about itself.
   private var complaint: String? {

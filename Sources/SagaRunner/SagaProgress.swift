@@ -2,6 +2,7 @@ internal import Glibc
 internal import JSON
 internal import Kernel
 public import Saga
+public import Supervisor
 
 /// Where a runner tells how it goes.
 public protocol SagaProgress: AnyObject {
@@ -159,7 +160,7 @@ public final class SagaLines: SagaProgress {
   /// What a change is called; nil for what says nothing to a person.
   private static func line(_ record: SagaRecord) -> String? {
     switch record.body {
-    case .runner, .approvalRequested: nil
+    case .runner, .approvalRequested, .declared: nil
     case .started(let step, .run, let attempt, _, _):
       attempt == 1 ? "\(step): running" : "\(step): running, attempt \(attempt)"
     case .started(let step, .probe, _, _, _): "\(step): asking whether it has happened"

@@ -58,7 +58,8 @@ public final class SagaRunner {
     let id = RunIdentifier.make(wallMilliseconds: now, using: &random)
     let header = SagaJournal.Header(
       id: id, name: graph.plan.name, begunAt: now, uid: Identity.effectiveUID,
-      workspace: workspace, planDigest: SHA256.text(bytes), planFile: file,
+      workspace: workspace, planDigest: SHA256.text(bytes),
+      planFile: (try? Files.canonical(ByteString(file)).text) ?? file,
       parameters: parameters, seed: random.next() >> 11, trace: Trace.identifier(&random))
     let directory = try store.create(header, plan: bytes)
     return try SagaRunner(directory, progress: progress)
@@ -74,8 +75,6 @@ public final class SagaRunner {
       guard let lock = try directory.lock() else {
         throw SyscallError(call: "flock", object: directory.path, errno: EWOULDBLOCK)
       }
-      try Files.truncate(lock.raw, toBytes: 0)
-      try Descriptors.write(lock.raw, Array("\(getpid())\n".utf8))
       self.lock = lock
     } catch {
       if error.errno == EWOULDBLOCK {
@@ -94,7 +93,7 @@ public final class SagaRunner {
       let own = try Files.readLink(ByteString("/proc/self/exe")).text
       agtRun = String(own[..<own.lastIndex(of: "/")!]) + "/agt-run"
       // Relative paths of the plan mean the same whoever goes on from wherever.
-      try Files.changeDirectory(ByteString(header.workspace))
+      try Files.changeDirectory(ByteString(header.driver?.directory ?? header.workspace))
       poller = try Poller()
       try poller.add(signals.raw, .input)
     } catch { throw RunError(.internalFailure, "saga \(directory.id): \(error.description)") }
@@ -107,6 +106,7 @@ public final class SagaRunner {
     do throws(SyscallError) {
       progress.begin(machine, directory)
       if !machine.phase.isResting || event != nil || isAskedToCancel {
+        try waitForAgent()
         // Those that run are known before anything is decided: they may have to end.
         let found = try adopt()
         try deliver(.runner(boot: Self.boot(), pid: getpid()))
@@ -240,7 +240,9 @@ public final class SagaRunner {
   private func attempt(_ action: SagaAction) -> Attempt {
     Attempt(
       action, stepName: machine.graph.plan.steps[action.step].id.text, directory: directory,
-      workspace: header.workspace, startedAt: machine.steps[action.step].startedAt)
+      workspace: header.workspace,
+      protects: ProtectedFiles.of(machine.graph.plan, header),
+      startedAt: machine.steps[action.step].startedAt)
   }
 
   /// - Returns: its end, when it could not be started.
@@ -272,6 +274,11 @@ public final class SagaRunner {
       case .over:
         attempt.leave(nil)
         if let end = end(attempt) { ends.append(end) } else { attempts.append(attempt) }
+      case .none where machine.isDriven && action.kind == .run:
+        // What an agent does by itself leaves no trace here.
+        ends.append(
+          .ended(
+            step: action.step, .run, attempt: action.attempt, .lost("nobody said how it ended")))
       case .none:
         // Its lock is made before it is started; only a machine that was started anew may have lost it.
         let isSameBoot = machine.steps[action.step].boot == Self.boot()
@@ -284,11 +291,22 @@ public final class SagaRunner {
     return ends
   }
 
-  private static func boot() -> String {
-    let path = ByteString("/proc/sys/kernel/random/boot_id")
-    guard let text = try? Files.read(path, limit: 64).text else { return "" }
-    return String(text.prefix { $0 != "\n" })
+  /// The agent of a saga whose supervisor died without a word: its ring ends a moment later.
+  private func waitForAgent() throws(SyscallError) {
+    guard let driver = header.driver, machine.phase == .running, driver.boot == Self.boot() else {
+      return
+    }
+    let deadline = clock.now + Attempt.ringWaitMaxMilliseconds
+    let status = ByteString("/proc/\(driver.ringInit)/status")
+    while clock.now < deadline, let text = try? Files.read(status, limit: 1 << 16).text,
+      Attempt.isRing(text)
+    {
+      for signal in try Signals.pending(signals.raw) { try handle(signal) }
+      usleep(useconds_t(Self.lookMilliseconds * 1000))
+    }
   }
+
+  private static func boot() -> String { Boot.identifier }
 
   // MARK: people
 

@@ -94,7 +94,8 @@ public enum Launch {
     do throws(SyscallError) { try loop.add(audit) } catch { throw failure(error) }
     loop.policyWatch = policyWatch(prepared, options)
     let network = try attachNetwork(prepared.network, to: loop, events, audit)
-    let broker = try attachBroker(prepared, options, environment, to: loop, events, audit)
+    let broker = try attachBroker(
+      prepared, options, environment, network, to: loop, events, audit)
     if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
@@ -123,6 +124,7 @@ public enum Launch {
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
     let limits = prepared.cgroup?.report
     prepared.cgroup?.remove()
+    let sagas = broker?.concludeSagas(outcome.end, in: loop) ?? []
     var record = RunRecord(
       prepared, outcome: outcome, violations: loop.violations, trigger: loop.lastTrigger,
       network: network?.counters, broker: broker?.counters,
@@ -130,6 +132,7 @@ public enum Launch {
     if let transaction = prepared.transaction {
       record.add(transaction.conclude(outcome.end, wasAskedToEnd: loop.wasAskedToEnd, audit))
     }
+    record.sagas = sagas
     let loss = audit.end(record.outcome, status: record.status)
     try record.write(to: options.resultFile)
     station.conclude(record.ending, isKept: starter != nil && record.executed)
@@ -150,7 +153,7 @@ public enum Launch {
   /// Nothing is made for a run that nothing judges.
   private static func attachBroker(
     _ prepared: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
-    to loop: RunLoop, _ events: RunEvents, _ audit: RunAudit
+    _ network: NetworkService?, to loop: RunLoop, _ events: RunEvents, _ audit: RunAudit
   ) throws(RunError) -> BrokerService? {
     guard prepared.policies != nil else { return nil }
     do throws(SyscallError) {
@@ -159,7 +162,12 @@ public enum Launch {
         tools = try ToolRunner(prepared.tools, prepared, options, environment: environment, audit)
         try loop.add(tools!)
       }
-      let service = try BrokerService(prepared, options, tools, events, audit)
+      let sagas = AgentSagas(prepared, options, environment: environment, tools, audit)
+      try loop.add(sagas)
+      let blocking = BlockingCalls()
+      try loop.add(blocking)
+      let service = try BrokerService(
+        prepared, options, environment, tools, blocking, network, sagas, events, audit)
       try loop.add(broker: service)
       return service
     } catch { throw failure(error) }

@@ -175,27 +175,83 @@ final class NetworkService: RunService {
       return
     }
     do throws(Refused) {
-      guard relays.count < maximumRelays else { throw Refused("too many connections") }
-      let relay = try judged(socket.raw)
-      let connection = Relay(inside: socket, to: relay, self)
-      relays[ObjectIdentifier(connection)] = connection
-      counters.open(connection)
-      // Nothing leaves before the log holds that it does.
-      audit.intend(.netOpen, ["destination": .string(connection.destination.text)]) {
-        [weak self] refusal in
-        if let refusal { connection.refuse(refusal) } else { connection.start() }
-        // This is no event of ours, and what was started has deadlines.
-        try? self?.arm()
-      }
+      try checkRoom()
+      let destination = try judged(socket.raw)
+      begin(Relay(inside: socket, to: destination, self))
     } catch {
       counters.refuse(error)
     }
   }
 
+  private func checkRoom() throws(Refused) {
+    guard relays.count < maximumRelays else { throw Refused(Refused.full) }
+  }
+
+  private func begin(_ connection: Relay, mayBegin: @escaping () -> Bool = { true }) {
+    relays[ObjectIdentifier(connection)] = connection
+    counters.open(connection)
+    // Nothing leaves before the log holds that it does.
+    audit.intend(.netOpen, ["destination": .string(connection.destination.text)]) {
+      [weak self] refusal in
+      if let refusal {
+        connection.refuse(refusal)
+      } else if !mayBegin() {
+        connection.refuse("the run is on hold")
+      } else {
+        connection.start()
+      }
+      // This is no event of ours, and what was started has deadlines.
+      try? self?.arm()
+    }
+  }
+
+  /// For the broker: a relay whose inner end is a Unix stream.
+  /// - Parameters:
+  ///   - host: in canonical spelling.
+  ///   - mayBegin: asked when the log has it.
+  ///   - done: gets the program's end when the connection is made, or why there is none.
+  /// - Throws: when no rule lets it, or there is no room; it is counted then.
+  func connect(
+    host: String, port: UInt16, mayBegin: @escaping () -> Bool,
+    done: @escaping (Result<DonatedDescriptor, Refused>) -> Void
+  ) throws(Refused) {
+    do throws(Refused) {
+      try checkRoom()
+      let destination: Relay.Destination
+      if let address = IPAddress(host) {
+        destination = try judged(address, port: port)
+      } else {
+        destination = try judged(name: host, port: port)
+      }
+      let connection: Relay
+      let outer: DonatedDescriptor
+      do throws(SyscallError) {
+        let pair = try UnixSockets.streamPair()
+        let inside = try pair.first.duplicate()
+        outer = DonatedDescriptor(try pair.second.duplicate())
+        try Descriptors.setNonBlocking(inside.raw, true)
+        connection = Relay(inside: inside, isUnix: true, to: destination, self)
+      } catch { throw Refused(error.description) }
+      connection.settled = { why in
+        done(why.map { .failure(Refused($0)) } ?? .success(outer))
+      }
+      begin(connection, mayBegin: mayBegin)
+    } catch {
+      counters.refuse(error)
+      throw error
+    }
+  }
+
   /// Why a connection is not relayed; the socket is closed with a reset.
-  struct Refused: Error {
+  struct Refused: Error, Sendable {
     var destination: String?
     var why: String
+    static let full = "too many connections"
+    /// And not because nobody is there.
+    var isByRule: Bool {
+      NetworkRules.Refusal.isByRule(why) || why.hasSuffix(Relay.thisMachine)
+    }
+
     init(_ why: String, _ destination: String? = nil) {
       self.why = why
       self.destination = destination
@@ -209,25 +265,31 @@ final class NetworkService: RunService {
     guard let local = try? Sockets.localAddress(socket),
       let address = IPAddress(bytes: local.address)
     else { throw Refused("no address") }
-    let port = Int(local.port)
+    return try judged(address, port: local.port)
+  }
+
+  private func judged(name: String, port: UInt16) throws(Refused) -> Relay.Destination {
+    guard let rule = rules.rule(host: name, port: Int(port)) else {
+      throw Refused(NetworkRules.Refusal.noRule.text, "\(name):\(port)")
+    }
+    return Relay.Destination(
+      name: name, address: nil, port: port, allowsEncryptedHello: rule.allowsEncryptedHello)
+  }
+
+  private func judged(_ address: IPAddress, port: UInt16) throws(Refused) -> Relay.Destination {
     if SyntheticPool.contains(address) {
       guard let name = names.pool.name(of: address) else {
         throw Refused("no name has this address", "\(address):\(port)")
       }
-      guard let rule = rules.rule(host: name, port: port) else {
-        throw Refused(NetworkRules.Refusal.noRule.text, "\(name):\(port)")
-      }
-      return Relay.Destination(
-        name: name, address: nil, port: local.port,
-        allowsEncryptedHello: rule.allowsEncryptedHello)
+      return try judged(name: name, port: port)
     }
     do throws(NetworkRules.Refusal) {
-      _ = try rules.rule(address: address, port: port)
+      _ = try rules.rule(address: address, port: Int(port))
     } catch {
       throw Refused(error.text, "\(address):\(port)")
     }
     return Relay.Destination(
-      name: nil, address: address, port: local.port, allowsEncryptedHello: true)
+      name: nil, address: address, port: port, allowsEncryptedHello: true)
   }
 
   func closed(_ relay: Relay) {

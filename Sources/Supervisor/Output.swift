@@ -1,4 +1,5 @@
 internal import Glibc
+internal import JSON
 internal import Kernel
 internal import Rings
 
@@ -24,6 +25,20 @@ enum Output {
     if options.verbose { for sentence in run.trail { say("agt-run: \(sentence)") } }
   }
 
+  /// What the agent has left, wherever stderr goes.
+  private static func conclude(_ saga: JSONValue, isQuiet: Bool) {
+    guard let id = saga["saga"]?.stringValue, let state = saga["state"]?.stringValue,
+      state != "completed", state != "failed"
+    else { return }
+    if state == "compensated" || state == "cancelled" {
+      if !isQuiet { say("agt-run: saga \(id) was undone") }
+    } else if state == "needs-operator" {
+      say("agt-run: saga \(id) is not undone: agt saga show \(id)")
+    } else {
+      say("agt-run: saga \(id) is \(state): agt saga resume \(id)")
+    }
+  }
+
   /// After the end: why it was not the program's own, and what was refused.
   static func conclude(_ record: RunRecord, _ options: RunOptions) {
     if let complaint = record.complaint {
@@ -38,6 +53,7 @@ enum Output {
         say("agt-run: \(transaction.sentence)")
       }
     }
+    for saga in record.sagas { conclude(saga, isQuiet: options.quiet) }
     guard !options.quiet, Descriptors.isTerminal(2) || options.verbose else { return }
     if let refusals = record.network?.refusals {
       say("agt-run: ring \(record.ring) did not reach \(refusals)")

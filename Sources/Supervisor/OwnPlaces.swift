@@ -55,7 +55,7 @@ enum OwnPlaces {
 
   /// What else than the profile a run obeys.
   static func obeyed(_ options: RunOptions, _ policies: PolicySet?) -> [String] {
-    options.policies + (policies?.files ?? []) + options.tools
+    options.policies + (policies?.files ?? []) + options.tools + options.protects
       + [options.agentFile].compactMap { $0 }
   }
 
@@ -130,7 +130,8 @@ enum OwnPlaces {
       hint: "keep it outside of what the program may write")
   }
 
-  private static func all(_ caller: Caller) -> [String] {
+  /// What agt-run itself keeps.
+  static func all(_ caller: Caller) -> [String] {
     var places = RunPlaces(caller).paths
     if caller.isRoot { return places + ["/var/lib/agt", "/var/cache/agt", "/etc/agt"] }
     // XDG base directory specification; a relative path is invalid and ignored.

@@ -27,6 +27,9 @@ final class Relay: NetworkHandler {
   let destination: Destination
   private let service: NetworkService
   private let insideSocket: OwnedFD
+  private let isUnix: Bool
+  /// Told once whether there is a connection: nil, or why there is none.
+  var settled: ((String?) -> Void)?
   private var outsideSocket: OwnedFD?
   private var inside: RelaySide
   private var outside = RelaySide(nil)
@@ -49,6 +52,7 @@ final class Relay: NetworkHandler {
   private static let nearBufferBytes: Int32 = 262_144
   private static let nearMicroseconds = 300
 
+  static let thisMachine = " is this machine; host-loopback, or a rule for that address, names it"
   /// Of one address; the next one is tried after it.
   private static let connectMilliseconds: UInt64 = 5000
   /// From the first byte of a TLS hello to its last.
@@ -57,7 +61,12 @@ final class Relay: NetworkHandler {
   private static let idleMilliseconds: UInt64 = 3_600_000
   private static let totalMilliseconds: UInt64 = 86_400_000
 
-  init(inside: consuming OwnedFD, to destination: Destination, _ service: NetworkService) {
+  /// - Parameter isUnix: the inner end is a Unix stream and not a connection of TCP.
+  init(
+    inside: consuming OwnedFD, isUnix: Bool = false, to destination: Destination,
+    _ service: NetworkService
+  ) {
+    self.isUnix = isUnix
     self.inside = RelaySide(inside.raw)
     insideSocket = inside
     self.destination = destination
@@ -74,7 +83,7 @@ final class Relay: NetworkHandler {
   func start() {
     guard state == .resolving else { return }
     do throws(SyscallError) {
-      try Sockets.setNoDelay(inside.raw!)
+      if !isUnix { try Sockets.setNoDelay(inside.raw!) }
       try Sockets.setBuffers(inside.raw!, bytes: Self.insideBufferBytes)
       try inside.want(isInspecting ? .input : [], hasEnded: false, service.watches, self)
     } catch { return close() }
@@ -102,7 +111,7 @@ final class Relay: NetworkHandler {
       do throws(NetworkRules.Refusal) {
         try service.rules.judge(address, port: Int(destination.port))
         if isThisMachine(address) {
-          why = "\(address) is this machine; host-loopback, or a rule for that address, names it"
+          why = "\(address)\(Self.thisMachine)"
         } else {
           judged.append(address.bytes)
         }
@@ -162,7 +171,14 @@ final class Relay: NetworkHandler {
     let isWaitingForHello = isInspecting && !toOutside.head.isEmpty
     setDeadline(
       lastMilliseconds + (isWaitingForHello ? Self.helloMilliseconds : Self.idleMilliseconds))
+    settle(nil)
     pump()
+  }
+
+  private func settle(_ why: String?) {
+    let told = settled
+    settled = nil
+    told?(why)
   }
 
   // MARK: events
@@ -298,6 +314,7 @@ final class Relay: NetworkHandler {
   func refuse(_ why: String) {
     guard state != .closed else { return }
     service.refused(self, why)
+    settle(why)
     close()
   }
 
@@ -317,6 +334,7 @@ final class Relay: NetworkHandler {
       Sockets.resetOnClose(outside)
     }
     closeOutside()
+    settle("it was closed")
     service.closed(self)
   }
 }

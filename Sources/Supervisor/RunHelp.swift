@@ -4,7 +4,8 @@ internal import Rings
 /// suggestions say the same.
 public enum RunHelp {
   public static let flags = [
-    "--ring", "--profile", "--workspace", "--read", "--write", "--net", "--policy", "--tools",
+    "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
+    "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
     "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
@@ -26,6 +27,7 @@ public enum RunHelp {
       --workspace DIR[:ro|rw|txn]  the directory that the program works in (default: the current one)
       --read PATH            show one more file or directory, read-only; repeatable
       --write PATH           show one more file or directory, read-write; repeatable
+      --protect PATH         what the program cannot change, wherever it lies; repeatable
       --net HOST:PORT        in ring 2: let one more host be reached; repeatable. HOST is a name,
                              *.NAME, an address, a range (10.0.0.0/8) or host-loopback
       --policy FILE|DIR      what may be reached, and what ends the run; repeatable

@@ -187,6 +187,26 @@ final class RunLoop {
     for service in services { try service.observe(moment, in: self) }
   }
 
+  /// Whether the run is about to be over, for whatever reason.
+  var isEnding: Bool { end != nil || killSwitch.isKilling }
+
+  /// After the end of the ring: waits for a process outside of it, until a signal asks us to go.
+  /// - Returns: whether `descriptor` became readable.
+  func linger(until descriptor: Int32) throws(SyscallError) -> Bool {
+    let others = try Poller()
+    try others.add(descriptor, .input)
+    try others.add(signals.raw, .input)
+    while true {
+      for event in try others.wait(milliseconds: -1) {
+        if event.descriptor == descriptor { return true }
+        let asked = try Signals.pending(signals.raw)
+        if asked.contains(where: { [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains($0) }) {
+          return false
+        }
+      }
+    }
+  }
+
   // MARK: events
 
   /// By a signal to us, whether the program heeded it or not.

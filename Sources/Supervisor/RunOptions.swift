@@ -22,6 +22,8 @@ public struct RunOptions: Sendable {
   public var workspaceAccess: RingProfile.Access?
   public var reads: [String] = []
   public var writes: [String] = []
+  /// Files and folders that the program cannot change, wherever they lie.
+  public var protects: [String] = []
   /// Of `--net`.
   public var network: [NetworkRule] = []
   /// Of `--policy`: files and folders.
@@ -195,6 +197,7 @@ private struct Parser {
     case "--workspace": try workspace(flag, inline)
     case "--read": options.reads.append(try path(flag, inline))
     case "--write": options.writes.append(try path(flag, inline))
+    case "--protect": options.protects.append(try path(flag, inline))
     case "--net": try network(flag, inline)
     case "--policy": options.policies.append(try path(flag, inline))
     case "--tools": options.tools.append(try path(flag, inline))

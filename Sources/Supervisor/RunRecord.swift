@@ -28,6 +28,8 @@ struct RunRecord {
   let broker: BrokerCounters?
   /// Of the policies that judged it; nil without any.
   let policyDigest: String?
+  /// Those that its agent drove.
+  var sagas: [JSONValue] = []
   let losses: [Loss]
   let executed: Bool
   let beganNanoseconds: UInt64
@@ -185,6 +187,7 @@ struct RunRecord {
     if let limits { object["limits"] = limits }
     if let kill { object["kill"] = .object(kill) }
     if let broker { object["broker"] = broker.json }
+    if !sagas.isEmpty { object["sagas"] = .array(sagas) }
     if let policyDigest { object["policy"] = .string(policyDigest) }
     if let network { object["network"] = network.json }
     return .object(object)

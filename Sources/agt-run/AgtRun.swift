@@ -4,9 +4,13 @@ internal import Supervisor
 @main
 struct AgtRun {
   static func main() {
+    let words = Vectors.arguments
+    if words.first.map({ $0.elementsEqual(ReadOnlyFile.commandName.utf8) }) == true {
+      exit(Int32(ReadOnlyFile.main(words)))
+    }
     exit(
       Int32(
         Launch.main(
-          arguments: Vectors.arguments.dropFirst().map { $0 }, environment: Vectors.environment)))
+          arguments: words.dropFirst().map { $0 }, environment: Vectors.environment)))
   }
 }

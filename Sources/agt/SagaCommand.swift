@@ -206,6 +206,14 @@ struct SagaCommand: ParsableCommand {
             "saga \(directory.id) is \(loaded.machine.phase.rawValue); there is nothing to cancel",
             hint: "agt saga show \(directory.id)"))
       }
+      if let driver = loaded.header.driver, loaded.machine.phase == .running,
+        directory.runnerPid != nil
+      {
+        throw Printing.fail(
+          RunError(
+            .usage, "saga \(directory.id) is driven by run \(driver.run), which goes on",
+            hint: "agt kill \(driver.run) ends the run, and undoes the saga"))
+      }
       if let pid = directory.runnerPid {
         return try SagaCommand.attempt { () throws(RunError) in
           try directory.askToCancel(pid, reason: reason)

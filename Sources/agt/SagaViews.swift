@@ -71,6 +71,10 @@ extension SagaCommand {
       print(
         "phase      \(machine.phase.rawValue)\(machine.cause.map { ", by \($0.rawValue)" } ?? "")")
       if !machine.reason.isEmpty { print("reason     \(SagaText.plain(machine.reason))") }
+      if let driver = loaded.header.driver {
+        let agent = driver.agent.map { " of agent \(SagaText.plain($0))" } ?? ""
+        print("driven by  run \(driver.run)\(agent)")
+      }
       print("workspace  \(SagaText.plain(loaded.header.workspace))")
       print("runner     \(directory.runnerPid.map { "process \($0)" } ?? "none")")
       print("journal    \(directory.path)/journal.jsonl")
@@ -123,6 +127,8 @@ extension SagaCommand {
         "runner": directory.runnerPid.map { JSONValue($0) } ?? .null,
         "begunAt": JSONValue(loaded.header.begunAt),
         "planDigest": .string(loaded.header.planDigest),
+        "run": JSONValue(loaded.header.driver?.run),
+        "agent": JSONValue(loaded.header.driver?.agent),
         "trace": .string(loaded.header.trace),
         "journal": .string(directory.path + "/journal.jsonl"),
         "steps": .array(steps),

@@ -44,6 +44,33 @@ import YAML
     #expect(try tool.invocation([:]).words == ["p", "{x}"])
   }
 
+  @Test func undo() throws {
+    let undo = "undo: {tool: u, arguments: {n: '{n}', list: '{list}', why: 'not {a}!', fixed: x}}"
+    let properties =
+      "{a: {type: string}, n: {type: integer}, list: {type: array, items: {type: string}}}"
+    let tool = try tool("[p]", properties, undo)
+    #expect(tool.isReversible && !tool.isReadOnly && tool.json["undo"] == "u")
+    #expect(
+      tool.undo?.arguments(for: ["a": "x", "n": 3, "list": ["y"]])
+        == ["n": 3, "list": ["y"], "why": "not x!", "fixed": "x"])
+    // What stands for a missing argument is left out.
+    #expect(tool.undo?.arguments(for: [:]) == ["fixed": "x"])
+    #expect(tool.undo?.problem(among: [tool])?.contains("\"u\", which is not declared") == true)
+    func other(_ properties: String) throws -> Tool {
+      let text = Self.text("[q]", properties).replacing("name: t,", with: "name: u,")
+      return try Tool(Array(text.utf8), file: "u.yaml")
+    }
+    let string = "{type: string}"
+    let fits = "{n: \(string), list: \(string), why: \(string), fixed: \(string)}"
+    #expect(tool.undo?.problem(among: [tool, try other(fits)]) == nil)
+    let without = tool.undo?.problem(among: [tool, try other("{n: \(string)}")])
+    #expect(without == "t.yaml:9: the tool u has no argument \"list\"")
+    let needs = "{n: \(string), list: \(string), why: \(string), fixed: \(string), z: \(string)}"
+    let missing = tool.undo?.problem(among: [tool, try other(needs + "\n  required: [z]")])
+    #expect(missing == "t.yaml:9: the tool u needs the argument \"z\"")
+    #expect(problem(Self.text("[p]", "{}", "undo: {tool: u, arguments: {n: '{a}'}}")) != nil)
+  }
+
   @Test func defaultsAndInput() throws {
     let tool = try tool(
       #"[p, "{n}"]"#, "{n: {type: integer, default: 5, maximum: 9}, code: {type: string}}",

@@ -81,7 +81,7 @@ import Testing
   }
 
   /// The table of docs/audit.md: names of members by kind.
-  private static let documented: [String: Set<String>] = {
+  static let documented: [String: Set<String>] = {
     let file = File.parent(File.parent(File.parent(#filePath))) + "/docs/audit.md"
     var kinds: [String: Set<String>] = [:]
     for line in (File.read(file) ?? "").split(separator: "\n") where line.hasPrefix("| `") {
@@ -97,7 +97,7 @@ import Testing
   }()
 
   /// A run whose program has the broker decide, call a tool, take a note and wait for a person.
-  private static func askBroker(_ site: Site) -> Completed {
+  private static func askBroker(_ site: Site, _ more: String = "") -> Completed {
     site.scratch.write(
       "policy.yaml",
       """
@@ -129,7 +129,7 @@ import Testing
         p.ask('log.note', text='hello\\x1b')
         asked = p.ask('policy.decide', tool='mail', approval=True)['result']
         print(p.ask('approval.wait', approval=asked['approval'])['result']['state'])
-        """,
+        """ + more,
     ])
   }
 
@@ -196,7 +196,15 @@ import Testing
 
   @Test func everyMemberIsDocumented() {
     let site = Site()
-    _ = Self.askBroker(site)
+    _ = Self.askBroker(
+      site,
+      """
+
+      saga = p.ask('saga.begin', name='s')['result']['saga']
+      undo = {'name': 'sh', 'arguments': {'script': 'true'}}
+      p.ask('saga.step', saga=saga, step='one', tool=undo, undo=undo)
+      p.ask('saga.abort', saga=saga)
+      """)
     site.run(["--ring", "2", "--", "unshare", "--mount", "true"])
     site.run(["--ring", "2", "--txn", "--", "touch", "new"])
     #expect(site.agt(["log", "note", "a remark"]).status == 0)
@@ -213,6 +221,7 @@ import Testing
     }
     #expect(seen.isSuperset(of: ["violation", "txn.start", "txn.end", "note", "key.rotated"]))
     #expect(seen.isSuperset(of: ["decision", "tool.start", "tool.end", "approval.expired"]))
+    #expect(seen.isSuperset(of: ["saga.start", "saga.step", "saga.end"]))
   }
 
   @Test func anExplanationIsNoRun() {

@@ -3,7 +3,7 @@ import Testing
 
 /// Clients/python/agt.py inside the rings.
 @Suite struct BrokerClientTests {
-  private static let client =
+  static let client =
     File.read(File.parent(File.parent(File.parent(#filePath))) + "/Clients/python/agt.py") ?? ""
 
   private func run(

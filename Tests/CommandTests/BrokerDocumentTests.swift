@@ -49,7 +49,7 @@ enum DocumentedExchange {
   private static let document = "broker-protocol.md"
 
   @Test func exchanges() throws {
-    // The last conversation is about tools, and has a policy of its own.
+    // Those about tools and leases have policies of their own.
     let policies = DocumentedExchange.blocks("yaml", of: Self.document).map {
       $0.joined(separator: "\n") + "\n"
     }
@@ -57,8 +57,9 @@ enum DocumentedExchange {
       try #require(DocumentedExchange.blocks("tool", of: Self.document).first).joined(
         separator: "\n") + "\n"
     let blocks = DocumentedExchange.blocks("exchange", of: Self.document)
-    #expect(blocks.count == 3 && policies.count == 2)
-    for (block, policy) in zip(blocks, [policies[0], policies[0], policies[1]]) {
+    #expect(blocks.count == 5 && policies.count == 3)
+    let used = [policies[0], policies[0], policies[1], policies[1], policies[2]]
+    for (block, policy) in zip(blocks, used) {
       let asked = block.filter { $0.hasPrefix("→ ") }.map { String($0.dropFirst(2)) }
       let written = block.filter { $0.hasPrefix("← ") }.map { String($0.dropFirst(2)) }
       #expect(asked.count == written.count && asked.count * 2 == block.count)

@@ -93,6 +93,18 @@ import Testing
       "\(above.summary)")
   }
 
+  /// A tool may write more than its caller, but not what says what tools may do.
+  @Test(arguments: Starter.all) func declarationsStay(_ starter: Starter) {
+    let run = run(
+      BrokerSite(ring: 2, starter: starter),
+      """
+      print(call('sh', '''for f in tool0.yaml policy.yaml profile.yaml; do
+        (echo x >> $f) 2>/dev/null && echo wrote $f; rm -f $f 2>/dev/null && echo removed $f
+      done; echo x > own && cat own'''))
+      """)
+    #expect(run.out == "('exited', 0, 'x\\n', '')\n", "\(run.summary)")
+  }
+
   @Test func asManyAsTheRingMayHave() {
     let run = run(
       BrokerSite(ring: 3, starter: .native),

@@ -66,6 +66,30 @@ import Testing
     #expect(!File.exists(site.scratch.path + "/shard-b.csv") || broken == "none")
   }
 
+  /// An agent that drives its own saga: taken on, not, or dead on the way; and nobody else's account is undone.
+  @Test(arguments: [("well", 0), ("broken", 1), ("dies", 9)], Starter.all)
+  func agent(_ how: (String, Int32), _ starter: Starter) {
+    let site = site("agent", starter)
+    let client = File.parent(File.parent(Self.examples)) + "/Clients/python/agt.py"
+    site.scratch.write("agt.py", File.read(client) ?? "")
+    func run(_ words: [String]) -> Completed {
+      site.program(
+        "agt-run",
+        ["--ring", "2", "--policy", "policy.yaml", "--tools", "tools", "--", "python3", "agent.py"]
+          + words
+      ).run()
+    }
+    let first = run(["ada", how.0])
+    #expect(first.status == how.1, "\(first.summary)")
+    let place = site.scratch.path
+    #expect(File.exists(place + "/accounts/ada") == (how.1 == 0), "\(first.summary)")
+    #expect(File.exists(place + "/pages/ada.html") == (how.1 == 0))
+    guard how.1 == 0 else { return }
+    let second = run(["ada"])
+    #expect(second.status == 1 && second.out.contains("add_account-1: status 1"))
+    #expect(File.exists(place + "/accounts/ada"))
+  }
+
   @Test(arguments: ["release", "infrastructure", "pipeline"]) func lint(_ example: String) {
     let site = site(example)
     let run = site.agt(["lint", "plan.yaml"])

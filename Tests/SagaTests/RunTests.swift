@@ -92,6 +92,45 @@ import Testing
     #expect(site.scratch.read("log") == "begin a\nend a\nbegin b\nundo b\nundo a\n")
   }
 
+  /// The kill switch ends a step as it ends any run: its tree is gone, which is confirmed, its transaction is
+  /// discarded, and the saga is undone. An approval, a later attempt, nothing brings it back.
+  @Test(arguments: Starter.all) func killedByAnOperator(_ starter: Starter) throws {
+    let site = SagaSite(starter)
+    let word = "killed-\(UInt32.random(in: 0 ... .max))"
+    site.plan(
+      """
+      steps:
+      - {id: a, kind: compensatable, run: [/bin/sh, -c, "touch a"], compensate: {run: [/bin/sh, -c, "rm a; echo undo a >> log"]}}
+      - id: b
+        kind: compensatable
+        needs: [a]
+        fs: {mode: transaction}
+        retry: {maxAttempts: 3, initial: 50ms}
+        idempotency: {key: "${saga.id}/b"}
+        run: [/bin/sh, -c, ": \(word); touch b; setsid sh -c 'trap : TERM; while :; do sleep 9; done' & echo ready; wait"]
+        compensate: {run: [/bin/sh, -c, "echo undo b >> log"], fs: {mode: rw}}
+      """)
+    let running = site.command(["run", "plan.yaml"]).start()
+    #expect(running.waitForOutput("b: running", seconds: 20))
+    let id = try #require(site.identifier(String(decoding: running.output, as: UTF8.self)))
+    let step = site.directory(id) + "/runs/b.run.1"
+    #expect(Clock.eventually(20) { File.read(step + ".out") == "ready\n" })
+    let listed = try JSONParser.parse(site.program("agt", ["ps", "--json"]).run().output)
+    let entry = listed.arrayValue?.first { $0["command"]?.stringValue?.contains(word) == true }
+    let name = try #require(entry?["run"]?.stringValue, "\(listed)")
+    let kill = site.program("agt", ["kill", name]).run()
+    #expect(kill.status == 0, "\(kill.summary)")
+    let run = running.wait()
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("b: killed"), "\(run.summary)")
+    #expect(!run.out.contains("b: running, attempt 2"), "\(run.summary)")
+    #expect(site.scratch.read("log") == "undo b\nundo a\n", "\(run.summary)")
+    #expect(!File.exists(site.scratch.path + "/a") && !File.exists(site.scratch.path + "/b"))
+    let left = try JSONParser.parse(site.program("agt", ["txn", "list", "--json"]).run().output)
+    #expect(
+      left.arrayValue?.isEmpty ?? (left["transactions"]?.arrayValue?.isEmpty) ?? false, "\(left)")
+  }
+
   /// In a transaction the files are as before, without any compensation that knows of them.
   @Test(arguments: Starter.all) func transactions(_ starter: Starter) throws {
     let site = SagaSite(starter)

@@ -58,6 +58,13 @@ final class SagaSite {
   }
 
   func command(_ words: [String], before: [String] = [], as uid: UInt32? = nil) -> Command {
+    program("agt", ["saga"] + words, before: before, as: uid)
+  }
+
+  /// A command of ours, in this place.
+  func program(
+    _ name: String, _ words: [String], before: [String] = [], as uid: UInt32? = nil
+  ) -> Command {
     var prefix = starter.prefix
     if let uid {
       prefix = ["/usr/bin/setpriv", "--reuid=\(uid)", "--regid=\(uid)", "--clear-groups", "--"]
@@ -68,7 +75,7 @@ final class SagaSite {
         + prefix
     }
     var command = Command(
-      prefix + before + ["\(Self.installed.path)/agt", "saga"] + words, in: scratch.path)
+      prefix + before + ["\(Self.installed.path)/\(name)"] + words, in: scratch.path)
     command.environment = [
       "PATH=/usr/bin:/bin:/usr/sbin", "HOME=\(scratch.home)",
       "XDG_STATE_HOME=\(scratch.home)/state",

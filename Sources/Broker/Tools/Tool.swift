@@ -18,6 +18,8 @@ public struct Tool: Equatable, Sendable {
   public let isReadOnly: Bool
   /// What it did can be undone.
   public let isReversible: Bool
+  /// The call of another tool that undoes a call of this one.
+  public let undo: ToolUndo?
   /// File and line, for messages.
   public let place: String
 
@@ -80,7 +82,11 @@ public struct Tool: Equatable, Sendable {
     }
     outputMaxBytes = Int(outputBytes)
     isReadOnly = try reader.optional("readOnly")?.boolean(file) ?? false
-    isReversible = try reader.optional("reversible")?.boolean(file) ?? isReadOnly
+    undo = try reader.optional("undo").map { node throws(YAMLError) in
+      try ToolUndo(node, file, properties)
+    }
+    isReversible =
+      try reader.optional("reversible")?.boolean(file) ?? (isReadOnly || undo != nil)
     try reader.finish()
     place = "\(file):\(root.line)"
   }
@@ -113,11 +119,13 @@ public struct Tool: Equatable, Sendable {
   }
 
   public var json: JSONValue {
-    .object([
+    var object: JSONObject = [
       "name": .string(name), "description": .string(description), "ring": JSONValue(ring),
       "inputSchema": arguments.json, "readOnly": .bool(isReadOnly),
       "reversible": .bool(isReversible), "timeoutMilliseconds": JSONValue(timeoutMilliseconds),
       "outputMaxBytes": JSONValue(outputMaxBytes),
-    ])
+    ]
+    if let undo { object["undo"] = .string(undo.tool) }
+    return .object(object)
   }
 }

@@ -307,6 +307,12 @@ static inline ssize_t agt_send_message(int socket, const void *bytes, size_t len
   }
   return sendmsg(socket, &message, MSG_NOSIGNAL);
 }
+/* Bytes that the other end of a Unix stream has not taken, with the kernel's own share; 0 when there are none
+ * (unix(7), SIOCOUTQ). */
+static inline int agt_untaken_bytes(int socket) {
+  int count = 0;
+  return ioctl(socket, SIOCOUTQ, &count) == 0 ? count : -1;
+}
 /* Receives one message and up to 8 descriptors (close-on-exec); *count says how many came. A message
  * that was cut gives EMSGSIZE. */
 static inline ssize_t agt_receive_message(int socket, void *bytes, size_t capacity, int *fds, int *count, int flags) {

@@ -18,6 +18,10 @@ final class BrokerConnection {
   private var descriptors = 0
   /// What could not be sent yet.
   private var output: [UInt8] = []
+  /// Descriptors that ride on the byte of `output` with this number, in order.
+  private var donations: [(offset: Int, donation: DonatedDescriptor)] = []
+  /// Since the other side was last seen to have taken everything.
+  private var donated = 0
   private(set) var hasEnded = false
   /// Requests whose answers come later.
   var inFlight = 0
@@ -31,6 +35,9 @@ final class BrokerConnection {
   private static let readBytes = 16_384
   /// More is not produced for somebody who does not read.
   private static let outputMaxBytes = 65_536
+  /// The kernel counts what is on its way for the whole user, who could pass none to anybody else then
+  /// (unix(7), ETOOMANYREFS).
+  private static let donatedMax = 4
   /// To send the rest of a line that was begun.
   static let lineMilliseconds: UInt64 = 10_000
 
@@ -86,7 +93,12 @@ final class BrokerConnection {
     partialSince = lines.isEmpty ? nil : nowMilliseconds
   }
 
-  func send(_ bytes: [UInt8]) {
+  /// - Parameter donation: comes with the line.
+  func send(_ bytes: [UInt8], _ donation: DonatedDescriptor? = nil) {
+    if let donation {
+      donations.append((output.count, donation))
+      donated += 1
+    }
     guard output.isEmpty else {
       output += bytes
       return
@@ -95,15 +107,38 @@ final class BrokerConnection {
     flush()
   }
 
+  /// Whether the other side takes the descriptors that it asks for.
+  func mayTakeDescriptor() -> Bool {
+    if donations.isEmpty, Messages.isTaken(socket.raw) { donated = 0 }
+    return donated < Self.donatedMax
+  }
+
   func flush() {
     guard !output.isEmpty else { return }
     do throws(SyscallError) {
-      let count = try Descriptors.writeSome(socket.raw, output[...])
-      if count == output.count { output = [] } else { output.removeFirst(count) }
+      // Each descriptor begins a piece of its own.
+      while !output.isEmpty {
+        let isRiding = donations.first?.offset == 0
+        let next = isRiding ? donations.dropFirst().first : donations.first
+        let piece = output[..<(next?.offset ?? output.count)]
+        let count: Int
+        if isRiding {
+          let number = donations[0].donation.descriptor.raw
+          count = try Messages.sendSome(socket.raw, piece, descriptor: number)
+          donations.removeFirst()
+        } else {
+          count = try Descriptors.writeSome(socket.raw, piece)
+        }
+        let isPartial = count < piece.count
+        if count == output.count { output = [] } else { output.removeFirst(count) }
+        for index in donations.indices { donations[index].offset -= count }
+        if isPartial { return }
+      }
     } catch {
       if error.errno == EAGAIN { return }
       // Nobody will read it.
       output = []
+      donations = []
       hasEnded = true
     }
   }

@@ -44,10 +44,13 @@ struct BrokerCounters {
     case .deny: denied += 1
     case .requireApproval: needApproval += 1
     }
-    let rule = decision.decidingRule
-    let denial = Denial(
-      verdict: decision.verdict.name, rule: rule?.place ?? "",
-      subject: Self.subject(request).text)
+    tell(
+      Denial(
+        verdict: decision.verdict.name, rule: decision.decidingRule?.place ?? "",
+        subject: Self.subject(request).text), decision.operatorReason)
+  }
+
+  private mutating func tell(_ denial: Denial, _ reason: String) {
     guard denials[denial] != nil || denials.count < Self.kindsMax else { return }
     denials[denial, default: 0] += 1
     // The first of each kind is told; the rest is in the record.
@@ -56,12 +59,29 @@ struct BrokerCounters {
       "broker.denied",
       [
         "verdict": .string(denial.verdict), "rule": .string(denial.rule),
-        "subject": .string(denial.subject), "reason": .string(decision.operatorReason),
+        "subject": .string(denial.subject), "reason": .string(reason),
       ])
   }
 
-  /// The tool or action, as the agent calls it, and the field of the request that has it.
+  /// What no policy was asked about.
+  mutating func deny(_ denial: Denial, reason: String) {
+    denied += 1
+    tell(denial, reason)
+  }
+
+  /// The tool or action, as the agent calls it, and the field of the request that has it; of what is about a
+  /// ring, which one.
   static func subject(_ request: Request) -> (field: String?, text: String) {
+    if request.fields["kind"] == "ring.elevate" {
+      return (nil, "ring \(request.fields["target_ring"]?.integerValue ?? -1)")
+    }
+    if request.fields["kind"] == "file.open" {
+      let path = request.fields["path"]?.stringValue ?? ""
+      return ("path", UntrustedText.cleaned(path, maxCharacters: 512))
+    }
+    if request.fields["kind"] == "net.connect" {
+      return ("host", request.fields["host"]?.stringValue ?? "")
+    }
     for name in ["tool", "action"] {
       guard let value = request.fields[name] else { continue }
       for (field, value) in [

@@ -15,6 +15,16 @@ struct BrokerCall {
   let now: UInt64
   /// Takes the result of what takes time.
   let later: (JSONValue) -> Void
+  /// The same, when it comes to nothing.
+  let laterRefused: (BrokerError) -> Void
+  /// The same, with a descriptor.
+  let laterGives: (JSONValue, DonatedDescriptor) -> Void
+  /// Goes on after something was waited for, as `BrokerMethods.answer` does. Not from inside of it.
+  let goOn: (_ step: Step) -> Void
+  /// Whether the other side takes the descriptors that it asks for.
+  let mayTakeDescriptor: () -> Bool
+
+  typealias Step = (inout BrokerCounters) throws(BrokerError) -> BrokerReply
 }
 
 /// What a method gives.
@@ -38,15 +48,28 @@ final class BrokerMethods {
   private let run: String
   private let profile: String
   private let workspace: String
-  private let ring: UInt8
+  let ring: UInt8
   private let limits: JSONObject
   private let agent: String?
   private let policies: PolicySet
-  private let tools: ToolRunner?
+  let tools: ToolRunner?
+  let sagas: AgentSagas
   let approvals: Approvals
-  private let audit: RunAudit
+  let elevations: Elevations
+  let blocking: BlockingCalls
+  /// Nil when nothing may be reached.
+  let network: NetworkService?
+  /// Opened for approvals, until whoever waits gets them.
+  var donations: [String: DonatedDescriptor] = [:]
+  let environment: [[UInt8]]
+  private let findObeyed: () -> [String]
+  /// Files and folders that decide what runs may do.
+  private(set) lazy var obeyed = findObeyed()
+  /// A descriptor is no more than what it was opened for.
+  let isBoundByLandlock: Bool
+  let audit: RunAudit
   private var buckets = TokenBuckets()
-  private var decisions: UInt64 = 0
+  private(set) var decisions: UInt64 = 0
   /// Nothing begins any more, whenever it was asked for and approved.
   var isHeld = false
 
@@ -68,9 +91,11 @@ final class BrokerMethods {
 
   /// - Precondition: the run has policies.
   init(
-    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
-    _ events: RunEvents, _ audit: RunAudit
+    _ run: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
+    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ network: NetworkService?,
+    _ sagas: AgentSagas, _ events: RunEvents, _ audit: RunAudit
   ) {
+    self.sagas = sagas
     guard let policies = run.policies else { preconditionFailure("a broker without policies") }
     self.policies = policies
     self.tools = tools
@@ -78,6 +103,15 @@ final class BrokerMethods {
     audit.record(
       .policyLoaded, ["digest": .string(policies.digest), "files": JSONValue(policies.files)])
     approvals = Approvals(run: run.id, events, audit)
+    elevations = Elevations(tools, events, audit)
+    self.blocking = blocking
+    self.network = network
+    self.environment = environment
+    findObeyed = {
+      OwnPlaces.obeyed(options, policies) + ((try? ProfileSource.load(options).files) ?? [])
+    }
+    isBoundByLandlock =
+      run.profile.ring == 0 || run.request.landlockABI > 0 && !options.degraded.contains(.landlock)
     self.run = run.id
     profile = run.profile.name
     workspace = run.request.workspace.path
@@ -115,8 +149,14 @@ final class BrokerMethods {
     case "tool.list":
       return BrokerReply(result: .now(["tools": .array((tools?.tools ?? []).map(\.json))]))
     case "tool.call": return try callTool(call, &counters)
+    case "ring.elevate": return try elevate(call, &counters)
+    case "ring.release": return try release(call)
+    case "file.open": return try openFile(call, &counters)
+    case "net.connect": return try connect(call, &counters)
     case "approval.status": return try approvalStatus(call)
     case "approval.wait": return try approvalWait(call)
+    case "saga.begin", "saga.step", "saga.commit", "saga.abort":
+      return try saga(call, &counters)
     case "agt.cancel": return BrokerReply(result: .now(try cancel(call)))
     case "log.note": return BrokerReply(result: .now(try note(call, &counters)))
     case let other: throw BrokerError(.failed, "\(other) has no handler")
@@ -148,15 +188,20 @@ final class BrokerMethods {
     let record: () -> Void
   }
 
-  /// Judges and counts one request. Its fields are completed with what the kernel and the run say.
-  private func judge(
+  /// Judges, counts and records one request. Its fields are completed with what the kernel and the run say.
+  func judge(
+    _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) -> (decision: Decision, triggers: [ViolationTrigger]) {
+    let judgement = weigh(fields, kind: kind, call, &counters)
+    judgement.record()
+    return (judgement.decision, judgement.triggers)
+  }
+
+  /// The same, without recording it.
+  private func weigh(
     _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) -> Judgement {
-    var fields = fields
-    fields["kind"] = .string(kind)
-    for member in common.members { fields[member.name] = member.value }
-    fields["pid"] = JSONValue(call.peer.pid)
-    if readsExecutable, let path = call.peer.executable { fields["executable"] = .string(path) }
+    var fields = completed(fields, kind, call)
     let request = Request(fields)
     let decision = policies.decide(request, buckets: &buckets, nowMilliseconds: call.now)
     decisions += 1
@@ -169,6 +214,51 @@ final class BrokerMethods {
     return Judgement(
       decision: decision, triggers: triggers,
       record: { [self, number = decisions] in record(decision, number, request, kind, call) })
+  }
+
+  /// Whether a rule refuses it; that none allows it is no refusal here. Nothing is counted or recorded.
+  func isRestricted(_ fields: JSONObject, kind: String, _ call: BrokerCall) -> Bool {
+    let decision = policies.decide(Request(completed(fields, kind, call)))
+    return decision.verdict != .allow && !decision.rules.isEmpty
+  }
+
+  private func completed(_ fields: JSONObject, _ kind: String, _ call: BrokerCall) -> JSONObject {
+    var fields = fields
+    fields["kind"] = .string(kind)
+    for member in common.members { fields[member.name] = member.value }
+    fields["pid"] = JSONValue(call.peer.pid)
+    if readsExecutable, let path = call.peer.executable { fields["executable"] = .string(path) }
+    return fields
+  }
+
+  /// Refuses what no policy can allow. For whoever looks on it is a denial like any other.
+  func forbid(
+    _ fields: JSONObject, kind: String, _ error: BrokerError, _ call: BrokerCall,
+    _ counters: inout BrokerCounters
+  ) -> BrokerReply {
+    var fields = completed(fields, kind, call)
+    let request = Request(fields)
+    let subject = BrokerCounters.subject(request)
+    decisions += 1
+    counters.deny(
+      BrokerCounters.Denial(verdict: Verdict.deny.name, rule: "", subject: subject.text),
+      reason: error.message)
+    audit.record(
+      .decision,
+      [
+        "decision": JSONValue(decisions), "kind": .string(kind),
+        "subject": .string(subject.text), "field": JSONValue(subject.field),
+        "verdict": .string(Verdict.deny.name), "rule": .null, "rules": [],
+        "pid": JSONValue(call.peer.pid),
+        "requestDigest": .string(AuditEntries.digest(audit.salt, request.fields)),
+        "reason": .string(error.message),
+      ])
+    fields["kind"] = "broker.denied"
+    var details = error.details
+    details["decision"] = JSONValue(decisions)
+    return BrokerReply(
+      result: .refused(BrokerError(error.code, error.message, details)),
+      triggers: call.policyWatch?.judge(fields) ?? [])
   }
 
   private func record(
@@ -190,7 +280,7 @@ final class BrokerMethods {
     for member in fields.members where Self.reserved.contains(member.name) {
       throw BrokerError(.invalidParams, "\(member.name): the broker says that itself; leave it out")
     }
-    let judgement = judge(fields, kind: "policy.decide", call, &counters)
+    let judgement = weigh(fields, kind: "policy.decide", call, &counters)
     let decision = judgement.decision
     // An answer that lets is told of when it is on its way: the entry takes longer than the judging.
     if decision.verdict != .allow { judgement.record() }
@@ -223,7 +313,7 @@ final class BrokerMethods {
   }
 
   /// Whether the agent wants a person to be asked.
-  private static func asks(_ params: JSONObject) throws(BrokerError) -> Bool {
+  static func asks(_ params: JSONObject) throws(BrokerError) -> Bool {
     guard let value = params["approval"] else { return false }
     guard let asks = value.boolValue else {
       throw BrokerError(.invalidParams, "approval: true asks a person")
@@ -232,7 +322,7 @@ final class BrokerMethods {
   }
 
   /// What a person sees of a request, the kernel's and the run's facts first.
-  private func facts(_ call: BrokerCall, _ more: JSONObject) -> JSONObject {
+  func facts(_ call: BrokerCall, _ more: JSONObject) -> JSONObject {
     var facts: JSONObject = common
     facts["workspace"] = .string(workspace)
     facts["pid"] = JSONValue(call.peer.pid)
@@ -242,7 +332,7 @@ final class BrokerMethods {
   }
 
   /// Why a request that was judged does not go ahead; nil when it does.
-  private func refusal(_ decision: Decision) -> BrokerError? {
+  func refusal(_ decision: Decision) -> BrokerError? {
     let code: BrokerError.Code
     switch decision.verdict {
     case .allow: return nil
@@ -268,7 +358,9 @@ final class BrokerMethods {
     guard let runner = tools else {
       throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
     }
-    let tool = try runner.tool(name)
+    let lease = elevations.lease(for: name, client: call.client, now: call.now)
+    let tool = try runner.tool(name, in: lease?.ring)
+    let toolRing = lease?.ring ?? tool.ring
     let given: JSONObject
     switch params["arguments"] {
     case nil: given = [:]
@@ -279,25 +371,25 @@ final class BrokerMethods {
       throw BrokerError(.invalidRequest, "id: a call with this id is under way")
     }
     let (words, input, arguments) = try tool.invocation(given)
-    let judgement = judge(
+    let (decision, triggers) = judge(
       [
         "tool": .string(tool.name), "args": .object(arguments),
-        "target_ring": JSONValue(tool.ring), "read_only": .bool(tool.isReadOnly),
+        "target_ring": JSONValue(toolRing), "read_only": .bool(tool.isReadOnly),
         "reversible": .bool(tool.isReversible),
       ], kind: "tool.call", call, &counters)
-    judgement.record()
-    let (decision, triggers) = (judgement.decision, judgement.triggers)
     let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
     let begin:
       (_ id: JSONValue, _ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void =
         { [unowned self, client = call.client] id, done throws(BrokerError) in
           let mayBegin = { [unowned self] () throws(BrokerError) in
             if isHeld { throw Self.held }
+            if let lease { try elevations.require(lease) }
           }
           try mayBegin()
           try runner.call(
-            tool, words: words, input: input, id: id, client: client, why: why,
-            mayBegin: mayBegin, done: done)
+            ToolInvocation(
+              tool: tool, words: words, input: input, ring: toolRing, lease: lease?.id), id: id,
+            client: client, why: why, mayBegin: mayBegin, done: done)
         }
     if decision.verdict == .requireApproval, try Self.asks(params) {
       let ticket = try approvals.park(
@@ -306,7 +398,7 @@ final class BrokerMethods {
           call,
           [
             "method": "tool.call", "tool": .string(tool.name), "declared": .string(tool.place),
-            "toolRing": JSONValue(tool.ring), "options": JSONValue(runner.options),
+            "toolRing": JSONValue(toolRing), "options": JSONValue(runner.options),
             "command": JSONValue(words), "input": .string(input),
           ]), client: call.client, now: call.now,
         execute: { done throws(BrokerError) in try begin(id, done) })
@@ -341,7 +433,13 @@ final class BrokerMethods {
 
   private func approvalWait(_ call: BrokerCall) throws(BrokerError) -> BrokerReply {
     let id = try approvalID(call)
-    let known = try approvals.wait(id, client: call.client, now: call.now, done: call.later)
+    let known = try approvals.wait(id, client: call.client, now: call.now) { [unowned self] end in
+      if let file = donations.removeValue(forKey: id) {
+        call.laterGives(end, file)
+      } else {
+        call.later(end)
+      }
+    }
     return BrokerReply(result: known.map { .now($0) } ?? .later)
   }
 

@@ -45,8 +45,9 @@ final class BrokerService: RunService {
   static let descriptorsMax = connectionsMax + 2
 
   init(
-    _ run: borrowing PreparedRun, _ options: RunOptions, _ tools: ToolRunner?,
-    _ events: RunEvents, _ audit: RunAudit
+    _ run: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
+    _ tools: ToolRunner?, _ blocking: BlockingCalls, _ network: NetworkService?,
+    _ sagas: AgentSagas, _ events: RunEvents, _ audit: RunAudit
   ) throws(SyscallError) {
     self.tools = tools
     let now = AlarmClock.nowMilliseconds
@@ -58,7 +59,8 @@ final class BrokerService: RunService {
       perSecond: Self.refusedBytesPerSecond, burst: Self.refusedBytesBurst, nowMilliseconds: now)
     clock = try AlarmClock()
     counters = BrokerCounters(events, audit)
-    methods = BrokerMethods(run, options, tools, events, audit)
+    methods = BrokerMethods(
+      run, options, environment, tools, blocking, network, sagas, events, audit)
   }
 
   // MARK: RunService
@@ -84,6 +86,7 @@ final class BrokerService: RunService {
   }
 
   func finish() {
+    methods.elevations.finish()
     connections = [:]
     listener = nil
   }
@@ -153,6 +156,13 @@ final class BrokerService: RunService {
     try? loop.unwatch(connection.socket.raw)
     tools?.drop(client: connection.number)
     methods.approvals.withdraw(client: connection.number)
+    methods.elevations.drop(client: connection.number)
+    methods.sagas.drop(client: connection.number)
+  }
+
+  /// The ring is gone: what its agent has not committed is undone.
+  func concludeSagas(_ end: RunOutcome.End, in loop: RunLoop) -> [JSONValue] {
+    methods.sagas.conclude(end, in: loop)
   }
 
   // MARK: operators
@@ -229,7 +239,7 @@ final class BrokerService: RunService {
     if let interest = connection.changedInterest() {
       try loop.change(connection.socket.raw, interest)
     }
-    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
+    try armForMethods()
     if let time = connection.pausedUntil { try clock.arm(time) }
     if let since = connection.partialSince {
       try clock.arm(since + BrokerConnection.lineMilliseconds)
@@ -254,10 +264,21 @@ final class BrokerService: RunService {
         policyWatch: loop.policyWatch, now: now,
         later: { [weak self, weak connection, unowned loop] result in
           guard let self, let connection, let id = request.id else { return }
-          connection.send(Answer.result(result, id: id))
-          connection.inFlight -= 1
-          try? self.settle(connection, loop)
-        })
+          conclude(connection, Answer.result(result, id: id), loop)
+        },
+        laterRefused: { [weak self, weak connection, unowned loop] error in
+          guard let self, let connection, let id = request.id else { return }
+          counters.refuse(error, connection.peer)
+          conclude(connection, Answer.error(error, id: id), loop)
+        },
+        laterGives: { [weak self, weak connection, unowned loop] result, donation in
+          guard let self, let connection, let id = request.id else { return }
+          conclude(connection, Answer.result(result, id: id), loop, donation)
+        },
+        goOn: { [weak self, weak connection, unowned loop] step in
+          guard let self, let connection, let id = request.id else { return }
+          goOn(connection, id, loop, step)
+        }, mayTakeDescriptor: { [unowned connection] in connection.mayTakeDescriptor() })
       let reply: BrokerReply
       do throws(BrokerError) { reply = try methods.answer(call, &counters) } catch {
         return refuse(error, request.id)
@@ -283,12 +304,49 @@ final class BrokerService: RunService {
     }
   }
 
+  /// The answer to a request that took time.
+  private func conclude(
+    _ connection: BrokerConnection, _ answer: [UInt8], _ loop: RunLoop,
+    _ donation: DonatedDescriptor? = nil
+  ) {
+    // A descriptor for a connection that was closed is closed with it.
+    guard connections[connection.socket.raw] === connection else { return }
+    connection.send(answer, donation)
+    connection.inFlight -= 1
+    try? settle(connection, loop)
+  }
+
+  /// What a method does after it has waited for something.
+  private func goOn(
+    _ connection: BrokerConnection, _ id: JSONValue, _ loop: RunLoop, _ step: BrokerCall.Step
+  ) {
+    guard connections[connection.socket.raw] === connection else { return }
+    let reply: BrokerReply
+    do throws(BrokerError) { reply = try step(&counters) } catch {
+      reply = BrokerReply(result: .refused(error))
+    }
+    switch reply.result {
+    case .now(let result): conclude(connection, Answer.result(result, id: id), loop)
+    case .refused(let error):
+      counters.refuse(error, connection.peer)
+      conclude(connection, Answer.error(error, id: id), loop)
+    case .later: break
+    }
+    loop.carryOut(reply.triggers)
+  }
+
   // MARK: time
+
+  private func armForMethods() throws(SyscallError) {
+    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
+    if let time = methods.elevations.nextMilliseconds { try clock.arm(time) }
+  }
 
   private func expire(_ loop: RunLoop) throws(SyscallError) {
     let now = AlarmClock.nowMilliseconds
     methods.approvals.expire(now)
-    if let time = methods.approvals.nextMilliseconds { try clock.arm(time) }
+    methods.elevations.expire(now)
+    try armForMethods()
     if isListenerPaused, let place = listener.raw {
       isListenerPaused = false
       try loop.change(place, .input)

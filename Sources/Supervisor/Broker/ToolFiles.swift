@@ -25,6 +25,11 @@ enum ToolFiles {
         tools.append(tool)
       }
     }
+    for tool in tools {
+      if let problem = tool.undo?.problem(among: tools) {
+        throw RunError(.usage, problem, hint: "name its file with --tools as well")
+      }
+    }
     guard tools.count <= toolsMax else {
       throw RunError(.usage, "--tools: more than \(toolsMax) tools", hint: "name fewer files")
     }

@@ -4,12 +4,27 @@ internal import Hashing
 internal import JSON
 internal import Kernel
 
+/// What a call has the supervisor execute.
+struct ToolInvocation {
+  let tool: Tool
+  let words: [String]
+  let input: String
+  /// Where it runs: the tool's own ring, or that of a lease.
+  let ring: UInt8
+  /// The lease that lets it.
+  let lease: String?
+  /// Of a step of a saga: what a runner finds of it.
+  var saga: SagaStepFiles?
+}
+
 /// One call of a tool: an agt-run of its own, in the tool's ring, with its own limits, record and place in the
 /// registry. It is tied to us by a descriptor, so that it ends when we do, whatever ends us.
 final class ToolProcess {
   let id: JSONValue
   let client: UInt64
   private let tool: Tool
+  /// That lets it run in the ring in which it runs; nil when it needs none.
+  let lease: String?
   private let pid: Int32
   /// Readable when agt-run has ended.
   let pidfd: OwnedFD
@@ -21,13 +36,15 @@ final class ToolProcess {
   private var errorBytes: [UInt8] = []
   private let beganMilliseconds: UInt64
   /// When it is killed that should have ended long ago.
-  let deadlineMilliseconds: UInt64
+  private(set) var deadlineMilliseconds: UInt64
   /// Why it was ended by us, when it was.
   private(set) var verdict: Verdict?
 
   enum Verdict: String {
     case outputExceeded = "output_exceeded"
     case cancelled
+    /// The lease that it needed is over.
+    case leaseEnded = "lease_ended"
     case lost
   }
 
@@ -41,10 +58,12 @@ final class ToolProcess {
   ///   - words: of the tool's command.
   ///   - options: of agt-run, which say where it runs.
   init(
-    _ tool: Tool, words: [String], input: String, options: [String], environment: [ByteString],
-    id: JSONValue, client: UInt64, now: UInt64
+    _ invocation: ToolInvocation, options: [String], environment: [ByteString], id: JSONValue,
+    client: UInt64, now: UInt64
   ) throws(SyscallError) {
+    let tool = invocation.tool
     self.tool = tool
+    lease = invocation.lease
     self.id = id
     self.client = client
     beganMilliseconds = now
@@ -52,20 +71,30 @@ final class ToolProcess {
     let out = try Descriptors.pipe()
     let err = try Descriptors.pipe()
     let life = try Descriptors.pipe()
-    record = try Descriptors.memory(name: "record")
-    let standardInput = try Self.input(input)
+    let saga = invocation.saga
+    if let kept = saga?.record.raw {
+      record = try Descriptors.duplicate(kept)
+    } else {
+      record = try Descriptors.memory(name: "record")
+    }
+    let standardInput = try Self.input(invocation.input)
     let arguments =
       ["agt-run"] + options + [
-        "--ring", "\(tool.ring)", "--quiet", "--timeout", "\(tool.timeoutMilliseconds)ms",
-        "--result-json", "/proc/self/fd/3", "--tie-fd", "4", "--",
-      ] + words
+        "--ring", "\(invocation.ring)", "--quiet", "--timeout", "\(tool.timeoutMilliseconds)ms",
+        "--result-json", "/proc/self/fd/3", "--tie-fd", "4",
+      ] + (saga.map(Self.options) ?? []) + ["--"] + invocation.words
+    var descriptors: [(Int32, Int32)] = [
+      (standardInput.raw, 0), (out.writer.raw, 1), (err.writer.raw, 2), (record.raw, 3),
+      (life.reader.raw, 4),
+    ]
+    if let saga, let lock = saga.lock.raw, let events = saga.events.raw {
+      descriptors += [(lock, 5), (events, 6)]
+    }
     pid = try Processes.spawn(
       ByteString("/proc/self/exe"), arguments: arguments.map { ByteString($0) },
       environment: environment,
-      descriptors: [
-        (standardInput.raw, 0), (out.writer.raw, 1), (err.writer.raw, 2), (record.raw, 3),
-        (life.reader.raw, 4),
-      ], ownGroup: true)
+      descriptors: descriptors, ownGroup: true)
+    saga?.release(to: pid)
     pidfd = try Processes.openPidfd(pid)
     let outReader = try out.reader.duplicate()
     let errReader = try err.reader.duplicate()
@@ -74,6 +103,11 @@ final class ToolProcess {
     output = consume outReader
     errors = consume errReader
     lifeline = try life.writer.duplicate()
+  }
+
+  /// Of agt-run, for a step of a saga.
+  private static func options(_ saga: SagaStepFiles) -> [String] {
+    ["--status-fd", "6"] + saga.environment.flatMap { ["--env", "\($0.name)=\($0.value)"] }
   }
 
   /// The whole text in a pipe, which holds more than a request can bring; nothing is waited for.
@@ -115,6 +149,8 @@ final class ToolProcess {
   func stop(_ why: Verdict) {
     if verdict == nil { verdict = why }
     lifeline = nil
+    deadlineMilliseconds = min(
+      deadlineMilliseconds, AlarmClock.nowMilliseconds + Self.patienceMilliseconds)
   }
 
   /// For one that did not end; its ring ends with it.

@@ -17,10 +17,14 @@ final class ToolRunner: RunService {
   private let concurrentMax: Int
   /// Of agt-run, the same for every tool.
   let options: [String]
+  /// The same from wherever they are given.
+  let lastingOptions: [String]
   private let environment: [ByteString]
   private var running: [ObjectIdentifier: (process: ToolProcess, done: (JSONValue) -> Void)] = [:]
   /// Whose a descriptor in the loop is.
   private var owners: [Int32: ToolProcess] = [:]
+  /// Leases that are over, until none of the calls that they let run is left.
+  private var endings: [String: (left: Int, count: Int, done: (Int) -> Void)] = [:]
   /// Calls whose beginning is not on the disk yet.
   private var announced: [Announced] = []
   private let clock: AlarmClock
@@ -49,18 +53,28 @@ final class ToolRunner: RunService {
     ring = run.profile.ring
     concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
     self.options = Self.options(options, workspace: run.request.workspace.path)
+    let here = (try? Files.workingDirectory().text) ?? "/"
+    lastingOptions = Self.options(options, workspace: run.request.workspace.path) {
+      $0.hasPrefix("/") ? $0 : here + "/" + $0
+    }
     self.environment = environment
     clock = try AlarmClock()
   }
 
   /// A tool sees what its caller sees, as far as its own ring lets it.
-  private static func options(_ options: RunOptions, workspace: String) -> [String] {
+  private static func options(
+    _ options: RunOptions, workspace: String, place: (String) -> String = { $0 }
+  ) -> [String] {
     var words = [
       "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? ""),
     ]
-    for path in options.policies { words += ["--policy", path] }
-    for path in options.reads { words += ["--read", path] }
-    for path in options.writes { words += ["--write", path] }
+    for path in options.policies { words += ["--policy", place(path)] }
+    // Nor does a tool change what its caller obeys.
+    for path in options.tools + [options.profileFile, options.agentFile].compactMap({ $0 }) {
+      words += ["--protect", place(path)]
+    }
+    for path in options.reads { words += ["--read", place(path)] }
+    for path in options.writes { words += ["--write", place(path)] }
     for name in options.degraded.map(\.rawValue).sorted() { words += ["--degrade", name] }
     for (name, value) in options.environment {
       words += ["--env", value.map { "\(name)=\($0.text)" } ?? name]
@@ -72,14 +86,15 @@ final class ToolRunner: RunService {
 
   // MARK: calls
 
-  /// What may be called here: nothing above the caller's own ring.
-  func tool(_ name: String) throws(BrokerError) -> Tool {
+  /// What may be called here: nothing above the caller's own ring, or that of a lease.
+  func tool(_ name: String, in lease: UInt8? = nil) throws(BrokerError) -> Tool {
     guard let tool = tools.first(where: { $0.name == name }) else {
       throw BrokerError(.invalidParams, "there is no such tool; tool.list names them")
     }
-    guard tool.ring >= ring else {
+    let bound = lease ?? ring
+    guard tool.ring >= bound else {
       throw BrokerError(
-        .notPermitted, "\(name) runs in ring \(tool.ring), which is above ring \(ring)")
+        .notPermitted, "\(name) runs in ring \(tool.ring), which is above ring \(bound)")
     }
     return tool
   }
@@ -90,7 +105,7 @@ final class ToolRunner: RunService {
   ///   - mayBegin: asked again when the log has it.
   ///   - done: gets the result when the tool has ended; not called when its client is dropped.
   func call(
-    _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64, why: JSONObject,
+    _ invocation: ToolInvocation, id: JSONValue, client: UInt64, why: JSONObject,
     mayBegin: @escaping () throws(BrokerError) -> Void, done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
     guard running.count + announced.count < concurrentMax else {
@@ -100,9 +115,10 @@ final class ToolRunner: RunService {
     lastNumber += 1
     let number = lastNumber
     announced.append(Announced(number: number, id: id, client: client))
-    audit.intend(.toolStart, entry(tool, words, input, why)) { [weak self] refusal in
+    audit.intend(.toolStart, entry(invocation, why)) { [weak self] refusal in
       guard let self, loop != nil else { return }
       guard let place = announced.firstIndex(where: { $0.number == number }) else {
+        invocation.saga?.close()
         record(["outcome": "cancelled"])
         return done(["outcome": "cancelled"])
       }
@@ -110,8 +126,9 @@ final class ToolRunner: RunService {
       do throws(BrokerError) {
         if let refusal { throw BrokerError(.failed, refusal) }
         try mayBegin()
-        try begin(tool, words: words, input: input, id: id, client: client, done: done)
+        try begin(invocation, id: id, client: client, done: done)
       } catch {
+        invocation.saga?.close()
         let result: JSONValue = ["outcome": "not_started", "message": .string(error.message)]
         record(result)
         done(result)
@@ -119,26 +136,26 @@ final class ToolRunner: RunService {
     }
   }
 
-  private func entry(
-    _ tool: Tool, _ words: [String], _ input: String, _ why: JSONObject
-  ) -> JSONObject {
+  private func entry(_ invocation: ToolInvocation, _ why: JSONObject) -> JSONObject {
     var entry = why
-    entry["tool"] = .string(tool.name)
-    entry["declared"] = .string(tool.place)
-    entry["ring"] = JSONValue(tool.ring)
+    entry["tool"] = .string(invocation.tool.name)
+    entry["declared"] = .string(invocation.tool.place)
+    entry["ring"] = JSONValue(invocation.ring)
+    if let lease = invocation.lease { entry["lease"] = .string(lease) }
     entry["commandDigest"] = .string(
-      AuditEntries.digest(audit.salt, ["command": JSONValue(words), "input": .string(input)]))
+      AuditEntries.digest(
+        audit.salt,
+        ["command": JSONValue(invocation.words), "input": .string(invocation.input)]))
     return entry
   }
 
   private func begin(
-    _ tool: Tool, words: [String], input: String, id: JSONValue, client: UInt64,
-    done: @escaping (JSONValue) -> Void
+    _ invocation: ToolInvocation, id: JSONValue, client: UInt64, done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
     do throws(SyscallError) {
       let process = try ToolProcess(
-        tool, words: words, input: input, options: options, environment: environment, id: id,
-        client: client, now: AlarmClock.nowMilliseconds)
+        invocation, options: options, environment: environment, id: id, client: client,
+        now: AlarmClock.nowMilliseconds)
       do throws(SyscallError) { try follow(process) } catch {
         // Nobody would hear of its end.
         for number in process.descriptors { try? forget(number) }
@@ -163,7 +180,7 @@ final class ToolRunner: RunService {
   /// - Returns: false when no such call is under way.
   func cancel(_ id: JSONValue, client: UInt64) -> Bool {
     let found = running.values.filter { $0.process.client == client && $0.process.id == id }
-    for (process, _) in found { process.stop(.cancelled) }
+    for (process, _) in found { stop(process, .cancelled) }
     let waiting = announced.count
     announced.removeAll { $0.client == client && $0.id == id }
     return !found.isEmpty || announced.count < waiting
@@ -173,9 +190,24 @@ final class ToolRunner: RunService {
   func drop(client: UInt64) {
     announced.removeAll { $0.client == client }
     for (key, value) in running where value.process.client == client {
-      value.process.stop(.cancelled)
+      stop(value.process, .cancelled)
       running[key]?.done = { _ in }
     }
+  }
+
+  /// Ends the calls that a lease has let run.
+  /// - Parameter done: called when none of them is left, with how many there were; at once when there are none.
+  func end(lease: String, done: @escaping (Int) -> Void) {
+    let found = running.values.filter { $0.process.lease == lease }
+    if found.isEmpty { return done(0) }
+    endings[lease] = (found.count, found.count, done)
+    for (process, _) in found { stop(process, .leaseEnded) }
+  }
+
+  /// Whoever does not end in time is killed.
+  private func stop(_ process: ToolProcess, _ why: ToolProcess.Verdict) {
+    process.stop(why)
+    try? clock.arm(process.deadlineMilliseconds)
   }
 
   func isRunning(_ id: JSONValue, client: UInt64) -> Bool {
@@ -219,6 +251,8 @@ final class ToolRunner: RunService {
     for _ in announced { record(["outcome": "cancelled"]) }
     announced = []
     running = [:]
+    for ending in endings.values { ending.done(ending.count) }
+    endings = [:]
     owners = [:]
   }
 
@@ -228,6 +262,10 @@ final class ToolRunner: RunService {
     for number in process.descriptors { try forget(number) }
     record(result)
     running.removeValue(forKey: ObjectIdentifier(process))?.done(result)
+    if let lease = process.lease, let ending = endings[lease] {
+      endings[lease]!.left -= 1
+      if ending.left == 1 { endings.removeValue(forKey: lease)?.done(ending.count) }
+    }
   }
 
   /// Everything of a result but what the tool itself has said.

@@ -1,16 +1,16 @@
 internal import Glibc
-internal import Kernel
-internal import Saga
+public import Kernel
+public import Saga
 
 /// The journal of a saga that runs: lines are added, and are on the disk when `append` returns.
-final class JournalFile {
+public final class JournalFile {
   private let file: OwnedFD
   private var number: Int
-  private(set) var syncCount = 0
-  private(set) var syncNanoseconds: UInt64 = 0
+  public private(set) var syncCount = 0
+  public private(set) var syncNanoseconds: UInt64 = 0
 
   /// Cuts off what a crash tore.
-  init(_ directory: SagaDirectory, recordCount: Int, validBytes: Int) throws(SyscallError) {
+  public init(_ directory: SagaDirectory, recordCount: Int, validBytes: Int) throws(SyscallError) {
     file = try Files.open(ByteString(directory.journal), O_WRONLY | O_APPEND | O_NOFOLLOW)
     number = recordCount
     if try Files.status(file.raw).sizeBytes > validBytes {
@@ -19,7 +19,7 @@ final class JournalFile {
     }
   }
 
-  func append(_ records: [SagaRecord]) throws(SyscallError) {
+  public func append(_ records: [SagaRecord]) throws(SyscallError) {
     guard !records.isEmpty else { return }
     var bytes: [UInt8] = []
     for record in records {

@@ -2,13 +2,12 @@ internal import Glibc
 internal import Hashing
 public import Kernel
 public import Saga
-public import Supervisor
 internal import YAML
 
 /// Where the sagas of one user are, one directory each:
 ///
 ///     ID/journal.jsonl   what has happened; durable before anything follows from it
-///     ID/plan.yaml       the plan as it was when the saga began
+///     ID/plan.yaml       the plan as it was when the saga began; none of one that an agent drives
 ///     ID/lock            held by the runner, whose pid it holds
 ///     ID/cancel          somebody wants it undone
 ///     ID/runs/STEP.KIND.N.{lock,json,events,out,err}   one attempt
@@ -91,7 +90,9 @@ public struct SagaStore: Sendable {
   private static let unfinishedNanoseconds: Int64 = 60_000_000_000
 
   /// Makes the directory of a new saga, complete and durable, or none.
-  func create(_ header: SagaJournal.Header, plan: [UInt8]) throws(RunError) -> SagaDirectory {
+  public func create(
+    _ header: SagaJournal.Header, plan: [UInt8]?
+  ) throws(RunError) -> SagaDirectory {
     let directory = SagaDirectory(id: header.id, path: path + "/" + header.id)
     do throws(SyscallError) {
       // The requests of root's sagas are for everyone to see, and to answer who may.
@@ -109,7 +110,7 @@ public struct SagaStore: Sendable {
         try Files.setMode(0o755, of: ByteString("requests"), at: place.raw)
         try Files.setMode(0o1777, of: ByteString("approvals"), at: place.raw)
       }
-      try Self.write(fresh + "/plan.yaml", plan)
+      if let plan { try Self.write(fresh + "/plan.yaml", plan) }
       try Self.write(fresh + "/journal.jsonl", SagaJournal.line(header))
       try Files.sync(place.raw)
       try Files.rename(ByteString(fresh), to: ByteString(directory.path))
@@ -140,13 +141,13 @@ public struct SagaDirectory: Sendable {
   public let id: String
   public let path: String
 
-  var journal: String { path + "/journal.jsonl" }
-  var approvals: String { path + "/approvals" }
-  var requests: String { path + "/requests" }
-  var cancellation: String { path + "/cancel" }
+  public var journal: String { path + "/journal.jsonl" }
+  public var approvals: String { path + "/approvals" }
+  public var requests: String { path + "/requests" }
+  public var cancellation: String { path + "/cancel" }
 
   /// `runs/STEP.KIND.N` without what follows.
-  func run(_ step: String, _ kind: SagaActionKind, _ attempt: Int) -> String {
+  public func run(_ step: String, _ kind: SagaActionKind, _ attempt: Int) -> String {
     "\(path)/runs/\(step).\(kind.rawValue).\(attempt)"
   }
 
@@ -154,27 +155,24 @@ public struct SagaDirectory: Sendable {
   public struct Loaded: Sendable {
     public var header: SagaJournal.Header
     public var machine: SagaMachine
-    var recordCount: Int
-    var validBytes: Int
+    public var recordCount: Int
+    public var validBytes: Int
   }
 
   public func load() throws(RunError) -> Loaded {
     let bytes: [UInt8]
-    let text: [UInt8]
     do throws(SyscallError) {
       bytes = try Files.read(ByteString(journal), limit: SagaJournal.sizeMaxBytes)
-      text = try Files.read(ByteString(path + "/plan.yaml"), limit: SagaPlanFile.sizeMaxBytes)
     } catch { throw RunError(.internalFailure, "reading saga \(id): \(error.description)") }
     do throws(SagaProblem) {
       let contents = try SagaJournal.read(bytes)
-      guard SHA256.text(text) == contents.header.planDigest else {
-        throw SagaProblem("plan.yaml is not the plan with which the saga began")
-      }
-      let graph = try SagaPlanFile.graph(text, file: contents.header.planFile)
+      let isDriven = contents.header.driver != nil
+      let graph =
+        isDriven ? SagaGraph.driven(name: contents.header.name) : try plan(contents.header)
       var machine = SagaMachine(
         graph: graph, sagaID: id, parameters: contents.header.parameters,
         begunAt: contents.header.begunAt,
-        seed: contents.header.seed &+ UInt64(contents.records.count))
+        seed: contents.header.seed &+ UInt64(contents.records.count), isDriven: isDriven)
       for record in contents.records { try machine.replay(record) }
       return Loaded(
         header: contents.header, machine: machine, recordCount: contents.records.count,
@@ -185,11 +183,24 @@ public struct SagaDirectory: Sendable {
     }
   }
 
-  /// Takes the saga for this runner; nil when another has it.
-  func lock() throws(SyscallError) -> OwnedFD? {
+  private func plan(_ header: SagaJournal.Header) throws(SagaProblem) -> SagaGraph {
+    let text: [UInt8]
+    do throws(SyscallError) {
+      text = try Files.read(ByteString(path + "/plan.yaml"), limit: SagaPlanFile.sizeMaxBytes)
+    } catch { throw SagaProblem(error.description) }
+    guard SHA256.text(text) == header.planDigest else {
+      throw SagaProblem("plan.yaml is not the plan with which the saga began")
+    }
+    return try SagaPlanFile.graph(text, file: header.planFile)
+  }
+
+  /// Takes the saga for this process, whose pid the lock holds then; nil when another has it.
+  public func lock() throws(SyscallError) -> OwnedFD? {
     let file = try Files.open(
       ByteString(path + "/lock"), O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
     guard try Descriptors.tryLock(file.raw) else { return nil }
+    try Files.truncate(file.raw, toBytes: 0)
+    try Descriptors.write(file.raw, Array("\(getpid())\n".utf8))
     return file
   }
 

@@ -1,0 +1,121 @@
+internal import Broker
+internal import JSON
+internal import Policy
+internal import Saga
+
+/// `saga.begin`, `saga.step`, `saga.commit` and `saga.abort`. Both the tool of a step and the one that undoes it are
+/// checked and judged as `tool.call` is, when the step is registered: nobody is there to be asked later.
+extension BrokerMethods {
+  func saga(
+    _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) throws(BrokerError) -> BrokerReply {
+    let answer: AgentSagas.Answer = { result in
+      switch result {
+      case .success(let value): call.later(value)
+      case .failure(let error): call.laterRefused(error)
+      }
+    }
+    let params = call.request.params
+    switch call.request.method {
+    case "saga.begin":
+      try sagas.begin(
+        name: params["name"]?.stringValue ?? "saga", client: call.client, answer: answer)
+    case "saga.step":
+      return try sagaStep(call, &counters, answer)
+    case "saga.commit":
+      try sagas.commit(try sagas.find(params["saga"], client: call.client), answer: answer)
+    default:
+      let saga = try sagas.find(params["saga"], client: call.client)
+      let said = UntrustedText.cleaned(params["reason"]?.stringValue ?? "", maxCharacters: 500)
+      sagas.abort(
+        saga, reason: said.isEmpty ? "its agent aborted it" : "its agent aborted it: \(said)",
+        answer: answer)
+    }
+    return BrokerReply(result: .later)
+  }
+
+  private func sagaStep(
+    _ call: BrokerCall, _ counters: inout BrokerCounters, _ answer: @escaping AgentSagas.Answer
+  ) throws(BrokerError) -> BrokerReply {
+    let params = call.request.params
+    let saga = try sagas.find(params["saga"], client: call.client)
+    guard let step = params["step"]?.stringValue, SagaName.isValid(step) else {
+      throw BrokerError(.invalidParams, "step: \(AgentSagas.nameRule)")
+    }
+    guard saga.steps[step] == nil else {
+      throw BrokerError(.invalidParams, "step: the saga has had a step \(step)")
+    }
+    guard let id = call.request.id else {
+      throw BrokerError(.invalidRequest, "a step is answered")
+    }
+    var triggers: [ViolationTrigger] = []
+    do throws(BrokerError) {
+      var tool: SagaCall?
+      if let asked = params["tool"] {
+        tool = try judged(asked, "tool", call, &counters, &triggers)
+      }
+      var undo: SagaCall?
+      if let asked = params["undo"] {
+        undo = try judged(asked, "undo", call, &counters, &triggers)
+      } else if let tool, let declared = tool.tool.undo {
+        let asked: JSONValue = [
+          "name": .string(declared.tool),
+          "arguments": .object(declared.arguments(for: tool.arguments)),
+        ]
+        undo = try judged(asked, "undo", call, &counters, &triggers)
+      }
+      guard undo != nil || tool?.tool.isReadOnly == true else {
+        throw BrokerError(
+          .invalidParams, "undo: what undoes it is needed: {\"name\": a tool, \"arguments\": …}")
+      }
+      try sagas.step(
+        saga, step, call: tool, undo: undo, request: id,
+        mayBegin: { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } },
+        answer: answer)
+      if tool != nil { counters.tools += 1 }
+      return BrokerReply(result: .later, triggers: triggers)
+    } catch { return BrokerReply(result: .refused(error), triggers: triggers) }
+  }
+
+  private func judged(
+    _ asked: JSONValue, _ member: String, _ call: BrokerCall, _ counters: inout BrokerCounters,
+    _ triggers: inout [ViolationTrigger]
+  ) throws(BrokerError) -> SagaCall {
+    guard case .object(let object) = asked, let name = object["name"]?.stringValue,
+      object.members.allSatisfy({ $0.name == "name" || $0.name == "arguments" })
+    else {
+      throw BrokerError(.invalidParams, "\(member): an object with name and arguments is needed")
+    }
+    let given: JSONObject
+    switch object["arguments"] {
+    case nil: given = [:]
+    case .object(let object)?: given = object
+    default: throw BrokerError(.invalidParams, "\(member).arguments: an object is needed")
+    }
+    guard let runner = tools else {
+      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
+    }
+    let tool = try runner.tool(name)
+    let (words, input, arguments) = try tool.invocation(given)
+    let (why, refusal) = judgeTool(tool, arguments, call, &counters, &triggers)
+    if let refusal { throw refusal }
+    return SagaCall(tool: tool, words: words, input: input, arguments: arguments, why: why)
+  }
+
+  /// As a call of the tool would be.
+  private func judgeTool(
+    _ tool: Tool, _ arguments: JSONObject, _ call: BrokerCall, _ counters: inout BrokerCounters,
+    _ triggers: inout [ViolationTrigger]
+  ) -> (why: JSONObject, refusal: BrokerError?) {
+    let (decision, more) = judge(
+      [
+        "tool": .string(tool.name), "args": .object(arguments),
+        "target_ring": JSONValue(tool.ring), "read_only": .bool(tool.isReadOnly),
+        "reversible": .bool(tool.isReversible),
+      ], kind: "tool.call", call, &counters)
+    triggers += more
+    return (
+      ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)], refusal(decision)
+    )
+  }
+}

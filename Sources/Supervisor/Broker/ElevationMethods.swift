@@ -1,0 +1,170 @@
+internal import Broker
+internal import JSON
+internal import Kernel
+internal import Policy
+
+/// `ring.elevate` and `ring.release`.
+extension BrokerMethods {
+  /// Names of one request.
+  private static let elevatedToolsMax = 64
+
+  func elevate(
+    _ call: BrokerCall, _ counters: inout BrokerCounters
+  ) throws(BrokerError) -> BrokerReply {
+    let params = call.request.params
+    let names = try Self.toolNames(params)
+    guard let ring = params["ring"]?.integerValue else {
+      throw BrokerError(.invalidParams, "ring: a whole number is needed")
+    }
+    let seconds: Int64
+    switch params["ttl"] {
+    case nil: seconds = ElevationDesk.ttlSeconds
+    case .integer(let number)?: seconds = number
+    default: throw BrokerError(.invalidParams, "ttl: a whole number of seconds is needed")
+    }
+    if let reason = params["reason"], reason.stringValue == nil {
+      throw BrokerError(.invalidParams, "reason: a text is needed")
+    }
+    let asks = try Self.asks(params)
+    guard let runner = tools else {
+      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
+    }
+    for name in names where !runner.tools.contains(where: { $0.name == name }) {
+      throw BrokerError(
+        .invalidParams, "tools: there is no \(UntrustedText.cleaned(name)); tool.list names them")
+    }
+    var fields: JSONObject = [
+      "target_ring": .integer(ring), "args": .object(["tools": JSONValue(names)]),
+    ]
+    if let reason = params["reason"] { fields["reason"] = reason }
+    do throws(ElevationDesk.Denial) {
+      try ElevationDesk.judge(ring: ring, callerRing: self.ring, ttlSeconds: seconds)
+      if elevations.isDuplicate(names, client: call.client, now: call.now) { throw .duplicate }
+    } catch {
+      return forbid(fields, kind: "ring.elevate", Elevations.refusal(error), call, &counters)
+    }
+    let target = UInt8(ring)
+    let ttl = UInt64(seconds) * 1000
+    fields["ttl"] = JSONValue(ttl)
+    let declared = try names.map { name throws(BrokerError) in try runner.tool(name, in: target) }
+    let (decision, triggers) = judge(fields, kind: "ring.elevate", call, &counters)
+    var why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
+    if let reason = params["reason"]?.stringValue {
+      why["untrustedReason"] = .string(UntrustedText.cleaned(reason))
+    }
+    let grant = {
+      [unowned self] (approval: String?, done: @escaping (Result<JSONValue, BrokerError>) -> Void)
+        throws(BrokerError) in
+      let mayBegin = { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } }
+      try mayBegin()
+      why["approval"] = JSONValue(approval)
+      try elevations.grant(
+        Elevations.Wish(
+          tools: names, ring: target, ttlMilliseconds: ttl, client: call.client, why: why),
+        now: AlarmClock.nowMilliseconds, mayBegin: mayBegin, done: done)
+    }
+    switch decision.verdict {
+    case .allow where target == 1:
+      // What a policy says alone is no person's word.
+      let error = Elevations.refusal(
+        .noSponsorship, "ring 1 needs a person's approval: a rule with then: require_approval")
+      return forbid(fields, kind: "ring.elevate", error, call, &counters)
+    case .allow:
+      try grant(nil) { result in
+        switch result {
+        case .success(let lease): call.later(lease)
+        case .failure(let error): call.laterRefused(error)
+        }
+      }
+      return BrokerReply(result: .later, triggers: triggers)
+    case .deny:
+      return BrokerReply(
+        result: .refused(elevationRefusal(decision, .insufficientTrust)), triggers: triggers)
+    case .requireApproval where !asks:
+      return BrokerReply(
+        result: .refused(elevationRefusal(decision, .noSponsorship)), triggers: triggers)
+    case .requireApproval: break
+    }
+    var asked: JSONObject = [:]
+    if let reason = params["reason"] { asked["reason"] = reason }
+    var approval: String?
+    let ticket: ApprovalDesk.Ticket
+    do throws(BrokerError) {
+      ticket = try approvals.park(
+        decision,
+        facts: facts(
+          call,
+          [
+            "method": "ring.elevate", "targetRing": JSONValue(target),
+            "ttlMilliseconds": JSONValue(ttl),
+            "tools": .array(
+              declared.map { tool in
+                [
+                  "tool": .string(tool.name), "declared": .string(tool.place),
+                  "toolRing": JSONValue(tool.ring),
+                ]
+              }),
+            "options": JSONValue(runner.options), "asked": .object(asked),
+          ]), client: call.client, now: call.now,
+        execute: { done throws(BrokerError) in
+          try grant(approval) { result in
+            switch result {
+            case .success(let lease): done(lease)
+            case .failure(let error):
+              done(["outcome": "not_granted", "message": .string(error.message)])
+            }
+          }
+        })
+    } catch {
+      guard error.code == .denied else { throw error }
+      return BrokerReply(
+        result: .refused(Elevations.refusal(.noSponsorship, error.message)), triggers: triggers)
+    }
+    approval = ticket.id
+    return BrokerReply(
+      result: .refused(
+        BrokerError(
+          .approvalRequired, decision.reason.isEmpty ? "somebody is asked" : decision.reason,
+          [
+            "approval": .string(ticket.id),
+            "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - call.now),
+          ])), triggers: triggers)
+  }
+
+  /// The policy's refusal with its name among the reasons.
+  private func elevationRefusal(
+    _ decision: Decision, _ denial: ElevationDesk.Denial
+  ) -> BrokerError {
+    guard let error = refusal(decision) else { preconditionFailure("an allowed request") }
+    var details = error.details
+    details["reason"] = .string(denial.rawValue)
+    return BrokerError(error.code, error.message, details)
+  }
+
+  private static func toolNames(_ params: JSONObject) throws(BrokerError) -> [String] {
+    let list = params["tools"]?.arrayValue ?? []
+    let names = list.compactMap(\.stringValue)
+    guard names.count == list.count, (1...elevatedToolsMax).contains(names.count),
+      Set(names).count == names.count
+    else {
+      throw BrokerError(
+        .invalidParams, "tools: 1 to \(elevatedToolsMax) different names are needed")
+    }
+    return names
+  }
+
+  func release(_ call: BrokerCall) throws(BrokerError) -> BrokerReply {
+    guard let id = call.request.params["lease"]?.stringValue else {
+      throw BrokerError(.invalidParams, "lease: the text that ring.elevate has given is needed")
+    }
+    var isNow = true
+    var ended: JSONValue?
+    let before = try elevations.release(id, client: call.client, now: call.now) { count in
+      let result: JSONValue = ["ended": "released", "calls": JSONValue(count)]
+      if isNow { ended = result } else { call.later(result) }
+    }
+    isNow = false
+    if let before { return BrokerReply(result: .now(["ended": .string(before.rawValue)])) }
+    return BrokerReply(result: ended.map { .now($0) } ?? .later)
+  }
+}
