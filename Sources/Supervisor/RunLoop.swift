@@ -448,17 +448,15 @@ final class RunLoop {
     events.emit("violation", ["violation": violation.json])
     carryOut(policyWatch?.judge(violation) ?? [])
     try tellServices(.violation(violation))
-    if breach != nil { count(breachPoints.of(violation.call), .ringBreach, violation.call) }
+    if breach != nil { count(breachPoints.of(violation.call), violation.call) }
     if options.onViolation != .deny {
       kill(KillOrder(.policyViolation, by: "the kernel", rule: "--on-violation"))
     }
   }
 
   /// Counts what was refused, where the run has a detector.
-  /// - Parameters:
-  ///   - reason: of the kill, when this is too much.
-  ///   - cause: what was refused last.
-  func count(_ points: UInt64, _ reason: KillReason, _ cause: String) {
+  /// - Parameter cause: what was refused last.
+  func count(_ points: UInt64, _ cause: String) {
     let now = Clock.monotonicNanoseconds() / 1_000_000
     guard let level = breach?.add(points, nowMilliseconds: now), let breach else { return }
     let told: JSONObject = [
@@ -471,7 +469,8 @@ final class RunLoop {
     case .low, .medium: break
     case .high: deniesUntilMilliseconds = now + BreachDetector.coolDownMilliseconds
     case .critical:
-      kill(KillOrder(reason, by: "the breach detector", rule: "--breach \(breach.levels.text)"))
+      kill(
+        KillOrder(.ringBreach, by: "the breach detector", rule: "--breach \(breach.levels.text)"))
     }
   }
 

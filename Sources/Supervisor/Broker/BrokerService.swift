@@ -232,7 +232,7 @@ final class BrokerService: RunService {
     if counters.denied > deniedCounted {
       let points = UInt64(counters.denied - deniedCounted)
       deniedCounted = counters.denied
-      loop.count(points, .behavioralDrift, "a denied request")
+      loop.count(points, "a denied request")
     }
     guard connections[connection.socket.raw] === connection else { return }
     if connection.isOver { return close(connection, loop) }
