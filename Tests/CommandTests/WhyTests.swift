@@ -216,6 +216,42 @@ import Testing
     #expect(site.run(["--ring", "2"] + words + ["--"] + program).status == 0)
   }
 
+  /// Whoever was ended for too much that was refused is told by what.
+  @Test func endedByTheBreachDetector() throws {
+    let program = [
+      "python3", "-c",
+      "import ctypes; [ctypes.CDLL(None).unshare(0x20000) for _ in range(30)]",
+    ]
+    #expect(site.run(["--ring", "2", "--breach", "on", "--"] + program).status == 137)
+    let answers = try JSONParser.parse(site.agt(["why", "--json"]).output).arrayValue ?? []
+    #expect(answers.map { $0["layer"]?.stringValue } == ["seccomp", "kill"])
+    #expect(answers.last?["rule"] == "--breach 2,5,10,20")
+    let change = try #require(answers.last?["change"]?.stringValue)
+    let words = change.split(separator: " ").map(String.init)
+    #expect(site.run(["--ring", "2"] + words + ["--"] + program).status == 0)
+  }
+
+  /// A rule of the policy ends it: the answer says where it stands.
+  @Test func endedByARuleOfThePolicy() throws {
+    site.scratch.write(
+      "policy.yaml",
+      """
+      apiVersion: agt-run/v1
+      kind: Policy
+      metadata: {name: test}
+      violations:
+        - {when: "kind == 'syscall' and name == 'unshare'", do: {after: 1, within: 60s, then: kill}}
+
+      """)
+    let run = site.run([
+      "--ring", "2", "--policy", "policy.yaml", "--", "unshare", "--mount", "true",
+    ])
+    #expect(run.status == 137, "\(run.summary)")
+    let answers = try JSONParser.parse(site.agt(["why", "--json"]).output).arrayValue ?? []
+    #expect(answers.last?["layer"] == "kill", "\(answers)")
+    #expect(answers.last?["rule"]?.stringValue?.contains("policy.yaml:5") == true, "\(answers)")
+  }
+
   private static let policy = """
     apiVersion: agt-run/v1
     kind: Policy

@@ -78,7 +78,7 @@ public struct Why {
       switch entry.kind {
       case .violation: add(entry.data["call"]?.stringValue.map { refusedCall($0) })
       case .netRefused: add(connection(entry.data))
-      case .kill: add(kill(entry.data["reason"]?.stringValue ?? ""))
+      case .kill: add(kill(entry.data))
       case .decision: add(decision(entry.data))
       case .approvalExpired, .approvalAnswered: add(approval(entry))
       default: break
@@ -309,14 +309,24 @@ public struct Why {
     }
   }
 
-  private func kill(_ reason: String) -> Refusal? {
-    switch KillReason(rawValue: reason) {
+  private func kill(_ data: JSONObject) -> Refusal? {
+    let reason = data["reason"]?.stringValue ?? ""
+    let rule = data["rule"]?.stringValue
+    return switch KillReason(rawValue: reason) {
     case .sessionTimeout: limit(.time)
-    case .policyViolation:
+    case .policyViolation where rule == "--on-violation":
       Refusal(
         layer: .kill, object: "the run, at its first forbidden call",
         rule: "--on-violation \(plan["onViolation"]?.stringValue ?? "kill")",
         change: "--on-violation deny")
+    case .policyViolation:
+      Refusal(
+        layer: .kill, object: "the run", rule: rule ?? reason,
+        reason: "a rule of the policy's violations ends it")
+    case .ringBreach:
+      Refusal(
+        layer: .kill, object: "the run, after much that was refused", rule: rule ?? reason,
+        change: "--breach off")
     default:
       Refusal(
         layer: .kill, object: "the run", rule: reason,
