@@ -59,8 +59,8 @@ public final class HostLog {
 
   // MARK: adding
 
-  /// Whoever adds something is done in some milliseconds, unless somebody has stopped it.
-  public static let patienceMilliseconds: UInt64 = 10_000
+  /// Whoever adds something is done in some milliseconds, unless the disk is busy or somebody has stopped it.
+  public static let patienceMilliseconds: UInt64 = 30_000
   private static let lockPauseMicroseconds: ClosedRange<UInt32> = 200...5000
 
   private func lock(withinMilliseconds patience: UInt64) throws(LogError) {

@@ -15,6 +15,11 @@ public struct Decision: Sendable {
   let limited: [Rule]
   /// Of the set that decided; see `PolicySet.digest`.
   public let policyDigest: String
+  /// Nothing was compared with any rule: the request itself is at fault.
+  var isMalformed = false
+
+  /// Whether no rule says anything about the request, so that a default decided.
+  public var isByDefault: Bool { rules.isEmpty && decidingRule == nil && !isMalformed }
 
   /// A rule that matched.
   public struct Match: Sendable {
@@ -100,7 +105,7 @@ extension PolicySet {
       verdict: .deny, rules: [], decidingRule: nil,
       reason: "The request is malformed: \(problem).",
       fallback: "malformed request: \(problem)", obligations: [.audit],
-      limited: [], policyDigest: digest)
+      limited: [], policyDigest: digest, isMalformed: true)
   }
 
   func place(_ rule: Rule) -> String { "\(rule.file):\(rule.line):\(rule.column)" }

@@ -50,8 +50,21 @@ enum OwnPlaces {
       if showsHost || shown.contains(where: { holds($0, path) }) { protection.hidden.append(path) }
     }
     for named in obeyed { try keep(named, writable, workspace, &protection) }
+    // Executed outside of the ring, by their path. What a transaction holds of them is no file outside.
+    for file in programs where workspace.layers == nil || !holds(workspace.path, file) {
+      try keep(file, writable, workspace, &protection)
+    }
     return protection
   }
+
+  /// Our own commands, as far as they are there.
+  private static let programs: [String] = {
+    guard let own = try? Files.readLink(ByteString("/proc/self/exe")).text else { return [] }
+    let directory = ViewPath.parent(own)
+    return [directory, ViewPath.parent(directory) + "/libexec/agt-run"].flatMap { place in
+      ["agt", "agt-run", "agt-stage"].map { place + "/" + $0 }
+    }.filter { (try? Files.status(of: ByteString($0))) != nil }
+  }()
 
   /// What else than the profile a run obeys.
   static func obeyed(_ options: RunOptions, _ policies: PolicySet?) -> [String] {

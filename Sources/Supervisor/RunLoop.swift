@@ -458,7 +458,10 @@ final class RunLoop {
   /// - Parameter cause: what was refused last.
   func count(_ points: UInt64, _ cause: String) {
     let now = Clock.monotonicNanoseconds() / 1_000_000
-    guard let level = breach?.add(points, nowMilliseconds: now), let breach else { return }
+    guard breach != nil else { return }
+    let reached = breach!.add(points, nowMilliseconds: now)
+    if breach!.isHigh { deniesUntilMilliseconds = now + BreachDetector.coolDownMilliseconds }
+    guard let level = reached, let breach else { return }
     let told: JSONObject = [
       "level": .string(level.rawValue), "points": JSONValue(breach.points),
       "levels": .string(breach.levels.text), "cause": .string(cause),
@@ -466,8 +469,7 @@ final class RunLoop {
     events.emit("breach", told)
     try? tellServices(.breach(told))
     switch level {
-    case .low, .medium: break
-    case .high: deniesUntilMilliseconds = now + BreachDetector.coolDownMilliseconds
+    case .low, .medium, .high: break
     case .critical:
       kill(
         KillOrder(.ringBreach, by: "the breach detector", rule: "--breach \(breach.levels.text)"))
@@ -486,7 +488,7 @@ final class RunLoop {
         ["action": .string(trigger.action.rawValue), "rule": .string("\(trigger.place)")])
       switch trigger.action {
       case .audit: break
-      case .hold: broker?.isHeld = true
+      case .hold: broker?.hold()
       case .kill, .rollback:
         return kill(
           KillOrder(.policyViolation, by: "the policy", rule: "\(trigger.place)"))

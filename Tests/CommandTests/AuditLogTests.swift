@@ -316,10 +316,10 @@ import Testing
       ], in: site.scratch.path
     ).start()
     try #require(holder.waitForOutput("held"))
-    let run = site.run(["--", "sh", "-c", "echo RAN"])
+    let run = site.command(["--", "sh", "-c", "echo RAN"]).with { $0.timeoutSeconds = 90 }.run()
     #expect(run.status == 126 && run.out == "", "\(run.summary)")
     #expect(run.err.contains("another process has held it") && run.err.contains("lslocks"))
-    #expect(run.seconds < 40)
+    #expect(run.seconds < 70)
     holder.signal(SIGKILL)
     _ = holder.wait()
     #expect(site.run(["--", "true"]).status == 0)
@@ -421,7 +421,10 @@ import Testing
   @Test func manyAtTheSameTimeShareTheHostsLog() {
     let site = Site()
     let running = (0..<12).map { _ in site.command(["--", "true"]).start() }
-    for one in running { #expect(one.wait().status == 0) }
+    for one in running {
+      let run = one.wait()
+      #expect(run.status == 0, "\(run.summary)")
+    }
     #expect(site.kinds(["--kind", "run.end"]).count == 12)
     #expect(site.agt(["log", "verify"]).status == 0)
   }

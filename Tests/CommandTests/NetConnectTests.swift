@@ -122,6 +122,43 @@ import Testing
     }
   }
 
+  /// A request that no rule can judge, here for its program's name, is not one that no rule speaks of.
+  @Test func aProgramWithoutAProperName() {
+    let scratch = Scratch()
+    scratch.write(
+      "client.py",
+      BrokerSite.prelude + Self.helpers + "print(reach('taken.example', 443).split(':')[0])\n")
+    let policy =
+      Self.policy
+      + "  - {id: who, when: tool == 'who' and executable glob '/usr/*', then: allow}\n"
+    let run = BrokerSite(ring: 2, starter: .native).command(
+      """
+      import shutil, subprocess
+      shutil.copy('/usr/bin/python3', 'py\\x01')
+      subprocess.run(['./py\\x01', 'client.py'])
+      """, policy: policy, options: ["--net", "taken.example:443"], in: scratch
+    ).run()
+    #expect(run.out == "denied\n", "\(run.summary)")
+  }
+
+  @Test func limitsAreCounted() {
+    Self.server { port in
+      let policy =
+        Self.policy
+        + "  - {id: few, when: kind == 'net.connect' and host == 'host-loopback', then: allow, limit: 2/minute}\n"
+      let run = BrokerSite(ring: 2, starter: .native).command(
+        Self.helpers + """
+          for _ in range(3):
+              got = reach('host-loopback', \(port))
+              print(got if isinstance(got, str) else 'connected')
+          """, policy: policy, options: ["--net", "host-loopback:\(port)"]
+      ).run()
+      let lines = run.out.split(separator: "\n")
+      #expect(lines.prefix(2) == ["connected", "connected"], "\(run.summary)")
+      #expect(lines.count == 3 && lines.last?.hasPrefix("denied") == true, "\(run.summary)")
+    }
+  }
+
   /// A descriptor ends with the run, whoever has got it.
   @Test func notInOtherRingsNorWithoutNetwork() {
     for ring in [3, 1] {

@@ -51,6 +51,36 @@ import Testing
     "--profile", "profile.yaml", "--policy", "rules/more/policy.yaml", "--tools", "tools",
   ]
 
+  /// Nor its own commands, which are executed outside of the ring: the stage of a tool, what undoes a saga.
+  @Test(arguments: Starter.all) func ownCommands(_ starter: Starter) {
+    let scratch = Scratch()
+    // Makes it the starter's.
+    _ = Command.agtRun([], as: starter, in: scratch)
+    _ = Command.shell(
+      "mkdir bin && cp $1 $2 $(dirname $2)/agt-stage bin/ && chown -R --reference=. bin",
+      [Binaries.agt, Binaries.agtRun], in: scratch.path
+    ).run()
+    let attack = """
+      for f in agt agt-run agt-stage; do
+        (echo x > bin/$f) 2>/dev/null && echo wrote $f
+        cp /bin/true other && mv -f other bin/$f 2>/dev/null && echo replaced $f
+        rm -f bin/$f 2>/dev/null && echo removed $f
+      done
+      mv bin elsewhere 2>/dev/null && echo moved
+      echo tried
+      """
+    func run(_ program: String) -> Completed {
+      Command(
+        starter.prefix + [program, "--ring", "2", "--", "sh", "-c", attack], in: scratch.path
+      ).run()
+    }
+    let own = run(scratch.path + "/bin/agt-run")
+    #expect(own.out == "tried\n", "\(own.summary)")
+    // Of another agt-run they are files like all.
+    let other = run(Binaries.agtRun)
+    #expect(other.out.contains("wrote agt-stage"), "\(other.summary)")
+  }
+
   /// Every way to another content: written, replaced, removed, its directory moved away, one more tool.
   private static let attack = """
     for f in profile.yaml rules/more/policy.yaml rules/more/base.yaml tools/sh.yaml; do

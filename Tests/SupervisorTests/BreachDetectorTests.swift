@@ -25,6 +25,17 @@ import Testing
     #expect(detector.add(20, nowMilliseconds: 900_500) == .critical)
   }
 
+  /// A level that is kept is told once, and lasts.
+  @Test func highStaysHigh() {
+    var detector = BreachDetector(.usual)
+    var told = 0
+    for second in stride(from: UInt64(0), to: 600, by: 5) {
+      if detector.add(1, nowMilliseconds: second * 1000) == .high { told += 1 }
+      if second >= 50 { #expect(detector.isHigh) }
+    }
+    #expect(told == 1)
+  }
+
   @Test func theClockMayJump() {
     var detector = BreachDetector(.usual)
     #expect(detector.add(2, nowMilliseconds: .max / 1_000_000 * 1000) == .low)

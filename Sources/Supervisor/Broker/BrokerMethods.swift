@@ -71,7 +71,11 @@ final class BrokerMethods {
   private var buckets = TokenBuckets()
   private(set) var decisions: UInt64 = 0
   /// Nothing begins any more, whenever it was asked for and approved.
-  var isHeld = false
+  var isOnHold = false
+  /// Whether the breach detector has everything denied for a while.
+  var isCoolingDown: () -> Bool = { false }
+  /// Nothing begins, whatever was allowed before.
+  var isHeld: Bool { isOnHold || isCoolingDown() }
 
   static let held = BrokerError(.held, "the run is on hold: everything is denied until it ends")
   static let coolsDown = BrokerError(
@@ -216,10 +220,9 @@ final class BrokerMethods {
       record: { [self, number = decisions] in record(decision, number, request, kind, call) })
   }
 
-  /// Whether a rule refuses it; that none allows it is no refusal here. Nothing is counted or recorded.
-  func isRestricted(_ fields: JSONObject, kind: String, _ call: BrokerCall) -> Bool {
-    let decision = policies.decide(Request(completed(fields, kind, call)))
-    return decision.verdict != .allow && !decision.rules.isEmpty
+  /// Whether no rule says anything of it. Nothing is counted or recorded; what a rule says has to be judged.
+  func isByDefault(_ fields: JSONObject, kind: String, _ call: BrokerCall) -> Bool {
+    policies.decide(Request(completed(fields, kind, call))).isByDefault
   }
 
   private func completed(_ fields: JSONObject, _ kind: String, _ call: BrokerCall) -> JSONObject {

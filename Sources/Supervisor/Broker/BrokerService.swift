@@ -22,14 +22,11 @@ final class BrokerService: RunService {
   private var connections: [Int32: BrokerConnection] = [:]
   private let clock: AlarmClock
   private(set) var counters: BrokerCounters
-  /// By a trigger of a policy: everything is denied until the run ends.
   /// As far as the breach detector knows.
   private var deniedCounted = 0
 
-  var isHeld: Bool {
-    get { methods.isHeld }
-    set { methods.isHeld = newValue }
-  }
+  /// By a trigger of a policy: everything is denied until the run ends.
+  func hold() { methods.isOnHold = true }
 
   /// A ring has some hundred processes at most, and each needs one.
   static let connectionsMax = 64
@@ -66,6 +63,7 @@ final class BrokerService: RunService {
   // MARK: RunService
 
   func start(in loop: RunLoop) throws(SyscallError) {
+    methods.isCoolingDown = { [unowned loop] in loop.isDenyingAll(AlarmClock.nowMilliseconds) }
     try loop.watch(clock.descriptor, .input, for: self)
   }
 
@@ -255,9 +253,8 @@ final class BrokerService: RunService {
     switch outcome {
     case .call(let request, let method):
       counters.requests += 1
-      if isHeld, method.phase != .greeting { return refuse(BrokerMethods.held, request.id) }
-      if loop.isDenyingAll(now), method.phase != .greeting {
-        return refuse(BrokerMethods.coolsDown, request.id)
+      if methods.isHeld, method.phase != .greeting {
+        return refuse(methods.isOnHold ? BrokerMethods.held : BrokerMethods.coolsDown, request.id)
       }
       let call = BrokerCall(
         request: request, peer: connection.peer, client: connection.number,

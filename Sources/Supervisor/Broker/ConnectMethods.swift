@@ -28,7 +28,7 @@ extension BrokerMethods {
       "host": .string(host), "port": JSONValue(port), "protocol": "tcp",
     ]
     // The network section says what may be reached; a rule can only take from that.
-    if isRestricted(fields, kind: "net.connect", call) {
+    if !isByDefault(fields, kind: "net.connect", call) {
       let (decision, triggers) = judge(fields, kind: "net.connect", call, &counters)
       if let refusal = refusal(decision) {
         return BrokerReply(result: .refused(refusal), triggers: triggers)

@@ -86,7 +86,7 @@ extension BrokerMethods {
     }
     let (decision, triggers) = judge(fields, kind: "file.open", call, &counters)
     // Rules compare in one spelling; a file with another one was not judged.
-    if decision.verdict != .deny, result.path != nil,
+    if decision.verdict != .deny, isInTime, result.path != nil,
       Request(fields).fields["path"]?.stringValue?.utf8.elementsEqual(path.utf8) != true
     {
       throw BrokerError(.denied, "path: its name has no canonical spelling (Unicode NFC)")

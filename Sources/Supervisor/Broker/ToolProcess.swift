@@ -162,6 +162,9 @@ final class ToolProcess {
   /// After its end: nothing of it is left.
   func reap() { _ = try? Processes.wait(pid, blocking: true) }
 
+  /// - Returns: whether it has ended. An event can be about the descriptor that had this number before.
+  func reapIfEnded() -> Bool { (try? Processes.wait(pid, blocking: false)) != nil }
+
   /// What became of it.
   func result(nowMilliseconds: UInt64) -> JSONValue {
     for number in [output.raw, errors.raw] { if let number { _ = read(number) } }

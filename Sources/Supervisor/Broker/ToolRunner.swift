@@ -257,7 +257,7 @@ final class ToolRunner: RunService {
   }
 
   private func conclude(_ process: ToolProcess) throws(SyscallError) {
-    process.reap()
+    guard process.reapIfEnded() else { return }
     let result = process.result(nowMilliseconds: AlarmClock.nowMilliseconds)
     for number in process.descriptors { try forget(number) }
     record(result)

@@ -47,6 +47,9 @@ struct BreachDetector {
 
   init(_ levels: BreachLevels) { self.levels = levels }
 
+  /// Everything is to be denied.
+  var isHigh: Bool { points >= levels.high }
+
   /// Within the last minute.
   var points: UInt64 { seconds.reduce(0, +) }
 

@@ -316,8 +316,10 @@ final class AgentSagas: RunService {
       undo(saga) { _ in }
     }
     for runner in runners {
-      guard (try? loop.linger(until: runner.pidfd.raw)) == true else { break }
-      runner.conclude()
+      guard (try? loop.linger(until: runner.pidfd.raw)) == true, let status = runner.reap() else {
+        break
+      }
+      runner.conclude(status)
     }
     return sagas.map(\.json)
   }
@@ -346,10 +348,12 @@ final class AgentSagas: RunService {
       clock.silence()
       return continueOrphans()
     }
-    guard let runner = runners.first(where: { $0.pidfd.raw == event.descriptor }) else { return }
+    guard let runner = runners.first(where: { $0.pidfd.raw == event.descriptor }),
+      let status = runner.reap()
+    else { return }
     try loop.unwatch(event.descriptor)
     runners.removeAll { $0 === runner }
-    runner.conclude()
+    runner.conclude(status)
   }
 
   func finish() {}

@@ -35,15 +35,16 @@ final class UndoRunner {
     pidfd = try Processes.openPidfd(pid)
   }
 
-  /// It has ended.
-  func conclude() {
-    let status = try? Processes.wait(pid, blocking: true)
+  /// - Returns: how it ended; nil while it runs: an event can be about the descriptor that had its number before.
+  func reap() -> WaitStatus? { (try? Processes.wait(pid, blocking: false))?.status }
+
+  func conclude(_ status: WaitStatus) {
     // As `agt saga resume` documents them.
-    switch status?.status {
-    case .exited(0)?: done(.completed)
-    case .exited(1)?: done(.compensated)
-    case .exited(3)?: done(.needsOperator)
-    case .exited(5)?: done(.cancelled)
+    switch status {
+    case .exited(0): done(.completed)
+    case .exited(1): done(.compensated)
+    case .exited(3): done(.needsOperator)
+    case .exited(5): done(.cancelled)
     default: done(.open)
     }
   }
