@@ -5,8 +5,9 @@ internal import Kernel
 enum ProgramNews {
   /// The plan is there; whether masks will come.
   case planned(needsMasks: Bool)
-  /// What to cover below the new root, whose descriptor rides along.
-  case masks([ByteString], root: Int32)
+  /// What to cover below the new root; its descriptor rides along, and what covers a file: PID 1 must look up
+  /// nothing by an absolute path, because the root changes meanwhile.
+  case masks([ByteString], root: Int32, null: Int32)
 
   /// Of all paths with what ends each.
   static let maximumBytes = 8000
@@ -15,7 +16,7 @@ enum ProgramNews {
   func encoded() -> [UInt8] {
     switch self {
     case .planned(let needsMasks): [.max, needsMasks ? 1 : 0]
-    case .masks(let paths, _): [.max - 1] + paths.flatMap { $0 + [0] }
+    case .masks(let paths, _, _): [.max - 1] + paths.flatMap { $0 + [0] }
     }
   }
 
@@ -23,8 +24,10 @@ enum ProgramNews {
     switch bytes.first {
     case .max: self = .planned(needsMasks: bytes.last == 1)
     case .max - 1:
-      guard let root = descriptors.first else { return nil }
-      self = .masks(bytes.dropFirst().split(separator: 0).map(ByteString.init), root: root)
+      guard descriptors.count == 2 else { return nil }
+      self = .masks(
+        bytes.dropFirst().split(separator: 0).map(ByteString.init), root: descriptors[0],
+        null: descriptors[1])
     default: return nil
     }
   }

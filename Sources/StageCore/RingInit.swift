@@ -130,8 +130,9 @@ enum RingInit {
       try tell(launch.raw, network)
       _ = OwnedFD(network)
     }
-    guard needsMasks, case .masks(let paths, let root) = try hear(program, &launch) else { return }
-    try RingMounts.mask(paths, root: root)
+    guard needsMasks, case .masks(let paths, let root, let null) = try hear(program, &launch)
+    else { return }
+    try RingMounts.mask(paths, root: root, null: null)
     _ = OwnedFD(root)
   }
 

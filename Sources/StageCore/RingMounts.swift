@@ -65,8 +65,10 @@ enum RingMounts {
       if index > handed.range.lowerBound { continue }
       let paths = maskedPaths(plan.mounts[handed.range])
       try Stage.step("mounts") { () throws(SyscallError) in
+        let null = try openNull()
         try Messages.send(
-          handed.helper, ProgramNews.masks(paths, root: root).encoded(), descriptors: [root])
+          handed.helper, ProgramNews.masks(paths, root: root, null: null.raw).encoded(),
+          descriptors: [root, null.raw])
       }
     }
     covers.close()
@@ -92,8 +94,9 @@ enum RingMounts {
   }
 
   /// The helper's part.
-  static func mask(_ paths: [ByteString], root: Int32) throws(StageFailure) {
-    var covers = Covers()
+  /// - Parameter null: detached; closed here.
+  static func mask(_ paths: [ByteString], root: Int32, null: Int32) throws(StageFailure) {
+    var covers = Covers(null: null)
     for path in paths {
       try place(.mask(path: path), tree: nil, root: root, &covers)
     }
@@ -223,12 +226,24 @@ enum RingMounts {
 
   /// What covers the first masked file and the first masked directory, to be cloned for the others.
   private struct Covers {
+    /// For the first masked file, when it was opened already.
+    var null: Int32?
     var file: Int32?
     var directory: Int32?
 
     func close() {
-      for number in [file, directory] { if let number { _ = OwnedFD(number) } }
+      for number in [null, file, directory] { if let number { _ = OwnedFD(number) } }
     }
+
+    mutating func takeNull() throws(SyscallError) -> OwnedFD {
+      guard let number = null else { return try openNull() }
+      null = nil
+      return OwnedFD(number)
+    }
+  }
+
+  private static func openNull() throws(SyscallError) -> OwnedFD {
+    try Mounts.openTree(ByteString("/dev/null"), recursive: false)
   }
 
   /// A file is covered with /dev/null on a mount without devices, so that not even that opens; a
@@ -250,8 +265,7 @@ enum RingMounts {
     } else {
       // The first of its kind is attached itself: before Linux 6.15 only an attached mount can be cloned.
       let cover =
-        isDirectory
-        ? try emptyDirectory(root) : try Mounts.openTree(ByteString("/dev/null"), recursive: false)
+        isDirectory ? try emptyDirectory(root) : try covers.takeNull()
       try Mounts.restrict(
         cover.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
         object: path.text)

@@ -30,6 +30,30 @@ import Testing
         + "  hint: the limit of namespaces is reached: sysctl -w user.max_user_namespaces=15000\n")
   }
 
+  /// PID 1 covers files of /proc while the program's process changes the root of both: what it had found by an
+  /// absolute path could be unmounted before the kernel uses it (EINVAL, in one of some ten thousand launches).
+  @Test(.enabled(if: File.exists("/usr/bin/strace"), "needs strace")) func pid1FollowsNoPath()
+    throws
+  {
+    let scratch = Scratch()
+    let run = Command(
+      [
+        "/usr/bin/strace", "-f", "-qq", "-o", "trace", "-e", "trace=unshare,open_tree",
+        Binaries.agtRun, "--", "/bin/true",
+      ], in: scratch.path
+    ).run()
+    #expect(run.status == 0, "\(run.summary)")
+    let calls = (scratch.read("trace") ?? "").split(separator: "\n").map {
+      $0.split(separator: " ", maxSplits: 1).map(String.init)
+    }
+    let first = try #require(calls.first { $0[1].contains("unshare(CLONE_NEWNET)") })[0]
+    let copies = calls.filter { $0[1].contains("open_tree(") }
+    #expect(copies.contains { $0[0] == first })
+    #expect(!copies.contains { $0[0] == first && $0[1].contains("AT_FDCWD") }, "\(copies)")
+    // The program's process does, before the root changes.
+    #expect(copies.contains { $0[0] != first && $0[1].contains("AT_FDCWD, \"/dev/null\"") })
+  }
+
   /// A launch that is refused while it is prepared leaves no process to whoever started it.
   @Test func noStageIsLeft() {
     let scratch = Scratch()
