@@ -20,7 +20,7 @@ public enum LogRecovery {
     segmentMaxBytes: Int64 = LogWriter.segmentMaxBytesUsual
   ) throws(LogError) -> LogWriter {
     let place = directory.raw
-    let boot = Boot.identifier
+    let boot = LogTreeFile.thisBoot
     var found = try LogSlots.read(in: place, key: verifier, onlyBest: true)
     guard !found.isEmpty else {
       throw .audit(.tampered("no checkpoint in it is signed by \(verifier.text)"))

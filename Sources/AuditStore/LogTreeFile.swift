@@ -1,5 +1,6 @@
 internal import Audit
 internal import Hashing
+internal import Kernel
 
 /// What `tree.N` says beside `checkpoint.N`: how a log is opened again without reading all of it. Nothing of
 /// it is believed that the signed checkpoint does not confirm; without it the log is read from the start.
@@ -22,6 +23,12 @@ struct LogTreeFile: Equatable {
   /// machine may be lost then without anybody's doing.
   var isSynced: Bool
   var boot: String
+
+  /// A word also where the kernel does not tell.
+  static var thisBoot: String {
+    let known = Boot.identifier
+    return known.isEmpty ? "unknown" : known
+  }
 
   private static let header = "agt-log-tree v1"
 

@@ -94,7 +94,7 @@ public final class LogWriter {
     return LogWriter(
       origin: origin, keys: [key], directory: directory, file: file,
       segments: [LogTreeFile.Segment(first: 0, bytes: 0, inode: 0, changedNanoseconds: 0)],
-      tree: MerkleTree(), signedSize: 0, safeSlot: 1, boot: Boot.identifier,
+      tree: MerkleTree(), signedSize: 0, safeSlot: 1, boot: LogTreeFile.thisBoot,
       segmentMaxBytes: segmentMaxBytes, runMaxBytes: runMaxBytes, isContinued: isContinued,
       calls: calls)
   }
@@ -313,14 +313,5 @@ private final class SlotFiles {
   init(checkpoint: consuming OwnedFD, tree: consuming OwnedFD?) {
     self.checkpoint = checkpoint
     self.tree = tree
-  }
-}
-
-/// Which start of the machine this is (random(4), boot_id).
-enum Boot {
-  static var identifier: String {
-    let bytes = (try? Files.read(ByteString("/proc/sys/kernel/random/boot_id"), limit: 64)) ?? []
-    let text = bytes.text.filter { $0.isHexDigit || $0 == "-" }
-    return text.isEmpty ? "unknown" : text
   }
 }

@@ -109,7 +109,7 @@ public final class SagaRunner {
         try waitForAgent()
         // Those that run are known before anything is decided: they may have to end.
         let found = try adopt()
-        try deliver(.runner(boot: Self.boot(), pid: getpid()))
+        try deliver(.runner(boot: Boot.identifier, pid: getpid()))
         for event in found { try deliver(event) }
       }
       if let event { try deliver(event) }
@@ -281,7 +281,7 @@ public final class SagaRunner {
             step: action.step, .run, attempt: action.attempt, .lost("nobody said how it ended")))
       case .none:
         // Its lock is made before it is started; only a machine that was started anew may have lost it.
-        let isSameBoot = machine.steps[action.step].boot == Self.boot()
+        let isSameBoot = machine.steps[action.step].boot == Boot.identifier
         ends.append(
           .ended(
             step: action.step, action.kind, attempt: action.attempt,
@@ -293,7 +293,8 @@ public final class SagaRunner {
 
   /// The agent of a saga whose supervisor died without a word: its ring ends a moment later.
   private func waitForAgent() throws(SyscallError) {
-    guard let driver = header.driver, machine.phase == .running, driver.boot == Self.boot() else {
+    guard let driver = header.driver, machine.phase == .running, driver.boot == Boot.identifier
+    else {
       return
     }
     let deadline = clock.now + Attempt.ringWaitMaxMilliseconds
@@ -305,8 +306,6 @@ public final class SagaRunner {
       usleep(useconds_t(Self.lookMilliseconds * 1000))
     }
   }
-
-  private static func boot() -> String { Boot.identifier }
 
   // MARK: people
 

@@ -18,21 +18,13 @@ import Testing
       - {id: script, when: kind == 'tool.call', then: require_approval}
 
     """
-  private static let tool = """
-    apiVersion: agt-run/v1
-    kind: Tool
-    metadata: {name: sh, description: a shell}
-    ring: 3
-    arguments: {type: object, properties: {script: {type: string}}, required: [script]}
-    command: [sh, -c, "{script}"]
-    """
 
   /// A run in ring 3, and the operator's answers to what it parks, one after another.
   private func run(
     _ script: String, as starter: Starter = .native, in scratch: Scratch = Scratch(),
     policy: String = ApprovalTests.policy, answers: [(Starter, [String])]
   ) throws -> (run: Completed, said: [Completed]) {
-    scratch.write("tool.yaml", Self.tool)
+    scratch.write("tool.yaml", BrokerSite.shell(ring: 3))
     let running = BrokerSite(ring: 3, starter: starter).command(
       """
       def ask(tool): return p.ask('policy.decide', tool=tool, approval=True, args={'to': 'a\\u202eb'})['result']
@@ -156,7 +148,7 @@ import Testing
   /// Two different people: the user who started it, and root. One of them twice is one.
   @Test(.enabled("needs root, to be two people", { Starter.isRoot })) func quorum() throws {
     let scratch = Scratch()
-    scratch.write("tool.yaml", Self.tool)
+    scratch.write("tool.yaml", BrokerSite.shell(ring: 3))
     let running = BrokerSite(ring: 3, starter: .ordinary).command(
       """
       p = Peer()

@@ -80,8 +80,16 @@ import Testing
     #expect(site.agt(["log", "verify"]).status == 0)
   }
 
+  /// The entry has no member that docs/audit.md does not name.
+  static func expectDocumented(_ entry: JSONValue) {
+    let kind = entry["kind"]?.stringValue ?? ""
+    let names = Set(entry["data"]?.objectValue?.members.map(\.name) ?? [])
+    let known = documented[kind] ?? []
+    #expect(names.isSubset(of: known), "\(kind): \(names.subtracting(known))")
+  }
+
   /// The table of docs/audit.md: names of members by kind.
-  static let documented: [String: Set<String>] = {
+  private static let documented: [String: Set<String>] = {
     let file = File.parent(File.parent(File.parent(#filePath))) + "/docs/audit.md"
     var kinds: [String: Set<String>] = [:]
     for line in (File.read(file) ?? "").split(separator: "\n") where line.hasPrefix("| `") {
@@ -110,16 +118,7 @@ import Testing
         - {id: sh, when: tool == 'sh', then: allow}
 
       """)
-    site.scratch.write(
-      "tool.yaml",
-      """
-      apiVersion: agt-run/v1
-      kind: Tool
-      metadata: {name: sh, description: a shell}
-      ring: 3
-      arguments: {type: object, properties: {script: {type: string}}, required: [script]}
-      command: [sh, -c, "{script}"]
-      """)
+    site.scratch.write("tool.yaml", BrokerSite.shell(ring: 3))
     return site.run([
       "--policy", "policy.yaml", "--tools", "tool.yaml", "--", "python3", "-c",
       BrokerSite.prelude + """
@@ -212,11 +211,8 @@ import Testing
     var seen: Set<String> = []
     for run in [nil] + (File.names(site.state + "/runs") ?? []).map(Optional.init) {
       for entry in site.entries(run.map { [$0] } ?? []) {
-        let kind = entry["kind"]?.stringValue ?? ""
-        seen.insert(kind)
-        let names = Set(entry["data"]?.objectValue?.members.map(\.name) ?? [])
-        let known = Self.documented[kind] ?? []
-        #expect(names.isSubset(of: known), "\(kind): \(names.subtracting(known))")
+        seen.insert(entry["kind"]?.stringValue ?? "")
+        Self.expectDocumented(entry)
       }
     }
     #expect(seen.isSuperset(of: ["violation", "txn.start", "txn.end", "note", "key.rotated"]))
@@ -370,16 +366,7 @@ import Testing
         - {id: sh, when: tool == 'sh', then: allow}
 
       """)
-    site.scratch.write(
-      "tool.yaml",
-      """
-      apiVersion: agt-run/v1
-      kind: Tool
-      metadata: {name: sh, description: a shell}
-      ring: 2
-      arguments: {type: object, properties: {script: {type: string}}, required: [script]}
-      command: [sh, -c, "{script}"]
-      """)
+    site.scratch.write("tool.yaml", BrokerSite.shell(ring: 2))
     let run = site.run([
       "--ring", "2", "--policy", "policy.yaml", "--tools", "tool.yaml", "--", "python3", "-c",
       BrokerSite.prelude + """

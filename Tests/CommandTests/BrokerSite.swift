@@ -25,6 +25,18 @@ struct BrokerSite: Sendable, CustomTestStringConvertible {
 
     """
 
+  /// Declares the tool `sh`, which runs what it is given.
+  static func shell(ring: Int) -> String {
+    """
+    apiVersion: agt-run/v1
+    kind: Tool
+    metadata: {name: sh, description: a shell}
+    ring: \(ring)
+    arguments: {type: object, properties: {script: {type: string}}, required: [script]}
+    command: [sh, -c, "{script}"]
+    """
+  }
+
   func command(
     _ script: String, policy: String = BrokerSite.policy, options: [String] = [],
     in scratch: Scratch = Scratch(), rate: Int? = 1_000_000

@@ -32,20 +32,20 @@ enum AuditEntries {
   }
 
   /// How a request was judged.
+  /// - Parameter reason: told unless it is allowed.
   static func decision(
-    _ decision: Decision, _ number: UInt64, _ request: Request, _ kind: String, pid: Int32,
-    salt: String
+    _ verdict: Verdict, rule: String?, rules: [String], reason: @autoclosure () -> String,
+    _ number: UInt64, _ request: Request, _ kind: String, pid: Int32, salt: String
   ) -> JSONObject {
     let subject = BrokerCounters.subject(request)
     // In the canonical order: such entries are many.
     var entry: JSONObject = [
       "decision": JSONValue(number), "field": JSONValue(subject.field), "kind": .string(kind),
       "pid": JSONValue(pid), "requestDigest": .string(digest(salt, request.fields)),
-      "rule": JSONValue(decision.decidingRule?.place),
-      "rules": .array(decision.rules.map { .string($0.id) }), "subject": .string(subject.text),
-      "verdict": .string(decision.verdict.name),
+      "rule": JSONValue(rule), "rules": JSONValue(rules), "subject": .string(subject.text),
+      "verdict": .string(verdict.name),
     ]
-    if decision.verdict != .allow { entry["reason"] = .string(decision.operatorReason) }
+    if verdict != .allow { entry["reason"] = .string(reason()) }
     return entry
   }
 

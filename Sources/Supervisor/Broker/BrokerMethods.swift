@@ -248,14 +248,9 @@ final class BrokerMethods {
       reason: error.message)
     audit.record(
       .decision,
-      [
-        "decision": JSONValue(decisions), "kind": .string(kind),
-        "subject": .string(subject.text), "field": JSONValue(subject.field),
-        "verdict": .string(Verdict.deny.name), "rule": .null, "rules": [],
-        "pid": JSONValue(call.peer.pid),
-        "requestDigest": .string(AuditEntries.digest(audit.salt, request.fields)),
-        "reason": .string(error.message),
-      ])
+      AuditEntries.decision(
+        .deny, rule: nil, rules: [], reason: error.message, decisions, request, kind,
+        pid: call.peer.pid, salt: audit.salt))
     fields["kind"] = "broker.denied"
     var details = error.details
     details["decision"] = JSONValue(decisions)
@@ -269,7 +264,9 @@ final class BrokerMethods {
   ) {
     let (pid, salt) = (call.peer.pid, audit.salt)
     audit.record(.decision) {
-      AuditEntries.decision(decision, number, request, kind, pid: pid, salt: salt)
+      AuditEntries.decision(
+        decision.verdict, rule: decision.decidingRule?.place, rules: decision.rules.map(\.id),
+        reason: decision.operatorReason, number, request, kind, pid: pid, salt: salt)
     }
   }
 
@@ -349,7 +346,43 @@ final class BrokerMethods {
       ])
   }
 
+  /// What the agent hears of a request that waits for a person.
+  static func asked(
+    _ ticket: ApprovalDesk.Ticket, _ decision: Decision, _ call: BrokerCall
+  ) -> BrokerError {
+    BrokerError(
+      .approvalRequired, decision.reason.isEmpty ? "somebody is asked" : decision.reason,
+      [
+        "approval": .string(ticket.id),
+        "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - call.now),
+      ])
+  }
+
   // MARK: tools
+
+  func runner() throws(BrokerError) -> ToolRunner {
+    guard let tools else {
+      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
+    }
+    return tools
+  }
+
+  /// - Parameter member: of the request, for the error.
+  static func arguments(_ value: JSONValue?, _ member: String) throws(BrokerError) -> JSONObject {
+    switch value {
+    case nil: return [:]
+    case .object(let object)?: return object
+    default: throw BrokerError(.invalidParams, "\(member): an object is needed")
+    }
+  }
+
+  /// A call of a tool, as it is judged.
+  static func fields(_ tool: Tool, _ arguments: JSONObject, ring: UInt8) -> JSONObject {
+    [
+      "tool": .string(tool.name), "args": .object(arguments), "target_ring": JSONValue(ring),
+      "read_only": .bool(tool.isReadOnly), "reversible": .bool(tool.isReversible),
+    ]
+  }
 
   private func callTool(
     _ call: BrokerCall, _ counters: inout BrokerCounters
@@ -358,28 +391,17 @@ final class BrokerMethods {
     guard let name = params["name"]?.stringValue, let id = call.request.id else {
       throw BrokerError(.invalidParams, "name: a text is needed")
     }
-    guard let runner = tools else {
-      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
-    }
+    let runner = try runner()
     let lease = elevations.lease(for: name, client: call.client, now: call.now)
     let tool = try runner.tool(name, in: lease?.ring)
     let toolRing = lease?.ring ?? tool.ring
-    let given: JSONObject
-    switch params["arguments"] {
-    case nil: given = [:]
-    case .object(let object)?: given = object
-    default: throw BrokerError(.invalidParams, "arguments: an object is needed")
-    }
+    let given = try Self.arguments(params["arguments"], "arguments")
     guard !runner.isRunning(id, client: call.client) else {
       throw BrokerError(.invalidRequest, "id: a call with this id is under way")
     }
     let (words, input, arguments) = try tool.invocation(given)
     let (decision, triggers) = judge(
-      [
-        "tool": .string(tool.name), "args": .object(arguments),
-        "target_ring": JSONValue(toolRing), "read_only": .bool(tool.isReadOnly),
-        "reversible": .bool(tool.isReversible),
-      ], kind: "tool.call", call, &counters)
+      Self.fields(tool, arguments, ring: toolRing), kind: "tool.call", call, &counters)
     let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
     let begin:
       (_ id: JSONValue, _ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void =
@@ -405,14 +427,7 @@ final class BrokerMethods {
             "command": JSONValue(words), "input": .string(input),
           ]), client: call.client, now: call.now,
         execute: { done throws(BrokerError) in try begin(id, done) })
-      return BrokerReply(
-        result: .refused(
-          BrokerError(
-            .approvalRequired, decision.reason.isEmpty ? "somebody is asked" : decision.reason,
-            [
-              "approval": .string(ticket.id),
-              "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - call.now),
-            ])), triggers: triggers)
+      return BrokerReply(result: .refused(Self.asked(ticket, decision, call)), triggers: triggers)
     }
     if let refusal = refusal(decision) {
       return BrokerReply(result: .refused(refusal), triggers: triggers)

@@ -86,16 +86,8 @@ extension BrokerMethods {
     else {
       throw BrokerError(.invalidParams, "\(member): an object with name and arguments is needed")
     }
-    let given: JSONObject
-    switch object["arguments"] {
-    case nil: given = [:]
-    case .object(let object)?: given = object
-    default: throw BrokerError(.invalidParams, "\(member).arguments: an object is needed")
-    }
-    guard let runner = tools else {
-      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
-    }
-    let tool = try runner.tool(name)
+    let given = try Self.arguments(object["arguments"], "\(member).arguments")
+    let tool = try runner().tool(name)
     let (words, input, arguments) = try tool.invocation(given)
     let (why, refusal) = judgeTool(tool, arguments, call, &counters, &triggers)
     if let refusal { throw refusal }
@@ -108,11 +100,7 @@ extension BrokerMethods {
     _ triggers: inout [ViolationTrigger]
   ) -> (why: JSONObject, refusal: BrokerError?) {
     let (decision, more) = judge(
-      [
-        "tool": .string(tool.name), "args": .object(arguments),
-        "target_ring": JSONValue(tool.ring), "read_only": .bool(tool.isReadOnly),
-        "reversible": .bool(tool.isReversible),
-      ], kind: "tool.call", call, &counters)
+      Self.fields(tool, arguments, ring: tool.ring), kind: "tool.call", call, &counters)
     triggers += more
     return (
       ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)], refusal(decision)

@@ -26,9 +26,7 @@ extension BrokerMethods {
       throw BrokerError(.invalidParams, "reason: a text is needed")
     }
     let asks = try Self.asks(params)
-    guard let runner = tools else {
-      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
-    }
+    let runner = try runner()
     for name in names where !runner.tools.contains(where: { $0.name == name }) {
       throw BrokerError(
         .invalidParams, "tools: there is no \(UntrustedText.cleaned(name)); tool.list names them")
@@ -121,14 +119,7 @@ extension BrokerMethods {
         result: .refused(Elevations.refusal(.noSponsorship, error.message)), triggers: triggers)
     }
     approval = ticket.id
-    return BrokerReply(
-      result: .refused(
-        BrokerError(
-          .approvalRequired, decision.reason.isEmpty ? "somebody is asked" : decision.reason,
-          [
-            "approval": .string(ticket.id),
-            "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - call.now),
-          ])), triggers: triggers)
+    return BrokerReply(result: .refused(Self.asked(ticket, decision, call)), triggers: triggers)
   }
 
   /// The policy's refusal with its name among the reasons.

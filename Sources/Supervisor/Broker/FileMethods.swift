@@ -157,14 +157,7 @@ extension BrokerMethods {
       }
     }
     approval = ticket.id
-    return BrokerReply(
-      result: .refused(
-        BrokerError(
-          .approvalRequired, decision.reason.isEmpty ? "somebody is asked" : decision.reason,
-          [
-            "approval": .string(ticket.id),
-            "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - call.now),
-          ])), triggers: triggers)
+    return BrokerReply(result: .refused(Self.asked(ticket, decision, call)), triggers: triggers)
   }
 
   /// Opens what was looked at and judged, as soon as the log holds that it does.

@@ -89,6 +89,7 @@ final class AgentSagas: RunService {
       then: { [weak self] error in
         if let error {
           // Nothing can have been done in it.
+          saga.book.close()
           saga.state = .over("failed")
           return answer(.failure(BrokerError(.failed, error.message)))
         }

@@ -99,13 +99,3 @@ final class SagaStepFiles {
     events = nil
   }
 }
-
-/// Which start of the machine this is (boot_id, random(4)).
-public enum Boot {
-  /// Empty where the kernel does not tell.
-  public static var identifier: String {
-    let path = ByteString("/proc/sys/kernel/random/boot_id")
-    guard let text = try? Files.read(path, limit: 64).text else { return "" }
-    return String(text.prefix { $0 != "\n" })
-  }
-}
