@@ -2,8 +2,10 @@
 import PackageDescription
 
 /// Strict everywhere: unsafe code is marked, existentials are visible, imports are explicit,
-/// and a warning stops the build.
+/// and a warning stops the build. A section for each function, so that the linker can leave out what is not
+/// called, and put together what a launch calls (docs/decisions/0005).
 let strict: [SwiftSetting] = [
+  .unsafeFlags(["-Xfrontend", "-function-sections"], .when(configuration: .release)),
   .strictMemorySafety(),
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("InternalImportsByDefault"),
@@ -31,10 +33,21 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+/// What a launch calls, together at the front: it touches fewer pages (Scripts/link-order/update).
+func linkOrder(_ name: String) -> LinkerSetting {
+  let list = "\(Context.packageDirectory)/Scripts/link-order/\(name).txt"
+  return .unsafeFlags(
+    ["-Xlinker", "--symbol-ordering-file=\(list)", "-Xlinker", "--no-warn-symbol-ordering"],
+    .when(configuration: .release))
+}
+
 /// A statically linked command without Foundation.
-func command(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func command(
+  _ name: String, _ dependencies: [Target.Dependency], linking: [LinkerSetting] = []
+) -> Target {
   .executableTarget(
-    name: name, dependencies: dependencies, swiftSettings: strict, linkerSettings: staticExecutable)
+    name: name, dependencies: dependencies, swiftSettings: strict,
+    linkerSettings: staticExecutable + linking)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -85,8 +98,8 @@ let package = Package(
       ]),
     module("SagaRunner", ["Saga", "Supervisor", "Kernel", "JSON", "YAML", "Hashing"]),
 
-    command("agt-stage", ["StageCore"]),
-    command("agt-run", ["Supervisor"]),
+    command("agt-stage", ["StageCore"], linking: [linkOrder("agt-stage")]),
+    command("agt-run", ["Supervisor"], linking: [linkOrder("agt-run")]),
     command("agt-probe", ["CProbe"]),
     command("agt-bench", ["Kernel", "JSON", "Rings", "Policy", "Saga", "Audit", "AuditStore"]),
     .executableTarget(

@@ -6,8 +6,9 @@ public import Kernel
 /// everything that queued up meanwhile onto the disk with one fdatasync(2).
 ///
 /// `record` tells something that happened or was refused: it is in the kernel's hands at once, a decision
-/// within 10 ms, and on the disk within a second. `intend` announces an effect, which must not begin before the answer. When the log
-/// cannot be written every intent is refused, so that nothing happens that it does not hold.
+/// within 10 ms, and on the disk within a second. `intend` announces an effect, which must not begin before the
+/// answer: then it is on the disk, and the signature follows within 5 ms. When the log cannot be written every
+/// intent is refused, so that nothing happens that it does not hold.
 public final class GroupCommitter: @unchecked Sendable {
   /// When an entry counts as written.
   public enum Mode: String, CaseIterable, Sendable {
@@ -24,11 +25,22 @@ public final class GroupCommitter: @unchecked Sendable {
     fileprivate let number: UInt64
   }
 
+  /// Of decisions that are equal but for their number: one entry tells of all that came before it was written.
+  public final class Tally: @unchecked Sendable {
+    // Behind the monitor until the thread has it, and then nobody changes it.
+    public fileprivate(set) var count: UInt64 = 1
+    public fileprivate(set) var lastNumber: UInt64
+    fileprivate var isTaken = false
+
+    public init(number: UInt64) { lastNumber = number }
+  }
+
   private struct Item {
     let kind: EntryKind
     let timeMilliseconds: UInt64
     let data: @Sendable () -> JSONObject
-    let ticket: Ticket?
+    var ticket: Ticket?
+    var tally: Tally?
   }
 
   private let mode: Mode
@@ -68,6 +80,8 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// Denials and outcomes wait so long for others at most.
   private static let lingerMilliseconds: UInt64 = 1000
+  /// An intent that is on the disk waits so long for its signature at most, in which others can join.
+  private static let signMilliseconds: UInt64 = 5
 
   /// A group takes nothing more: the first of it has waited.
   private static let groupMax = 1024
@@ -96,13 +110,16 @@ public final class GroupCommitter: @unchecked Sendable {
   }
 
   /// Queues an entry that nobody waits for.
-  /// - Parameter data: makes it in the thread, where that keeps nobody waiting.
+  /// - Parameters:
+  ///   - data: makes it in the thread, where that keeps nobody waiting.
+  ///   - tally: of the entry.
   public func record(
-    _ kind: EntryKind, timeMilliseconds: UInt64, later data: @escaping @Sendable () -> JSONObject
+    _ kind: EntryKind, timeMilliseconds: UInt64, tally: Tally? = nil,
+    later data: @escaping @Sendable () -> JSONObject
   ) {
     monitor.locked {
       queue.append(
-        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, ticket: nil))
+        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, tally: tally))
       // That the run began takes no wake-up of its own: it goes with whatever comes next. Nor do decisions
       // after the first, which the thread waits for.
       if kind == .decision {
@@ -112,6 +129,17 @@ public final class GroupCommitter: @unchecked Sendable {
         monitor.wakeAll()
       }
       if kind == .runProgram { hasBegun = true }
+    }
+  }
+
+  /// Lets an entry that is still queued tell of one more.
+  /// - Returns: false when it is written.
+  public func count(_ number: UInt64, in tally: Tally) -> Bool {
+    monitor.locked {
+      guard !tally.isTaken else { return false }
+      tally.count += 1
+      tally.lastNumber = number
+      return true
     }
   }
 
@@ -206,16 +234,16 @@ public final class GroupCommitter: @unchecked Sendable {
     }
     // Whether anything but the beginning and the end of the run would be lost with the machine.
     var isNotable = false
-    var lingersSince: UInt64?
+    // When what is in the file is to be on the disk and signed, in milliseconds of the clock.
+    var deadline: UInt64?
     while true {
-      let (batch, isOver) = nextBatch(lingersSince)
+      let (batch, isOver) = nextBatch(deadline)
       if batch.contains(where: { !Self.isBoundary($0.kind) }) { isNotable = true }
-      let lingered = lingersSince.map { Self.milliseconds() >= $0 + Self.lingerMilliseconds }
+      let isDue = deadline.map { Self.milliseconds() >= $0 } ?? false
+      let hasIntent = batch.contains { $0.ticket != nil }
       let mustSync =
-        mode != .off
-        && (batch.contains { $0.ticket != nil } || lingered == true || isOver && isNotable
-          || mode == .always)
-      write(batch, writer, mustSync: mustSync, mustSign: mustSync || lingered == true)
+        mode != .off && (hasIntent || isDue || isOver && isNotable || mode == .always)
+      write(batch, writer, mustSync: mustSync, mustSign: isDue || mode == .always)
       if isOver {
         writer.giveBackReserve()
         try? writer.sign()
@@ -226,7 +254,12 @@ public final class GroupCommitter: @unchecked Sendable {
         }
         return
       }
-      lingersSince = writer.isUnsigned ? lingersSince ?? Self.milliseconds() : nil
+      if writer.isUnsigned {
+        let wait = hasIntent ? Self.signMilliseconds : Self.lingerMilliseconds
+        deadline = min(deadline ?? .max, Self.milliseconds() + wait)
+      } else {
+        deadline = nil
+      }
     }
   }
 
@@ -240,11 +273,11 @@ public final class GroupCommitter: @unchecked Sendable {
 
   private static func milliseconds() -> UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
 
-  /// What is queued; waits for something, or until those that linger have lingered enough.
-  private func nextBatch(_ lingersSince: UInt64?) -> (batch: [Item], isOver: Bool) {
+  /// What is queued; waits for something, or until what was written has to be signed.
+  private func nextBatch(_ deadline: UInt64?) -> (batch: [Item], isOver: Bool) {
     monitor.locked {
       while queue.allSatisfy({ Self.isBeginning($0.kind) }) && !isEnding {
-        guard let since = lingersSince else {
+        guard let deadline else {
           if queue.isEmpty && hasBegun {
             monitor.wait()
             continue
@@ -256,16 +289,22 @@ public final class GroupCommitter: @unchecked Sendable {
           continue
         }
         let now = Self.milliseconds()
-        if now >= since + Self.lingerMilliseconds { break }
-        monitor.wait(milliseconds: since + Self.lingerMilliseconds - now)
+        if now >= deadline { break }
+        monitor.wait(milliseconds: deadline - now)
       }
       waitForDecisions()
-      defer {
-        queue.removeAll(keepingCapacity: true)
-        hasDecision = false
-      }
-      return (queue, isEnding)
+      return (takeQueue(), isEnding)
     }
+  }
+
+  /// Under the monitor.
+  private func takeQueue() -> [Item] {
+    for item in queue { item.tally?.isTaken = true }
+    defer {
+      queue.removeAll(keepingCapacity: true)
+      hasDecision = false
+    }
+    return queue
   }
 
   /// An agent that asks in a loop is not to cost a write for each answer.
@@ -286,39 +325,33 @@ public final class GroupCommitter: @unchecked Sendable {
       return
     }
     var batch = batch
+    var didSync = false
     do throws(LogError) {
       for item in batch { try append(item, writer) }
       if mustSync && mode == .group { try takeMore(&batch, writer) }
-      try commit(writer, mustSync: mustSync, mustSign: mustSign)
-      answer(batch, nil, 0, didSync: mustSync)
+      try writer.flush()
+      didSync = mustSync && writer.hasUnsynced
+      if mustSync { try writer.sync() }
     } catch {
       let lost = salvage(batch, writer, error)
-      answer(batch, error, lost, didSync: mustSync)
+      return answer(batch, error, lost, didSync: didSync)
+    }
+    // What is on the disk is not lost any more, and whoever waits for that need not wait for the signature.
+    answer(batch, nil, 0, didSync: didSync)
+    guard mustSign else { return }
+    do throws(LogError) { try writer.sign() } catch {
+      answer([], error, 0, didSync: false)
     }
   }
 
   /// What came meanwhile goes onto the disk with the rest.
   private func takeMore(_ batch: inout [Item], _ writer: LogWriter) throws(LogError) {
     while batch.count < Self.groupMax {
-      let more = monitor.locked {
-        defer {
-          queue.removeAll(keepingCapacity: true)
-          hasDecision = false
-        }
-        return queue
-      }
+      let more = monitor.locked { takeQueue() }
       if more.isEmpty { return }
       batch += more
       for item in more { try append(item, writer) }
     }
-  }
-
-  private func commit(
-    _ writer: LogWriter, mustSync: Bool, mustSign: Bool
-  ) throws(LogError) {
-    try writer.flush()
-    if mustSync { try writer.sync() }
-    if mustSign { try writer.sign() }
   }
 
   /// An entry that is none, because it is too large or has a number without canonical form, is told of
@@ -342,7 +375,9 @@ public final class GroupCommitter: @unchecked Sendable {
     }
     do throws(LogError) {
       for item in urgent { try append(item, writer) }
-      try commit(writer, mustSync: mode != .off, mustSign: true)
+      try writer.flush()
+      if mode != .off { try writer.sync() }
+      try writer.sign()
       return batch.count - urgent.count
     } catch {
       return batch.count

@@ -59,6 +59,16 @@ public final class HostLog {
 
   // MARK: adding
 
+  /// Makes sure beforehand that the log is what was signed, which `add` then need not unless others have
+  /// added something meanwhile. Waits for nobody.
+  public func prepare(timeMilliseconds: UInt64) throws(LogError) {
+    guard try calling({ () throws(SyscallError) in try Descriptors.tryLock(directory.raw) }) else {
+      return
+    }
+    defer { Descriptors.unlock(directory.raw) }
+    _ = try current(timeMilliseconds)
+  }
+
   /// Whoever adds something is done in some milliseconds, unless the disk is busy or somebody has stopped it.
   public static let patienceMilliseconds: UInt64 = 30_000
   private static let lockPauseMicroseconds: ClosedRange<UInt32> = 200...5000
@@ -235,7 +245,7 @@ public final class HostLog {
       try Files.makeDirectory(fresh, mode: 0o700, at: parent.raw)
       return try Files.open(fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: parent.raw)
     }
-    let suffix = Hexadecimal.encode(SigningKey.randomSeed().prefix(4))
+    let suffix = Hexadecimal.encode(Array(SigningKey.randomSeed().prefix(4)))
     let made = SigningKey.generate(name: "agt-run/host/\(label(hostName))-\(suffix)")
     guard let read = SigningKey.read(made.text) else {
       throw .audit(.malformed("the new key cannot be read back"))

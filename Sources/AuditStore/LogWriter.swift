@@ -226,7 +226,8 @@ public final class LogWriter {
       throw fail(error)
     }
     signedSize = tree.size
-    if !hasUnsynced { safeSlot = slot }
+    // What signs nothing need not be kept from what comes next.
+    if !hasUnsynced && tree.size > 0 { safeSlot = slot }
   }
 
   private func openSlot(_ slot: Int) throws(LogError) -> SlotFiles {

@@ -4,6 +4,7 @@ public enum UntrustedText {
   /// Control and format characters (bidirectional ones among them), line separators, surrogates and what
   /// Unicode does not define become one blank each, and the whole is cut.
   public static func cleaned(_ text: String, maxCharacters: Int = 512) -> String {
+    if text.utf8.count <= maxCharacters, text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 }) { return text }
     var clean = ""
     for (count, scalar) in text.unicodeScalars.enumerated() {
       if count == maxCharacters { return clean + "…" }

@@ -39,9 +39,9 @@ public struct SHA256 {
 public enum Hexadecimal {
   private static let digits = Array("0123456789abcdef".utf8)
 
-  public static func encode(_ bytes: some Sequence<UInt8>) -> String {
+  public static func encode(_ bytes: [UInt8]) -> String {
     var out: [UInt8] = []
-    out.reserveCapacity(2 * bytes.underestimatedCount)
+    out.reserveCapacity(2 * bytes.count)
     for byte in bytes {
       out.append(digits[Int(byte >> 4)])
       out.append(digits[Int(byte & 15)])

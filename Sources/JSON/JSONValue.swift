@@ -139,25 +139,24 @@ extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral,
   public init(stringLiteral value: String) { self = .string(value) }
   public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
 
-  /// Traps when a name occurs twice.
+  /// Traps in a debug build when a name occurs twice.
   public init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(JSONObject(uniqueElements: elements))
   }
 }
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
-  /// Traps when a name occurs twice.
+  /// Traps in a debug build when a name occurs twice.
   public init(dictionaryLiteral elements: (String, JSONValue)...) {
     self.init(uniqueElements: elements)
   }
 
   fileprivate init(uniqueElements elements: [(String, JSONValue)]) {
     // Literals are short: comparing each with each is cheaper than a set.
-    for index in elements.indices {
-      for other in 0..<index where elements[other].0 == elements[index].0 {
-        preconditionFailure("duplicate member name")
-      }
-    }
+    assert(
+      elements.indices.allSatisfy { index in
+        elements[..<index].allSatisfy { $0.0 != elements[index].0 }
+      }, "duplicate member name")
     members = elements.map { Member(name: $0.0, value: $0.1) }
   }
 }

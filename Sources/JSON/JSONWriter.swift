@@ -51,11 +51,15 @@ public enum JSONWriter {
     case .object(let object):
       let members = object.members
       output.append(UInt8(ascii: "{"))
-      for (index, place) in order(members).enumerated() {
-        if index > 0 { output.append(UInt8(ascii: ",")) }
-        appendString(members[place].name, escapesAllControls: false, to: &output)
-        output.append(UInt8(ascii: ":"))
-        try appendCanonical(members[place].value, to: &output)
+      if isOrdered(members) {
+        for index in members.indices {
+          try appendCanonical(members[index], isFirst: index == 0, to: &output)
+        }
+      } else {
+        let places = members.indices.sorted { precedes(members[$0].name, members[$1].name) }
+        for (index, place) in places.enumerated() {
+          try appendCanonical(members[place], isFirst: index == 0, to: &output)
+        }
       }
       output.append(UInt8(ascii: "}"))
     case .null, .bool, .integer, .number:
@@ -63,14 +67,21 @@ public enum JSONWriter {
     }
   }
 
-  /// The places of the members in the order of RFC 8785, section 3.2.3: by UTF-16 code units.
-  private static func order(_ members: [JSONObject.Member]) -> [Int] {
-    var isSorted = true
-    for index in members.indices.dropFirst() where isSorted {
-      isSorted = precedes(members[index - 1].name, members[index].name)
+  private static func appendCanonical(
+    _ member: JSONObject.Member, isFirst: Bool, to output: inout [UInt8]
+  ) throws(JSONError) {
+    if !isFirst { output.append(UInt8(ascii: ",")) }
+    appendString(member.name, escapesAllControls: false, to: &output)
+    output.append(UInt8(ascii: ":"))
+    try appendCanonical(member.value, to: &output)
+  }
+
+  /// Whether the members are in the order of RFC 8785, section 3.2.3: by UTF-16 code units.
+  private static func isOrdered(_ members: [JSONObject.Member]) -> Bool {
+    for index in members.indices.dropFirst() {
+      guard precedes(members[index - 1].name, members[index].name) else { return false }
     }
-    let places = Array(members.indices)
-    return isSorted ? places : places.sorted { precedes(members[$0].name, members[$1].name) }
+    return true
   }
 
   /// The order of UTF-8 bytes is that of UTF-16 code units below U+E000, where bytes begin with 0xEE:

@@ -108,6 +108,8 @@ public enum StageCommand: Equatable, Sendable {
   /// Deliver a signal to every process of the ring but PID 1 at once: with SIGSTOP none of them runs, forks
   /// or is missed afterwards (kill(2), -1). Only where PID 1 has a process namespace of its own.
   case everyone(Int32)
+  /// The program's process has its plan.
+  case planned
 
   public func encoded() -> [UInt8] {
     var out = WireWriter()
@@ -119,6 +121,7 @@ public enum StageCommand: Equatable, Sendable {
     case .everyone(let number):
       out.integer(UInt8(2))
       out.integer(number)
+    case .planned: out.integer(UInt8(3))
     }
     return out.bytes
   }
@@ -129,6 +132,7 @@ public enum StageCommand: Equatable, Sendable {
     case 0: self = .signal(try from.integer())
     case 1: self = .kill
     case 2: self = .everyone(try from.integer())
+    case 3: self = .planned
     case let tag: throw from.failure("command \(tag)")
     }
     try from.end()

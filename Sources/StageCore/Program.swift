@@ -73,6 +73,10 @@ enum Program {
       guard try Messages.receive(channel, capacity: 16, blocking: true) != nil else {
         throw SyscallError(call: "recvmsg", object: "PID 1", errno: ECONNRESET)
       }
+      // What the supervisor has to do first is done, or it gave up and has said why.
+      guard try Messages.receive(Stage.planSocket, capacity: 16, blocking: true) != nil else {
+        exit(0)
+      }
       try arrange(plan, ready.terminal)
     }
     try execute(plan, channel, broker: broker)

@@ -124,16 +124,30 @@ enum RingInit {
   private static func help(
     _ program: Int32, _ start: StageStart, _ launch: inout LaunchState, gate: Int32
   ) throws(StageFailure) {
-    guard case .planned(let needsMasks) = try hear(program, &launch) else { return }
+    try awaitPlan(program, &launch)
     try tell(gate, nil)
     if let network = try RingNetwork.make(start) {
       try tell(launch.raw, network)
       _ = OwnedFD(network)
     }
-    guard needsMasks, case .masks(let paths, let root, let null) = try hear(program, &launch)
+    guard case .planned(needsMasks: true) = try hear(program, &launch),
+      case .masks(let paths, let root, let null) = try hear(program, &launch)
     else { return }
     try RingMounts.mask(paths, root: root, null: null)
     _ = OwnedFD(root)
+  }
+
+  /// The supervisor's word, or the program's when that is sooner.
+  private static func awaitPlan(
+    _ program: Int32, _ launch: inout LaunchState
+  ) throws(StageFailure) {
+    try Stage.step("plan") { () throws(SyscallError) in
+      while true {
+        let ready = try Descriptors.awaitInput([launch.raw, Stage.socket])
+        if ready[0] { return }
+        if try RingLoop.obey(program, &launch) { return }
+      }
+    }
   }
 
   /// What the program's process says on its way; its failure is ours.

@@ -75,7 +75,9 @@ enum RingLoop {
   }
 
   /// Takes one command of the supervisor's; its end is ours.
-  static func obey(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) {
+  /// - Returns: whether it was `planned`.
+  @discardableResult
+  static func obey(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) -> Bool {
     guard let message = try Messages.receive(Stage.socket, capacity: 64, blocking: true) else {
       end(program)
     }
@@ -85,11 +87,13 @@ enum RingLoop {
       if !launch.keep(number) { try Processes.signal(-program, number) }
     case .everyone(let number):
       // Outside of a process namespace this would reach all of the user's processes.
-      guard getpid() == 1 else { return }
+      guard getpid() == 1 else { return false }
       try Processes.signal(-1, number)
       Stage.report(.signaledEveryone(number))
+    case .planned: return true
     case .kill, nil: end(program)
     }
+    return false
   }
 
   /// The end of PID 1 ends its namespace. Without one, the processes are ended one by one, children of

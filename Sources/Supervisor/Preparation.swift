@@ -81,21 +81,28 @@ enum Preparation {
     standard: [(Int32, Int32)] = []
   ) throws(RunError) -> PreparedRun {
     var stage: StageProcess?
+    let caller = Caller(environment)
+    var audit: RunAudit?
     if forReal {
       try checkStandardDescriptors()
+      // Both take as long as what is decided meanwhile.
+      audit = try RunAudit(try AuditPlace.make(caller), mode: options.auditSync)
       stage = try StageProcess.begin(standard: standard)
     }
     do throws(RunError) {
-      return try prepare(options, environment: environment, forReal: forReal, &stage)
+      return try prepare(options, caller, environment, audit, &stage)
     } catch {
       stage.take()?.abandon()
       throw error
     }
   }
 
+  /// - Parameter audit: nil for an explanation.
   private static func prepare(
-    _ options: RunOptions, environment: [[UInt8]], forReal: Bool, _ stage: inout StageProcess?
+    _ options: RunOptions, _ caller: Caller, _ environment: [[UInt8]], _ audit: RunAudit?,
+    _ stage: inout StageProcess?
   ) throws(RunError) -> PreparedRun {
+    let forReal = audit != nil
     let (loaded, profileFiles) = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
@@ -104,7 +111,6 @@ enum Preparation {
     let network = try NetworkPlan.choose(
       options.network, policy: policies?.network ?? [], profile: profile,
       degraded: options.degraded)
-    let caller = Caller(environment)
     let ids = try claimIDs(profile, caller, forReal: forReal)
     let starter: LaunchRequest.Starter =
       caller.isRoot
@@ -115,7 +121,10 @@ enum Preparation {
     var generator = SystemRandomNumberGenerator()
     let id = RunIdentifier.make(
       wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator)
-    let audit = forReal ? try begin(id, options, profile, workspace.path, caller) : nil
+    audit?.begin(
+      id: id,
+      AuditEntries.start(
+        id: id, options, profile, workspace: workspace.path, caller: caller, salt: audit!.salt))
     var transaction: TransactionRun?
     if let mode = options.transaction {
       if forReal {
@@ -183,28 +192,18 @@ enum Preparation {
       throw RunError(.notConfined, error.message, hint: error.hint)
     }
     let losses = try Losses.check(request)
-    // From here on something runs: the host's log holds that it does.
-    try audit?.waitForStart()
-    if forReal { try stage!.send(plan) }
+    if forReal {
+      try stage!.send(plan)
+      // From here on something runs: the host's log holds that it does.
+      try audit!.waitForStart()
+      try stage!.letProgramBegin()
+    }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
       transaction: transaction, network: network, policies: policies, tools: tools,
       limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup, audit: audit,
       stage: stage.take(),
       directory: directory, ids: ids)
-  }
-
-  /// Before anything is hidden: what is to be hidden has to be there.
-  private static func begin(
-    _ id: String, _ options: RunOptions, _ profile: RingProfile, _ workspace: String,
-    _ caller: Caller
-  ) throws(RunError) -> RunAudit {
-    let salt = AuditEntries.salt()
-    return try RunAudit(
-      try AuditPlace.make(caller), id: id, mode: options.auditSync,
-      start: AuditEntries.start(
-        id: id, options, profile, workspace: workspace, caller: caller, salt: salt),
-      salt: salt)
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

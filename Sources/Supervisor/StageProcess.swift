@@ -8,7 +8,7 @@ internal import LaunchPlan
 struct StageProcess: ~Copyable {
   /// Reports come, commands go; its end of file ends the ring.
   let socket: OwnedFD
-  /// Takes the plan, once.
+  /// Takes the plan, once, and then that the program may begin.
   private let planSocket: OwnedFD
   let pid: Int32
 
@@ -92,7 +92,14 @@ struct StageProcess: ~Copyable {
     try deliver { () throws(SyscallError) in
       let file = try Descriptors.sealedMemory(name: "launch-plan", plan.encoded())
       try Messages.send(planSocket.raw, [1], descriptors: [file.raw])
+      // PID 1 has work as well, and is not to wait until the program's process says so.
+      try Messages.send(socket.raw, StageCommand.planned.encoded())
     }
+  }
+
+  /// The ring is built without that; nothing of it executes before.
+  func letProgramBegin() throws(RunError) {
+    try deliver { () throws(SyscallError) in try Messages.send(planSocket.raw, [1]) }
   }
 
   private func deliver(_ body: () throws(SyscallError) -> Void) throws(RunError) {

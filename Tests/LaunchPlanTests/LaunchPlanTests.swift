@@ -126,7 +126,7 @@ import Testing
   }
 
   @Test(
-    "commands come back as they were", arguments: [StageCommand.signal(15), .kill, .everyone(18)])
+    "commands come back as they were", arguments: [StageCommand.signal(15), .kill, .everyone(18), .planned])
   func commands(_ command: StageCommand) throws {
     #expect(try StageCommand(decoding: command.encoded()) == command)
   }

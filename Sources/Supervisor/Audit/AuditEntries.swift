@@ -10,7 +10,7 @@ internal import Rings
 /// a digest with a salt that lies in a file of its own: whoever erases `salt` makes it unrecognizable.
 enum AuditEntries {
   static func salt() -> String {
-    Hexadecimal.encode(SigningKey.randomSeed().prefix(16))
+    Hexadecimal.encode(Array(SigningKey.randomSeed().prefix(16)))
   }
 
   static func start(
@@ -59,11 +59,15 @@ enum AuditEntries {
   /// SHA-256 of the salt's text and of each part with its length (8 bytes, the largest first) before it.
   private static func digest(_ salt: String, _ parts: ArraySlice<[UInt8]>) -> String {
     var hash = SHA256()
-    hash.update(Array(salt.utf8))
+    var front = Array(salt.utf8)
     for part in parts {
       let count = UInt64(part.count)
-      hash.update((0..<8).map { UInt8(truncatingIfNeeded: count >> UInt64(56 - 8 * $0)) })
+      for shift in stride(from: UInt64(56), through: 0, by: -8) {
+        front.append(UInt8(truncatingIfNeeded: count >> shift))
+      }
+      hash.update(front)
       hash.update(part)
+      front.removeAll(keepingCapacity: true)
     }
     return Hexadecimal.encode(hash.finish())
   }

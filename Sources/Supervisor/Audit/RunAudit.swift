@@ -7,16 +7,17 @@ internal import Kernel
 
 /// What a run does, in its log and in that of the host.
 ///
-/// A thread begins it while the launch goes on: the host's log says durably which run starts, with the key
-/// that only this process has and that signs the run's own log, and that log is made, before the stage gets its plan. Everything
-/// else is queued and waits for nothing; an effect that needs its intent on the disk first asks for an answer
+/// A thread opens the host's log while the launch is prepared, and begins the run's: the host's says durably
+/// which run starts, with the key that only this process has and that signs the run's own, and that one is
+/// made, before the program may begin. Everything else is queued and waits for nothing; an effect that needs its intent on the disk first asks for an answer
 /// (`intend`). When the log cannot be written, nothing more is allowed: the launch fails, connections are
 /// refused, a transaction is kept instead of committed.
 final class RunAudit: RunService {
   let place: AuditPlace
   /// Of the digests of what may be secret.
-  let salt: String
-  private let id: String
+  let salt = AuditEntries.salt()
+  /// Empty until the run begins.
+  private var id = ""
   private let mode: GroupCommitter.Mode
   private let committer: GroupCommitter
   private let beginning: Beginning
@@ -28,26 +29,30 @@ final class RunAudit: RunService {
   private final class Beginning: @unchecked Sendable {
     let monitor = Monitor()
     // Behind the monitor until the thread has ended.
+    var start: Start?
+    /// What was to begin was given up before.
+    var isCancelled = false
     var isRecorded = false
     var failure: LogError?
     var host: HostLog?
   }
 
-  /// Starts the thread.
-  /// - Parameter start: of `run.start`, without the run's key.
-  init(
-    _ place: AuditPlace, id: String, mode: GroupCommitter.Mode, start: JSONObject, salt: String
-  ) throws(RunError) {
+  private struct Start {
+    let id: String
+    /// Of `run.start`, without the run's key.
+    let entry: JSONObject
+  }
+
+  /// Starts the thread, which opens the host's log.
+  init(_ place: AuditPlace, mode: GroupCommitter.Mode) throws(RunError) {
     self.place = place
-    self.id = id
-    self.salt = salt
     self.mode = mode
     let beginning = Beginning()
     self.beginning = beginning
     do throws(SyscallError) {
-      committer = try GroupCommitter(mode: mode, wakesLoop: true) { () throws(LogError) in
+      committer = try GroupCommitter(mode: mode, wakesLoop: true) { [salt] () throws(LogError) in
         do throws(LogError) {
-          return try Self.open(place, id, mode, start, salt, beginning)
+          return try Self.open(place, mode, salt, beginning)
         } catch {
           beginning.monitor.locked {
             beginning.failure = error
@@ -70,20 +75,25 @@ final class RunAudit: RunService {
   // MARK: the thread
 
   private static func open(
-    _ place: AuditPlace, _ id: String, _ mode: GroupCommitter.Mode, _ start: JSONObject,
-    _ salt: String, _ beginning: Beginning
+    _ place: AuditPlace, _ mode: GroupCommitter.Mode, _ salt: String, _ beginning: Beginning
   ) throws(LogError) -> LogWriter {
     let host = try HostLog(
       place.host, hostName: hostName, timeMilliseconds: AuditClock.milliseconds)
-    let origin = "agt-run/run/\(id)"
+    try host.prepare(timeMilliseconds: AuditClock.milliseconds)
     let key = SigningKey(seed: SigningKey.randomSeed())
-    var entry = start
+    let start: Start? = beginning.monitor.locked {
+      while beginning.start == nil && !beginning.isCancelled { beginning.monitor.wait() }
+      return beginning.start
+    }
+    guard let start else { throw .system(SyscallError(call: "run", errno: ECANCELED)) }
+    let origin = "agt-run/run/\(start.id)"
+    var entry = start.entry
     entry["origin"] = .string(origin)
     entry["key"] = .string(key.verifier(name: origin).text)
     try host.add(
       [(.runStart, entry)], timeMilliseconds: AuditClock.milliseconds, isDurable: mode != .off)
     beginning.monitor.locked { beginning.host = host }
-    let directory = try makeDirectory(place.run(id), salt)
+    let directory = try makeDirectory(place.run(start.id), salt)
     let writer = try LogWriter.create(
       in: directory, origin: origin, key: key, isContinued: false)
     // Of no entries: a log with entries and without a signature is one from which signatures were taken.
@@ -113,6 +123,16 @@ final class RunAudit: RunService {
   }
 
   // MARK: the launch
+
+  /// The run begins: from here on the logs tell of it, also when it comes to nothing.
+  /// - Parameter entry: of `run.start`, without the run's key.
+  func begin(id: String, _ entry: JSONObject) {
+    self.id = id
+    beginning.monitor.locked {
+      beginning.start = Start(id: id, entry: entry)
+      beginning.monitor.wakeAll()
+    }
+  }
 
   /// Waits until the host's log holds the start of the run, and its own is there.
   func waitForStart() throws(RunError) {
@@ -145,8 +165,17 @@ final class RunAudit: RunService {
   }
 
   /// - Parameter data: makes it in the thread that writes.
-  func record(_ kind: EntryKind, later data: @escaping @Sendable () -> JSONObject) {
-    committer.record(kind, timeMilliseconds: AuditClock.milliseconds, later: data)
+  func record(
+    _ kind: EntryKind, tally: GroupCommitter.Tally? = nil,
+    later data: @escaping @Sendable () -> JSONObject
+  ) {
+    committer.record(
+      kind, timeMilliseconds: AuditClock.milliseconds, tally: tally, later: data)
+  }
+
+  /// Lets an entry that is not written yet tell of one more; false when it is.
+  func count(_ number: UInt64, in tally: GroupCommitter.Tally) -> Bool {
+    committer.count(number, in: tally)
   }
 
   /// Why nothing should be allowed that only an entry would tell of; nil when there is no reason.
@@ -237,6 +266,14 @@ final class RunAudit: RunService {
   /// - Returns: what of the run is not in its log; nil when everything is.
   func end(_ outcome: JSONObject, status: UInt8?) -> RunError? {
     isOver = true
+    guard !id.isEmpty else {
+      beginning.monitor.locked {
+        beginning.isCancelled = true
+        beginning.monitor.wakeAll()
+      }
+      _ = committer.finish()
+      return nil
+    }
     var data = outcome
     data["status"] = status.map { JSONValue($0) } ?? .null
     committer.record(.runEnd, timeMilliseconds: AuditClock.milliseconds, data)

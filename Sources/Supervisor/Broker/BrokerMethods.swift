@@ -1,4 +1,5 @@
 internal import Audit
+internal import AuditStore
 internal import Broker
 internal import JSON
 internal import Kernel
@@ -70,6 +71,8 @@ final class BrokerMethods {
   let audit: RunAudit
   private var buckets = TokenBuckets()
   private(set) var decisions: UInt64 = 0
+  /// The last answer that let, as long as its entry can tell of more.
+  private var lastAllowed: Allowed?
   /// Nothing begins any more, whenever it was asked for and approved.
   var isOnHold = false
   /// Whether the breach detector has everything denied for a while.
@@ -263,11 +266,35 @@ final class BrokerMethods {
     _ decision: Decision, _ number: UInt64, _ request: Request, _ kind: String, _ call: BrokerCall
   ) {
     let (pid, salt) = (call.peer.pid, audit.salt)
-    audit.record(.decision) {
-      AuditEntries.decision(
-        decision.verdict, rule: decision.decidingRule?.place, rules: decision.rules.map(\.id),
-        reason: decision.operatorReason, number, request, kind, pid: pid, salt: salt)
+    let rules = decision.rules.map(\.id)
+    var tally: GroupCommitter.Tally?
+    if decision.verdict == .allow, kind == "policy.decide" {
+      if let last = lastAllowed, last.rules == rules, last.fields == request.fields,
+        audit.count(number, in: last.tally)
+      {
+        return
+      }
+      let own = GroupCommitter.Tally(number: number)
+      lastAllowed = Allowed(fields: request.fields, rules: rules, tally: own)
+      tally = own
     }
+    audit.record(.decision, tally: tally) { [tally] in
+      var entry = AuditEntries.decision(
+        decision.verdict, rule: decision.decidingRule?.place, rules: rules,
+        reason: decision.operatorReason, number, request, kind, pid: pid, salt: salt)
+      if let tally, tally.count > 1 {
+        entry["count"] = JSONValue(tally.count)
+        entry["lastDecision"] = JSONValue(tally.lastNumber)
+      }
+      return entry
+    }
+  }
+
+  /// An agent that asks the same in a loop is not to fill its log, without which nothing is allowed any more.
+  private struct Allowed {
+    let fields: JSONObject
+    let rules: [String]
+    let tally: GroupCommitter.Tally
   }
 
   /// Judges an action of the agent's own; nothing is executed.
