@@ -82,35 +82,6 @@ public enum Lowering {
   }
 }
 
-/// LANDLOCK_ACCESS_FS_* of landlock(7).
-enum LandlockAccess {
-  static let execute: UInt64 = 1 << 0
-  static let writeFile: UInt64 = 1 << 1
-  static let readFile: UInt64 = 1 << 2
-  static let readDirectory: UInt64 = 1 << 3
-  static let deviceIoctl: UInt64 = 1 << 15
-  static let read = readFile | readDirectory
-  /// Remove, make (but for devices), refer, truncate.
-  static let change: UInt64 =
-    writeFile | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 14
-  static let makeDevices: UInt64 = 1 << 6 | 1 << 11
-  static let all: UInt64 = (1 << 16) - 1
-  static let bindAndConnectTCP: UInt64 = 3
-  static let scopeAbstractUnixSocket: UInt64 = 1
-  static let scopeSignal: UInt64 = 2
-
-  /// What an ABI of this number can handle.
-  static func known(abi: Int) -> UInt64 {
-    switch abi {
-    case ..<1: 0
-    case 1: (1 << 13) - 1
-    case 2: (1 << 14) - 1
-    case 3, 4: (1 << 15) - 1
-    default: (1 << 16) - 1
-    }
-  }
-}
-
 struct LoweringState {
   let request: LaunchRequest
   let host: any HostView
@@ -226,8 +197,18 @@ struct LoweringState {
 
   // MARK: Landlock
 
+  /// What a directory's rule lets, it lets for everything below: one that adds nothing would cost the launch its
+  /// making and every open(2) a longer search.
   mutating func allow(_ path: String, _ access: UInt64) {
-    rules.append(LaunchPlan.LandlockRule(path: Array(path.utf8), access: access))
+    let path = Array(path.utf8)
+    let isKnown = rules.contains { access & ~$0.access == 0 && Self.isAt(path, orBelow: $0.path) }
+    if !isKnown { rules.append(LaunchPlan.LandlockRule(path: path, access: access)) }
+  }
+
+  private static func isAt(_ path: [UInt8], orBelow directory: [UInt8]) -> Bool {
+    guard path.starts(with: directory) else { return false }
+    return path.count == directory.count || directory == [UInt8(ascii: "/")]
+      || path[directory.count] == UInt8(ascii: "/")
   }
 
   private func landlock() -> LaunchPlan.LandlockPlan? {
@@ -275,6 +256,8 @@ struct LoweringState {
     for mask in procMasks() { view.cover(mask) }
     // The names in the root directory tell nothing: it holds only what the rules show.
     allow("/", LandlockAccess.readDirectory)
+    // Nothing is in this one but what is shown or made there.
+    allow("/etc", LandlockAccess.read | LandlockAccess.execute)
     view.file(Self.canary, mode: 0o444, contents: "")
     synthesisedFiles()
     try shownPaths()

@@ -126,7 +126,8 @@ import Testing
   }
 
   @Test(
-    "commands come back as they were", arguments: [StageCommand.signal(15), .kill, .everyone(18), .planned])
+    "commands come back as they were",
+    arguments: [StageCommand.signal(15), .kill, .everyone(18), .planned])
   func commands(_ command: StageCommand) throws {
     #expect(try StageCommand(decoding: command.encoded()) == command)
   }
