@@ -26,11 +26,11 @@ import select
 import socket
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, overload
 
 __all__ = [
-    "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "Elevation", "GovernanceDenied", "HeldError", "Lease",
+    "ApprovalRequired", "ApprovalTimeout", "Broker", "BrokerUnavailable", "Decision", "Elevation", "GovernanceDenied", "HeldError", "Lease", "Progress",
     "RequestError", "Saga", "StepFailed", "ToolResult", "adecide", "atool", "broker", "connect", "decide", "elevate", "govern", "note", "open",
     "saga", "tool",
 ]
@@ -146,6 +146,16 @@ class ToolResult:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a tool is, while it works."""
+
+    seconds: float
+    output: bytes
+    """What is new since the last time; the result has all of it again."""
+    errors: bytes
+
+
+@dataclass(frozen=True)
 class Lease:
     """Tools that run in a higher ring for a while."""
 
@@ -200,6 +210,7 @@ class _Waiter:
     reply: Optional[Dict[str, Any]] = None
     descriptor: Optional[int] = None
     takes: bool = False
+    progress: List[Mapping[str, Any]] = field(default_factory=list)
 
 
 class Broker:
@@ -266,16 +277,22 @@ class Broker:
         return list(self.call("tool.list", {}).get("tools", ()))
 
     def tool(
-        self, name: str, *, approval: bool = False, timeout: Optional[float] = None, **arguments: Any
+        self, name: str, *, approval: bool = False, progress: Optional[Callable[[Progress], object]] = None,
+        timeout: Optional[float] = None, **arguments: Any
     ) -> ToolResult:
         """Runs a tool in its own ring and waits for it; its own time limit is the tool's.
 
-        With `approval`, a call that needs a person's approval waits for that first.
+        With `approval`, a call that needs a person's approval waits for that first. `progress` is called in this thread,
+        each second and with new output; it must not ask the broker itself.
         """
         wait = TOOL_TIMEOUT_SECONDS if timeout is None else timeout
         try:
-            params = {"name": name, "arguments": arguments}
-            result = self.call("tool.call", {**params, "approval": True} if approval else params, wait)
+            params: Dict[str, Any] = {"name": name, "arguments": arguments}
+            if approval:
+                params["approval"] = True
+            if progress is not None:
+                params["progress"] = True
+            result = self.call("tool.call", params, wait, progress=progress)
         except ApprovalRequired as error:
             parked = error.decision.approval if error.decision is not None else None
             if parked is None:
@@ -285,13 +302,8 @@ class Broker:
 
     @staticmethod
     def _tool_result(result: Mapping[str, Any]) -> ToolResult:
-        def stream(key: str) -> bytes:
-            if key + "Base64" in result:
-                return base64.b64decode(result[key + "Base64"])
-            return str(result.get(key, "")).encode()
-
         return ToolResult(
-            str(result["outcome"]), result.get("status"), stream("stdout"), stream("stderr"),
+            str(result["outcome"]), result.get("status"), _stream(result, "stdout"), _stream(result, "stderr"),
             str(result.get("message", "")), result.get("run"))
 
     def saga(self, name: str = "saga") -> "Saga":
@@ -354,21 +366,32 @@ class Broker:
             raise GovernanceDenied(str(result.get("message", "no descriptor came")))
         return int(result["fd"])
 
-    def connect(self, host: str, port: int, *, timeout: Optional[float] = None) -> socket.socket:
+    def connect(self, host: str, port: int, *, approval: bool = False, timeout: Optional[float] = None) -> socket.socket:
         """A stream to what the run's network may reach. The socket is a Unix stream, with the supervisor in between.
 
         What no rule names raises `GovernanceDenied`, what does not answer, `ConnectionError`.
         """
         if self.is_off:
             return socket.create_connection((host, port), timeout)
+        params: Dict[str, Any] = {"host": host, "port": port}
+        if approval:
+            params["approval"] = True
         try:
-            result = self.call("net.connect", {"host": host, "port": port}, timeout, takes=True)
+            result = self.call("net.connect", params, timeout, takes=True)
+        except ApprovalRequired as error:
+            parked = error.decision.approval if error.decision is not None else None
+            if parked is None:
+                raise
+            end = self.wait(parked, TOOL_TIMEOUT_SECONDS if timeout is None else timeout, takes=True)
+            result = {**end.get("result", {}), "fd": end.get("fd")}
+            if result.get("outcome") == "failed":
+                raise ConnectionError(str(result.get("message", ""))) from error
         except RequestError as error:
             if error.code == "failed":
                 raise ConnectionError(str(error)) from error
             raise
         if result.get("fd") is None:
-            raise GovernanceDenied("no descriptor came")
+            raise GovernanceDenied(str(result.get("message", "no descriptor came")))
         return socket.socket(fileno=int(result["fd"]))
 
     def note(self, text: str) -> None:
@@ -377,7 +400,8 @@ class Broker:
             self.call("log.note", {"text": text})
 
     def call(
-        self, method: str, params: Mapping[str, Any], timeout: Optional[float] = None, *, takes: bool = False
+        self, method: str, params: Mapping[str, Any], timeout: Optional[float] = None, *, takes: bool = False,
+        progress: Optional[Callable[[Progress], object]] = None
     ) -> Dict[str, Any]:
         """Any method. Waits and asks again when it was too fast; raises when it is refused.
 
@@ -385,7 +409,7 @@ class Broker:
         """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while True:
-            reply = self._ask(method, params, deadline, takes)
+            reply = self._ask(method, params, deadline, takes, progress)
             error = reply.get("error")
             if error is None:
                 result = reply.get("result")
@@ -424,19 +448,25 @@ class Broker:
 
     # -- one request and its answer
 
-    def _ask(self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False) -> Dict[str, Any]:
+    def _ask(
+        self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False,
+        progress: Optional[Callable[[Progress], object]] = None
+    ) -> Dict[str, Any]:
         with self._changed:
             try:
                 if self._socket is None or self._pid != os.getpid():
                     self._connect(deadline)
-                return self._exchange(method, params, deadline, takes)
+                return self._exchange(method, params, deadline, takes, progress)
             except BrokerUnavailable:
                 raise
             except OSError as error:
                 self._disconnect()
                 raise BrokerUnavailable(f"the broker is gone: {error}") from error
 
-    def _exchange(self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False) -> Dict[str, Any]:
+    def _exchange(
+        self, method: str, params: Mapping[str, Any], deadline: float, takes: bool = False,
+        progress: Optional[Callable[[Progress], object]] = None
+    ) -> Dict[str, Any]:
         self._number += 1
         number = self._number
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -457,6 +487,14 @@ class Broker:
                     self._changed.wait(rest)
                 else:
                     self._read(rest)
+                while progress is not None and waiter.progress:
+                    told = waiter.progress.pop(0)
+                    seconds = float(told.get("elapsedMilliseconds", 0)) / 1000
+                    self._changed.release()
+                    try:
+                        progress(Progress(seconds, _stream(told, "stdout"), _stream(told, "stderr")))
+                    finally:
+                        self._changed.acquire()
             if waiter.descriptor is not None and isinstance(waiter.reply.get("result"), dict):
                 waiter.reply["result"]["fd"], waiter.descriptor = waiter.descriptor, None
             return waiter.reply
@@ -490,6 +528,11 @@ class Broker:
             except ValueError as error:
                 self._disconnect()
                 raise BrokerUnavailable("what answers is no broker") from error
+            if reply.get("method") == "$/progress":
+                told = reply.get("params") or {}
+                if told.get("id") in self._waiters:
+                    self._waiters[told["id"]].progress.append(told)
+                continue
             result = reply.get("result")
             descriptor = None
             if isinstance(result, dict) and (result.get("descriptor") or _inner(result).get("descriptor")):
@@ -597,22 +640,39 @@ class Saga:
         self.state = "open"
         return self
 
-    def step(self, step: str, *, undo: Tuple[str, Mapping[str, Any]]) -> None:
+    def step(
+        self, step: str, *, undo: Tuple[str, Mapping[str, Any]], approval: bool = False, timeout: Optional[float] = None
+    ) -> None:
         """Before an action of your own: when this returns, what undoes it is on the disk.
 
-        `undo` is a tool with its arguments. It must do no harm when the action was never done.
+        `undo` is a tool with its arguments. It must do no harm when the action was never done. With `approval`, a
+        step that a person has to approve waits for that.
         """
         if not self.broker.is_off:
-            self.broker.call("saga.step", {"saga": self.id, "step": step, "undo": self._call(undo)})
+            self._step({"saga": self.id, "step": step, "undo": self._call(undo)}, approval, timeout)
+
+    def _step(self, params: Dict[str, Any], approval: bool, timeout: Optional[float]) -> Dict[str, Any]:
+        if approval:
+            params["approval"] = True
+        try:
+            return self.broker.call("saga.step", params, timeout)
+        except ApprovalRequired as error:
+            parked = error.decision.approval if error.decision is not None else None
+            if parked is None:
+                raise
+            result = self.broker.wait(parked, TOOL_TIMEOUT_SECONDS if timeout is None else timeout).get("result", {})
+            if "tool" not in params and "step" not in result:
+                raise GovernanceDenied(str(result.get("message", "the step was not begun"))) from error
+            return dict(result)
 
     def tool(
         self, tool: str, *, step: Optional[str] = None, undo: Optional[Tuple[str, Mapping[str, Any]]] = None,
-        timeout: Optional[float] = None, **arguments: Any
+        approval: bool = False, timeout: Optional[float] = None, **arguments: Any
     ) -> ToolResult:
         """Runs a tool as a step. Raises `StepFailed` unless it ends with status 0.
 
         Without `undo`, the tool's declaration says what undoes it. Without `step`, the tool's name with a number is
-        the step's.
+        the step's. With `approval`, a person is asked about the call and what undoes it, where a rule wants that.
         """
         with self._lock:
             self._count += 1
@@ -621,7 +681,7 @@ class Saga:
         if undo is not None:
             params["undo"] = self._call(undo)
         wait = TOOL_TIMEOUT_SECONDS if timeout is None else timeout
-        result = Broker._tool_result(self.broker.call("saga.step", params, wait))
+        result = Broker._tool_result(self._step(params, approval, wait))
         if not result.succeeded:
             raise StepFailed(name, result)
         return result
@@ -791,6 +851,12 @@ def _inner(result: Mapping[str, Any]) -> Mapping[str, Any]:
     """What an approved request gave, inside of the approval's end."""
     inner = result.get("result")
     return inner if isinstance(inner, dict) else {}
+
+
+def _stream(result: Mapping[str, Any], key: str) -> bytes:
+    if key + "Base64" in result:
+        return base64.b64decode(result[key + "Base64"])
+    return str(result.get(key, "")).encode()
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -17,6 +17,7 @@ public enum EntryKind: String, CaseIterable, Sendable {
   case approvalPending = "approval.pending"
   case approvalAnswered = "approval.answered"
   case approvalExpired = "approval.expired"
+  case approvalNotified = "approval.notified"
   case approvalUsed = "approval.used"
   case elevationGranted = "elevation.granted"
   case elevationEnded = "elevation.ended"

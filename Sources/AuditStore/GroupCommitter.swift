@@ -89,6 +89,8 @@ public final class GroupCommitter: @unchecked Sendable {
   private static let decisionMilliseconds: UInt64 = 10
   /// So many wait for a disk that hangs; then `obstacle` says so.
   private static let queueMax = 4096
+  /// What may wait beyond; more is counted as lost, unless it is urgent.
+  private static let queueReserve = 4096
 
   /// Starts the thread.
   /// - Parameters:
@@ -118,6 +120,11 @@ public final class GroupCommitter: @unchecked Sendable {
     later data: @escaping @Sendable () -> JSONObject
   ) {
     monitor.locked {
+      // Whoever causes entries asks for `delay` first; this is for those that nobody can be refused for.
+      if queue.count >= Self.queueMax + Self.queueReserve, !kind.isUrgent {
+        lostEntries += 1
+        return
+      }
       queue.append(
         Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, tally: tally))
       // That the run began takes no wake-up of its own: it goes with whatever comes next. Nor do decisions
@@ -204,6 +211,12 @@ public final class GroupCommitter: @unchecked Sendable {
   /// Why nothing new should be allowed: the log has failed, or too much waits for it.
   public var obstacle: LogError? {
     monitor.locked { failure ?? (queue.count >= Self.queueMax ? .behind(queue.count) : nil) }
+  }
+
+  /// Why nothing should be taken on that makes an entry, whatever the answer; nil when there is no reason. A log that
+  /// has failed takes entries and counts them as lost; only one whose disk hangs keeps them.
+  public var delay: LogError? {
+    monitor.locked { queue.count >= Self.queueMax ? .behind(queue.count) : nil }
   }
 
   /// How often the disk was waited for, and for how many groups.

@@ -25,6 +25,8 @@ public struct BrokerError: Error, Equatable, Sendable {
     case descriptors
     /// As much is under way as may be at once.
     case busy
+    /// What would be executed is not what was judged, or programs of the run could change it.
+    case changed
     /// A policy has put the run on hold: everything is denied until it ends.
     case held
 
@@ -44,6 +46,7 @@ public struct BrokerError: Error, Equatable, Sendable {
       case .held: -32006
       case .busy: -32007
       case .approvalRequired: -32008
+      case .changed: -32009
       }
     }
   }
@@ -83,6 +86,11 @@ public enum Answer {
         "data": .object(data),
       ],
     ])
+  }
+
+  /// What nobody has to answer.
+  public static func notification(_ method: String, _ params: JSONObject) -> [UInt8] {
+    line(["jsonrpc": "2.0", "method": .string(method), "params": .object(params)])
   }
 
   private static func line(_ object: JSONValue) -> [UInt8] {

@@ -19,6 +19,8 @@ public struct Method: Equatable, Sendable {
   public let cost: UInt64
   /// Descriptors that may come with the request. What comes and may not is closed.
   public let descriptors: Int
+  /// Whether each request makes an entry in the log, however it is answered.
+  public let isRecorded: Bool
   /// Members of `params`; others are refused. Nil: the method's own vocabulary says.
   public let members: [String]?
 }
@@ -28,54 +30,56 @@ public enum MethodTable {
   public static let methods: [Method] = [
     Method(
       name: "agt.hello", rings: 0...3, phase: .greeting, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["protocol", "client"]),
+      cost: 1, descriptors: 0, isRecorded: false, members: ["protocol", "client"]),
     Method(
       name: "policy.decide", rings: 0...3, phase: .greeted, mayNotify: false,
-      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0, members: nil),
+      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0, isRecorded: true, members: nil
+    ),
     Method(
       name: "tool.list", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: []),
+      cost: 1, descriptors: 0, isRecorded: false, members: []),
     Method(
       name: "tool.call", rings: 0...3, phase: .greeted, mayNotify: false,
-      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
-      members: ["name", "arguments", "approval"]),
+      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0, isRecorded: true,
+      members: ["name", "arguments", "approval", "progress"]),
     Method(
       name: "ring.elevate", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 16_384,
-      cost: 1, descriptors: 0, members: ["tools", "ring", "ttl", "reason", "approval"]),
+      cost: 1, descriptors: 0, isRecorded: true,
+      members: ["tools", "ring", "ttl", "reason", "approval"]),
     Method(
       name: "ring.release", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["lease"]),
+      cost: 1, descriptors: 0, isRecorded: false, members: ["lease"]),
     Method(
       name: "file.open", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 32_768,
-      cost: 1, descriptors: 0, members: ["path", "mode", "approval"]),
+      cost: 1, descriptors: 0, isRecorded: true, members: ["path", "mode", "approval"]),
     Method(
       name: "net.connect", rings: 2...2, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["host", "port"]),
+      cost: 1, descriptors: 0, isRecorded: true, members: ["host", "port", "approval"]),
     Method(
       name: "approval.status", rings: 0...3, phase: .greeted, mayNotify: false,
-      lineMaxBytes: 4096, cost: 1, descriptors: 0, members: ["approval"]),
+      lineMaxBytes: 4096, cost: 1, descriptors: 0, isRecorded: false, members: ["approval"]),
     Method(
       name: "approval.wait", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["approval"]),
+      cost: 1, descriptors: 0, isRecorded: false, members: ["approval"]),
     Method(
       name: "saga.begin", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["name"]),
+      cost: 1, descriptors: 0, isRecorded: true, members: ["name"]),
     Method(
       name: "saga.step", rings: 0...3, phase: .greeted, mayNotify: false,
-      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0,
-      members: ["saga", "step", "tool", "undo"]),
+      lineMaxBytes: LineReader.lineMaxBytes, cost: 1, descriptors: 0, isRecorded: true,
+      members: ["saga", "step", "tool", "undo", "approval"]),
     Method(
       name: "saga.commit", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["saga"]),
+      cost: 1, descriptors: 0, isRecorded: false, members: ["saga"]),
     Method(
       name: "saga.abort", rings: 0...3, phase: .greeted, mayNotify: false, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["saga", "reason"]),
+      cost: 1, descriptors: 0, isRecorded: false, members: ["saga", "reason"]),
     Method(
       name: "agt.cancel", rings: 0...3, phase: .greeted, mayNotify: true, lineMaxBytes: 4096,
-      cost: 1, descriptors: 0, members: ["id"]),
+      cost: 1, descriptors: 0, isRecorded: false, members: ["id"]),
     Method(
       name: "log.note", rings: 0...3, phase: .greeted, mayNotify: true, lineMaxBytes: 16_384,
-      cost: 1, descriptors: 0, members: ["text"]),
+      cost: 1, descriptors: 0, isRecorded: true, members: ["text"]),
   ]
 
   private static let byName: [String: Method] = Dictionary(

@@ -151,6 +151,7 @@ final class NetworkService: RunService {
   /// it first, once.
   private func announce(_ name: String, then: @escaping (_ refusal: String?) -> Void) {
     if announced.contains(name) { return then(nil) }
+    if let delay = audit.delay { return then(delay) }
     audit.intend(.netResolve, ["name": .string(name)]) { [weak self] refusal in
       guard let self else { return }
       if refusal == nil, announced.count < Self.namesMax { announced.insert(name) }
@@ -217,12 +218,7 @@ final class NetworkService: RunService {
   ) throws(Refused) {
     do throws(Refused) {
       try checkRoom()
-      let destination: Relay.Destination
-      if let address = IPAddress(host) {
-        destination = try judged(address, port: port)
-      } else {
-        destination = try judged(name: host, port: port)
-      }
+      let destination = try judged(host: host, port: port)
       let connection: Relay
       let outer: DonatedDescriptor
       do throws(SyscallError) {
@@ -240,6 +236,17 @@ final class NetworkService: RunService {
       counters.refuse(error)
       throw error
     }
+  }
+
+  /// Whether a rule names this at all.
+  /// - Parameter host: in canonical spelling.
+  func check(host: String, port: UInt16) throws(Refused) {
+    _ = try judged(host: host, port: port)
+  }
+
+  private func judged(host: String, port: UInt16) throws(Refused) -> Relay.Destination {
+    guard let address = IPAddress(host) else { return try judged(name: host, port: port) }
+    return try judged(address, port: port)
   }
 
   /// Why a connection is not relayed; the socket is closed with a reset.

@@ -20,6 +20,8 @@ struct AgtBench {
       case "policy": PolicyBenchmark.run(Array(arguments.dropFirst()))
       case "broker": try BrokerBenchmark.run()
       case "broker-client": try BrokerBenchmark.client(Array(arguments.dropFirst()))
+      case "tool": try ToolBenchmark.run()
+      case "tool-client": try ToolBenchmark.client()
       case "net": try NetworkBenchmark.run()
       case "net-client": try NetworkBenchmark.client(Array(arguments.dropFirst()))
       case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))
@@ -36,6 +38,7 @@ struct AgtBench {
         try NetworkBenchmark.run()
         try KillBenchmark.run()
         try BrokerBenchmark.run()
+        try ToolBenchmark.run()
       default: fail(usage)
       }
     } catch {
@@ -44,7 +47,7 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|audit [ENTRIES]|policy|net|kill|broker]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|audit [ENTRIES]|policy|net|kill|broker|tool]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
@@ -57,6 +60,7 @@ struct AgtBench {
       net     1 GiB, round trips and 1,000 connections through ring 2's relay beside direct TCP
       kill    a run to its confirmed end beside SIGKILL to a bare process namespace
       broker  policy.decide from inside ring 3 beside an echo over a Unix socket
+      tool    tool.call of /bin/true from inside ring 3 beside a cold agt-run of ring 3
     """
 
   static func fail(_ text: String) -> Never {

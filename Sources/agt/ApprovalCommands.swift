@@ -10,6 +10,8 @@ struct ParkedRequest {
   let json: JSONValue
 
   private static let patienceMilliseconds: Int32 = 2000
+  /// Soon enough for a person.
+  static let watchMicroseconds: UInt32 = 300_000
 
   /// Of every run of this user, the oldest run first.
   static func all() throws -> [ParkedRequest] {
@@ -33,11 +35,18 @@ struct ParkedRequest {
     throw Printing.fail(RunError(.notFound, problem, hint: "agt pending lists them"))
   }
 
-  func answer(_ method: String, reason: String) throws -> String {
+  /// - Parameter memory: how long a yes holds for equal requests; empty for this one only.
+  func answer(_ method: String, reason: String, remember memory: String = "") throws -> String {
     do throws(RunError) {
-      let answer = try run.ask(
-        ["method": .string(method), "id": .string(id), "reason": .string(reason)],
-        milliseconds: Self.patienceMilliseconds)
+      var request: JSONObject = [
+        "method": .string(method), "id": .string(id), "reason": .string(reason),
+      ]
+      if !memory.isEmpty { request["remember"] = .string(memory) }
+      let answer = try run.ask(request, milliseconds: Self.patienceMilliseconds)
+      if let file = answer["file"]?.stringValue, let text = answer["text"]?.stringValue {
+        try OperatorMemory.write(text, to: file)
+        print("remembered in \(file); remove it to take that back")
+      }
       return answer["state"]?.stringValue ?? ""
     } catch { throw Printing.fail(error) }
   }
@@ -60,11 +69,30 @@ struct PendingCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @Flag(help: "Print each request as it comes, with --json one a line, until interrupted.")
+  var watch = false
+
   func run() throws {
+    if watch { return try follow() }
     let all = try ParkedRequest.all()
     if json { return Printing.json(.array(all.map(\.json))) }
     if all.isEmpty { return print("nothing waits") }
     for request in all { print(request.text, terminator: "") }
+  }
+
+  private func follow() throws {
+    var seen: Set<String> = []
+    while true {
+      for request in try ParkedRequest.all() where seen.insert(request.id).inserted {
+        if json {
+          print(String(decoding: JSONWriter.compact(request.json), as: UTF8.self))
+        } else {
+          print(request.text, terminator: "")
+        }
+        fflush(nil)
+      }
+      usleep(ParkedRequest.watchMicroseconds)
+    }
   }
 }
 
@@ -82,18 +110,28 @@ struct ApproveCommand: ParsableCommand {
   @Option(help: "Why; it is recorded.")
   var reason = ""
 
+  @Option(
+    help: ArgumentHelp(
+      "Approve equal requests of this and later runs for this long as well, as 8h; a file says so.",
+      valueName: "duration"))
+  var remember = ""
+
   @Flag(help: "Ask at the terminal for each request that comes, until interrupted.")
   var watch = false
 
   func validate() throws {
     if watch == (id != nil) { throw ValidationError("name a request, or add --watch") }
+    if watch && !remember.isEmpty {
+      throw ValidationError("--remember is for one request; name it")
+    }
     if watch && isatty(0) == 0 { throw ValidationError("--watch asks at a terminal") }
   }
 
   func run() throws {
     if let id {
       let request = try ParkedRequest.find(id)
-      return print("\(request.id) is \(try request.answer("approve", reason: reason))")
+      let state = try request.answer("approve", reason: reason, remember: remember)
+      return print("\(request.id) is \(state)")
     }
     var seen: Set<String> = []
     while true {
@@ -109,7 +147,7 @@ struct ApproveCommand: ParsableCommand {
           print("\(request.id) is \(state)")
         }
       }
-      usleep(300_000)
+      usleep(ParkedRequest.watchMicroseconds)
     }
   }
 }

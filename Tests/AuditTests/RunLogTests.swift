@@ -40,6 +40,36 @@ import Testing
     #expect(try site.verify().checkpoint.size == 2)
   }
 
+  /// What nobody can be refused for is counted when too much waits, and not kept; a kill is kept.
+  @Test func aDiskThatHangsFillsNoMemory() throws {
+    let site = LogSite()
+    let path = site.path
+    let gate = Monitor()
+    let isHeld = Mutable(true)
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
+      var calls = LogCalls.kernel
+      calls.sync = { (file) throws(SyscallError) in
+        gate.locked { while isHeld.value { gate.wait() } }
+        try Files.syncData(file)
+      }
+      return try Self.writer(path, calls)
+    }
+    #expect(queue.delay == nil)
+    let first = queue.intend(.note, timeMilliseconds: 1, note(-1))
+    for number in 0..<20_000 { queue.record(.note, timeMilliseconds: 1, note(number)) }
+    #expect(queue.delay != nil)
+    queue.record(.kill, timeMilliseconds: 1, note(20_000))
+    gate.locked {
+      isHeld.value = false
+      gate.wakeAll()
+    }
+    try queue.wait(for: first)
+    #expect(Clock.eventually { queue.delay == nil })
+    let end = queue.finish()
+    #expect(end.lostEntries > 5000 && end.size + end.lostEntries == 20_002, "\(end)")
+    #expect(site.notes.last == 20_000)
+  }
+
   /// Whoever answers without waiting asks first whether anything can be told.
   @Test func aDiskThatHangsIsAnObstacle() throws {
     let site = LogSite()

@@ -50,7 +50,7 @@ import Testing
     return (running.wait(), said)
   }
 
-  private static func agt(_ words: [String], as person: Starter, _ scratch: Scratch) -> Command {
+  static func agt(_ words: [String], as person: Starter, _ scratch: Scratch) -> Command {
     var command = Command(person.prefix + [Binaries.agt] + words, in: scratch.path)
     command.environment[1] = "HOME=\(scratch.home)"
     return command

@@ -94,6 +94,43 @@ import Testing
     }
   }
 
+  /// A person lets one connection through; where the network ends, nobody is asked.
+  @Test(arguments: Starter.all) func approved(_ starter: Starter) {
+    Self.server { port in
+      let scratch = Scratch()
+      scratch.write("agt.py", BrokerClientTests.client)
+      let policy = Self.policy.replacing("host == 'asked.example'", with: "host == 'host-loopback'")
+      let running = BrokerSite(ring: 2, starter: starter).command(
+        Self.helpers + """
+          def ask(port): return p.ask('net.connect', host='host-loopback', port=port, approval=True)['error']['data']
+          print(reach('host-loopback', \(port)).split(':')[0], ask(\(port) - 1)['code'])
+          p.s.close()
+          sys.path.insert(0, os.getcwd())
+          import agt
+          for _ in range(2):
+              try:
+                  with agt.connect('host-loopback', \(port), approval=True) as s: print(echo(s, b'python'), flush=True)
+              except agt.GovernanceDenied as error: print('denied', error, flush=True)
+          """, policy: policy, options: ["--net", "host-loopback:\(port)"], in: scratch
+      ).start()
+      for word in ["approve", "deny"] {
+        var id: String?
+        _ = Clock.eventually(10) {
+          let listed = ApprovalTests.agt(["pending", "--json"], as: starter, scratch).run()
+          let all = (try? JSONParser.parse(listed.output))?.arrayValue ?? []
+          let mine = all.first { ($0["text"]?.stringValue ?? "").contains(scratch.path) }
+          #expect(mine == nil || mine?["request"]?["port"] == JSONValue(port))
+          id = mine?["id"]?.stringValue
+          return id != nil
+        }
+        #expect(ApprovalTests.agt([word, id ?? "none"], as: starter, scratch).run().status == 0)
+      }
+      let run = running.wait()
+      #expect(
+        run.out == "approval_required denied\nb'nohtyp'\ndenied it was denied\n", "\(run.summary)")
+    }
+  }
+
   @Test(arguments: Starter.all) func refuses(_ starter: Starter) {
     Self.server { port in
       let run = BrokerSite(ring: 2, starter: starter).command(
@@ -104,7 +141,7 @@ import Testing
           # Named, but nobody answers.
           print(reach('host-loopback', 1))
           for params in ({'host': 1}, {'host': ''}, {'host': 'a b'}, {'host': 'a\\x00b'}, {'host': 'x' * 300}, {'port': '80'}, {'port': 0},
-                         {'port': 65536}, {'port': -1}, {'port': 1.5}, {'approval': True}, {'path': '/x'}):
+                         {'port': 65536}, {'port': -1}, {'port': 1.5}, {'approval': 1}, {'path': '/x'}):
               print(p.code(p.line('net.connect', **{'host': 'host-loopback', 'port': \(port), **params})), end=' ')
           print(p.code(b'{"jsonrpc":"2.0","id":1,"method":"net.connect","params":{}}\\n'))
           """, policy: Self.policy,

@@ -105,6 +105,54 @@ import Testing
     #expect(run.out == "('exited', 0, 'x\\n', '')\n", "\(run.summary)")
   }
 
+  /// Whoever wants to is told while a tool works, and hears at the end what there was as anybody does.
+  @Test func progress() {
+    let scratch = Scratch()
+    scratch.write("agt.py", BrokerClientTests.client)
+    let run = run(
+      BrokerSite(ring: 2, starter: .native),
+      """
+      script = 'echo one; sleep 0.4; printf "\\\\303"; sleep 0.4; printf "\\\\244two "; echo; echo err >&2; sleep 1.3; echo end'
+      def look(**more):
+          p.s.sendall(p.line('tool.call', name='sh', arguments={'script': script}, **more))
+          told = []
+          while True:
+              reply = p.read()
+              if reply.get('method') != '$/progress': return told, reply
+              told.append(reply['params'])
+      told, reply = look(progress=True)
+      print({t['id'] for t in told} == {reply['id']}, len(told) >= 4, len(told) < 12)
+      streams = [''.join(t.get(name, '') for t in told) for name in ('stdout', 'stderr')]
+      print(streams[0].startswith('one\\nätwo \\n'), streams[1] == 'err\\n')
+      times = [t['elapsedMilliseconds'] for t in told]
+      print(times == sorted(times), times[0] < 400, repr(reply['result']['stdout']))
+      print(look()[0], look(progress=False)[0], p.code(p.line('tool.call', name='sh', arguments={'script': ''}, progress=1)))
+      # Bytes that are no text, more than fits into one line, and somebody who does not read.
+      script = 'printf "\\\\377\\\\376"; sleep 0.3; head -c 40000 /dev/zero | tr "\\\\0" x; sleep 0.5'
+      told, reply = look(progress=True)
+      import base64
+      parts = [base64.b64decode(t['stdoutBase64']) if 'stdoutBase64' in t else t.get('stdout', '').encode() for t in told]
+      whole = b'\\377\\376' + b'x' * 40000
+      print('stdoutBase64' in reply['result'], any('stdoutBase64' in t for t in told), whole.startswith(b''.join(parts)))
+      print(len(b''.join(parts)) > 16384, max(len(json.dumps(t)) for t in told) < 25000)
+      p.s.sendall(p.line('tool.call', name='sh', arguments={'script': 'i=0; while [ $i -lt 20 ]; do i=$((i+1)); head -c 3000 /dev/zero | tr "\\\\0" x; sleep 0.1; done'}, progress=True))
+      time.sleep(3)
+      last = ''
+      while 'result' not in last: last = p.read()
+      print(last['result']['outcome'], len(last['result']['stdout']))
+      sys.path.insert(0, os.getcwd())
+      p.s.close()
+      import agt
+      seen = []
+      result = agt.tool('sh', progress=seen.append, script='echo a; sleep 0.5; echo b', words=[])
+      print(result.stdout.split(), b''.join(s.output for s in seen).startswith(b'a'), seen[0].seconds > 0)
+      """, in: scratch)
+    #expect(
+      run.out
+        == "True True True\nTrue True\nTrue True 'one\\nätwo \\nend\\n'\n[] [] invalid_params\n"
+        + "True True True\nTrue True\nexited 60000\n['a', 'b'] True True\n", "\(run.summary)")
+  }
+
   @Test func asManyAsTheRingMayHave() {
     let run = run(
       BrokerSite(ring: 3, starter: .native),

@@ -72,6 +72,17 @@ public struct CommandWord: Equatable, Sendable {
     self.parts = parts
   }
 
+  /// As it is declared.
+  var template: String {
+    if let list { return "{\(list)...}" }
+    return parts.map { part in
+      switch part {
+      case .text(let text): text
+      case .argument(let name): "{\(name)}"
+      }
+    }.joined()
+  }
+
   func rendered(_ arguments: JSONObject) -> [String] {
     if let list { return (arguments[list]?.arrayValue ?? []).map(Self.text) }
     var word = ""

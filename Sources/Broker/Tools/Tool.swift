@@ -118,6 +118,14 @@ public struct Tool: Equatable, Sendable {
     return (words, input.flatMap { all[$0]?.stringValue } ?? "", all)
   }
 
+  /// The words that no argument changes; in the place of each other one something that names no file.
+  public var fixedWords: [String] {
+    command.map { $0.isFixed ? $0.rendered([:]).first ?? "" : "/\u{1}" }
+  }
+
+  /// The words of its command as they are declared, for people.
+  public var template: [String] { command.map(\.template) }
+
   public var json: JSONValue {
     var object: JSONObject = [
       "name": .string(name), "description": .string(description), "ring": JSONValue(ring),

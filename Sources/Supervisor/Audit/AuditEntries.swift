@@ -35,12 +35,13 @@ enum AuditEntries {
   /// - Parameter reason: told unless it is allowed.
   static func decision(
     _ verdict: Verdict, rule: String?, rules: [String], reason: @autoclosure () -> String,
-    _ number: UInt64, _ request: Request, _ kind: String, pid: Int32, salt: String
+    _ number: UInt64, _ request: Request, _ kind: String, pid: Int32, cgroup: String?, salt: String
   ) -> JSONObject {
     let subject = BrokerCounters.subject(request)
     // In the canonical order: such entries are many.
     var entry: JSONObject = [
-      "decision": JSONValue(number), "field": JSONValue(subject.field), "kind": .string(kind),
+      "cgroup": JSONValue(cgroup), "decision": JSONValue(number), "field": JSONValue(subject.field),
+      "kind": .string(kind),
       "pid": JSONValue(pid), "requestDigest": .string(digest(salt, request.fields)),
       "rule": JSONValue(rule), "rules": JSONValue(rules), "subject": .string(subject.text),
       "verdict": .string(verdict.name),

@@ -181,6 +181,10 @@ final class RunAudit: RunService {
   /// Why nothing should be allowed that only an entry would tell of; nil when there is no reason.
   var obstacle: String? { committer.obstacle.map { Self.cannotBeWritten($0) } }
 
+  /// Why nothing should be judged, because the disk hangs and the entries of denials wait as well; nil when there is no
+  /// reason.
+  var delay: String? { committer.delay.map { Self.cannotBeWritten($0) } }
+
   private static func cannotBeWritten(_ error: LogError) -> String {
     "the audit log cannot be written: \(error.description)"
   }

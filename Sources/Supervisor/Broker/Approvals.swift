@@ -17,6 +17,10 @@ final class Approvals {
   private let accounts: Accounts
   private let events: RunEvents
   private let audit: RunAudit
+  private let notifier: ApprovalNotifier
+  private var remembered: RememberedApprovals
+  /// Of the files of what is remembered; nil for a user who has no place for them.
+  private let rememberedDirectory: String?
   private var count: UInt64 = 0
 
   /// What a parked request needs besides its ticket.
@@ -35,22 +39,35 @@ final class Approvals {
   /// Of the digest, in hexadecimal digits: 48 bits tell the requests of a machine apart.
   private static let idDigits = 12
 
-  init(run: String, _ events: RunEvents, _ audit: RunAudit) {
+  init(
+    run: String, _ caller: Caller, _ notifier: ApprovalNotifier, _ events: RunEvents,
+    _ audit: RunAudit
+  ) {
     self.run = run
     self.events = events
     self.audit = audit
+    self.notifier = notifier
     accounts = Accounts()
+    rememberedDirectory = OperatorFile.directory(caller).map {
+      $0 + "/" + RememberedApprovals.directoryName
+    }
+    remembered = RememberedApprovals(
+      directory: rememberedDirectory, uid: owner, now: AuditClock.milliseconds)
+    for problem in remembered.problems {
+      events.emit("approval.unreadable", ["message": .string(problem)])
+    }
   }
 
   // MARK: asking
 
+  /// - Parameter decisions: those that want an approval; one person's yes answers all of them.
   /// - Returns: the ticket, or why nobody will be asked.
   func park(
-    _ decision: Decision, facts: JSONObject, client: UInt64, now: UInt64,
+    _ decisions: [Decision], facts: JSONObject, client: UInt64, now: UInt64,
     execute: ((_ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void)?
   ) throws(BrokerError) -> ApprovalDesk.Ticket {
     var rules: [Approval] = []
-    for case .approval(let approval) in decision.obligations { rules.append(approval) }
+    for case .approval(let approval) in decisions.flatMap(\.obligations) { rules.append(approval) }
     let quorum = rules.map(\.quorum).max() ?? 1
     let reachable = Set([owner, 0]).filter { mayAnswer($0, rules) }
     guard reachable.count >= quorum else {
@@ -62,8 +79,11 @@ final class Approvals {
     count += 1
     var request = facts
     request["number"] = JSONValue(count)
-    request["rules"] = .array(decision.rules.map { .string($0.id) })
-    request["policy"] = .string(decision.policyDigest)
+    request["rules"] = .array(decisions.flatMap(\.rules).map { .string($0.id) })
+    request["policy"] = JSONValue(decisions.first?.policyDigest)
+    let kept =
+      quorum == 1
+      ? remembered.entry(for: request, now: AuditClock.milliseconds) { mayAnswer($0, rules) } : nil
     guard let bytes = try? JSONWriter.canonical(.object(request)) else {
       throw BrokerError(.invalidParams, "a number in it is beyond what can be approved exactly")
     }
@@ -85,10 +105,31 @@ final class Approvals {
       .approvalPending,
       [
         "approval": .string(id), "quorum": JSONValue(quorum),
-        "rules": .array(decision.rules.map { .string($0.rule.place) }),
+        "rules": .array(decisions.flatMap(\.rules).map { .string($0.rule.place) }),
         "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - now),
       ])
+    if let kept {
+      approve(id, kept, now)
+    } else {
+      notifier.tell(id, describe(ticket, now))
+    }
     return ticket
+  }
+
+  /// What a person has said before holds for this one too.
+  private func approve(_ id: String, _ kept: RememberedApprovals.Entry, _ now: UInt64) {
+    let until = Timestamp.text(milliseconds: kept.expiresMilliseconds)
+    guard
+      let ticket = try? desk.approve(
+        id, uid: kept.uid, reason: "remembered until \(until)", nowMilliseconds: now)
+    else { return }
+    var told: JSONObject = [
+      "approval": .string(id), "uid": JSONValue(kept.uid), "verdict": "approve",
+      "state": .string(ticket.state.name), "remembered": .string(kept.file),
+    ]
+    events.emit("approval.answered", told)
+    told["reason"] = .string("remembered until \(until)")
+    audit.record(.approvalAnswered, told)
   }
 
   func status(_ id: String, client: UInt64, now: UInt64) throws(BrokerError) -> JSONValue {
@@ -136,9 +177,12 @@ final class Approvals {
 
   // MARK: answering
 
-  /// - Parameter uid: as the kernel says.
+  /// - Parameters:
+  ///   - uid: as the kernel says.
+  ///   - memory: how long a yes holds for equal requests, in milliseconds; nil for this one only.
   func answer(
-    _ id: String, uid: UInt32, isYes: Bool, reason: String, now: UInt64
+    _ id: String, uid: UInt32, isYes: Bool, reason: String, remember memory: UInt64? = nil,
+    now: UInt64
   ) throws(OperatorRefusal) -> JSONObject {
     expire(now)
     guard let rules = entries[id]?.rules, desk[id] != nil else {
@@ -147,6 +191,8 @@ final class Approvals {
     guard mayAnswer(uid, rules) else {
       throw OperatorRefusal(message: "user \(uid) is not one of those who may approve it")
     }
+    // Before anything is answered: nothing is approved for once by somebody who wanted more.
+    let kept = try memory.map { memory throws(OperatorRefusal) in try plan(id, uid, memory) }
     let ticket: ApprovalDesk.Ticket
     do throws(ApprovalDesk.Refusal) {
       let text = UntrustedText.cleaned(reason)
@@ -169,7 +215,14 @@ final class Approvals {
     ]
     events.emit("approval.answered", told)
     told["reason"] = .string(UntrustedText.cleaned(reason))
+    if let memory { told["rememberMilliseconds"] = JSONValue(memory) }
     audit.record(.approvalAnswered, told)
+    var answer: JSONObject = ["state": .string(ticket.state.name)]
+    if let kept {
+      remembered.add(kept.entry)
+      answer["file"] = .string(kept.entry.file)
+      answer["text"] = .string(kept.text)
+    }
     if ticket.state == .approved, entries[id]?.waiter != nil {
       do throws(BrokerError) { try use(id, now) } catch {
         finish(id, ["state": "approved", "error": .string(error.message)])
@@ -177,21 +230,45 @@ final class Approvals {
     } else if ticket.isOver {
       finish(id, Self.describe(ticket, now))
     }
-    return ["state": .string(ticket.state.name)]
+    return answer
+  }
+
+  private func plan(
+    _ id: String, _ uid: UInt32, _ memory: UInt64
+  ) throws(OperatorRefusal) -> (entry: RememberedApprovals.Entry, text: String) {
+    guard uid == owner, let directory = rememberedDirectory else {
+      throw OperatorRefusal(
+        message: "approve: only what user \(owner), whose run it is, approves is remembered",
+        hint: "approve it without --remember")
+    }
+    guard let ticket = desk[id], ticket.quorum == 1, var request = ticket.request.objectValue else {
+      throw OperatorRefusal(
+        message: "approve: what several people have to approve is not remembered",
+        hint: "approve it without --remember")
+    }
+    request["digest"] = nil
+    return try RememberedApprovals.plan(
+      id, request, for: memory, uid: uid, directory: directory, now: AuditClock.milliseconds)
   }
 
   func pending(uid: UInt32, now: UInt64) -> JSONValue {
     expire(now)
     return .array(
       desk.pending.map { ticket in
-        .object([
-          "id": .string(ticket.id), "run": .string(run), "request": ticket.request,
-          "quorum": JSONValue(ticket.quorum), "approvals": JSONValue(ticket.approvals.count),
-          "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - now),
-          "mayAnswer": .bool(mayAnswer(uid, entries[ticket.id]?.rules ?? [])),
-          "text": .string(Self.text(ticket.request)),
-        ])
+        var object = describe(ticket, now)
+        object["mayAnswer"] = .bool(mayAnswer(uid, entries[ticket.id]?.rules ?? []))
+        return .object(object)
       })
+  }
+
+  /// For people, and for programs that tell them.
+  private func describe(_ ticket: ApprovalDesk.Ticket, _ now: UInt64) -> JSONObject {
+    [
+      "id": .string(ticket.id), "run": .string(run), "request": ticket.request,
+      "quorum": JSONValue(ticket.quorum), "approvals": JSONValue(ticket.approvals.count),
+      "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - now),
+      "text": .string(Self.text(ticket.request)),
+    ]
   }
 
   /// The agent's own text last, and named as such.
@@ -208,7 +285,9 @@ final class Approvals {
     return parts.joined(separator: "\n")
   }
 
-  private static let untrusted: Set<String> = ["asked", "command", "input"]
+  private static let untrusted: Set<String> = [
+    "asked", "command", "input", "undoCommand", "undoInput",
+  ]
 
   private static func compact(_ value: JSONValue) -> String {
     String(decoding: JSONWriter.compact(value), as: UTF8.self)

@@ -35,9 +35,6 @@ final class BrokerConnection {
   private static let readBytes = 16_384
   /// More is not produced for somebody who does not read.
   private static let outputMaxBytes = 65_536
-  /// The kernel counts what is on its way for the whole user, who could pass none to anybody else then
-  /// (unix(7), ETOOMANYREFS).
-  private static let donatedMax = 4
   /// To send the rest of a line that was begun.
   static let lineMilliseconds: UInt64 = 10_000
 
@@ -50,6 +47,9 @@ final class BrokerConnection {
 
   /// Whether nothing more can come of it.
   var isOver: Bool { hasEnded && output.isEmpty && pausedUntil == nil && inFlight == 0 }
+
+  /// The other side does not read as fast as it is answered.
+  var isWaitingToSend: Bool { !output.isEmpty }
 
   /// Takes what waits; at the end of it `hasEnded` is true.
   func receive(nowMilliseconds: UInt64) throws(SyscallError) {
@@ -107,10 +107,10 @@ final class BrokerConnection {
     flush()
   }
 
-  /// Whether the other side takes the descriptors that it asks for.
-  func mayTakeDescriptor() -> Bool {
-    if donations.isEmpty, Messages.isTaken(socket.raw) { donated = 0 }
-    return donated < Self.donatedMax
+  /// Sent, as far as is known not taken, or to be sent.
+  func descriptorsOnTheirWay() -> Int {
+    if donated > 0, donations.isEmpty, Messages.isTaken(socket.raw) { donated = 0 }
+    return donated
   }
 
   func flush() {

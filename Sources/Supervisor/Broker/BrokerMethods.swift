@@ -22,8 +22,17 @@ struct BrokerCall {
   let laterGives: (JSONValue, DonatedDescriptor) -> Void
   /// Goes on after something was waited for, as `BrokerMethods.answer` does. Not from inside of it.
   let goOn: (_ step: Step) -> Void
-  /// Whether the other side takes the descriptors that it asks for.
-  let mayTakeDescriptor: () -> Bool
+  /// Whether anybody is there for the answer.
+  let isOpen: () -> Bool
+  /// Tells the other side how far its request is; false when it does not read.
+  let tellProgress: (JSONObject) -> Bool
+  /// Room for one more descriptor on its way to the other side; nil while there is none.
+  let findRoom: () -> DescriptorRoom?
+
+  func descriptorRoom() throws(BrokerError) -> DescriptorRoom {
+    if let room = findRoom() { return room }
+    throw BrokerError(.busy, "take the descriptors that were sent or asked for, and ask then")
+  }
 
   typealias Step = (inout BrokerCounters) throws(BrokerError) -> BrokerReply
 }
@@ -56,6 +65,7 @@ final class BrokerMethods {
   let tools: ToolRunner?
   let sagas: AgentSagas
   let approvals: Approvals
+  let notifier: ApprovalNotifier
   let elevations: Elevations
   let blocking: BlockingCalls
   /// Nil when nothing may be reached.
@@ -109,7 +119,8 @@ final class BrokerMethods {
     self.audit = audit
     audit.record(
       .policyLoaded, ["digest": .string(policies.digest), "files": JSONValue(policies.files)])
-    approvals = Approvals(run: run.id, events, audit)
+    notifier = ApprovalNotifier(environment, events, audit)
+    approvals = Approvals(run: run.id, Caller(environment), notifier, events, audit)
     elevations = Elevations(tools, events, audit)
     self.blocking = blocking
     self.network = network
@@ -150,6 +161,9 @@ final class BrokerMethods {
   func answer(
     _ call: BrokerCall, _ counters: inout BrokerCounters
   ) throws(BrokerError) -> BrokerReply {
+    if MethodTable.method(call.request.method)?.isRecorded == true, let delay = audit.delay {
+      throw BrokerError(.failed, delay)
+    }
     switch call.request.method {
     case "agt.hello": return BrokerReply(result: .now(try hello(call.request.params)))
     case "policy.decide": return try decide(call, &counters)
@@ -253,7 +267,7 @@ final class BrokerMethods {
       .decision,
       AuditEntries.decision(
         .deny, rule: nil, rules: [], reason: error.message, decisions, request, kind,
-        pid: call.peer.pid, salt: audit.salt))
+        pid: call.peer.pid, cgroup: call.peer.cgroup, salt: audit.salt))
     fields["kind"] = "broker.denied"
     var details = error.details
     details["decision"] = JSONValue(decisions)
@@ -265,23 +279,24 @@ final class BrokerMethods {
   private func record(
     _ decision: Decision, _ number: UInt64, _ request: Request, _ kind: String, _ call: BrokerCall
   ) {
-    let (pid, salt) = (call.peer.pid, audit.salt)
+    let (pid, cgroup, salt) = (call.peer.pid, call.peer.cgroup, audit.salt)
     let rules = decision.rules.map(\.id)
     var tally: GroupCommitter.Tally?
     if decision.verdict == .allow, kind == "policy.decide" {
-      if let last = lastAllowed, last.rules == rules, last.fields == request.fields,
-        audit.count(number, in: last.tally)
+      if let last = lastAllowed, last.rules == rules, last.cgroup == cgroup,
+        last.fields == request.fields, audit.count(number, in: last.tally)
       {
         return
       }
       let own = GroupCommitter.Tally(number: number)
-      lastAllowed = Allowed(fields: request.fields, rules: rules, tally: own)
+      lastAllowed = Allowed(fields: request.fields, cgroup: cgroup, rules: rules, tally: own)
       tally = own
     }
     audit.record(.decision, tally: tally) { [tally] in
       var entry = AuditEntries.decision(
         decision.verdict, rule: decision.decidingRule?.place, rules: rules,
-        reason: decision.operatorReason, number, request, kind, pid: pid, salt: salt)
+        reason: decision.operatorReason, number, request, kind, pid: pid, cgroup: cgroup,
+        salt: salt)
       if let tally, tally.count > 1 {
         entry["count"] = JSONValue(tally.count)
         entry["lastDecision"] = JSONValue(tally.lastNumber)
@@ -293,6 +308,7 @@ final class BrokerMethods {
   /// An agent that asks the same in a loop is not to fill its log, without which nothing is allowed any more.
   private struct Allowed {
     let fields: JSONObject
+    let cgroup: String?
     let rules: [String]
     let tally: GroupCommitter.Tally
   }
@@ -324,7 +340,7 @@ final class BrokerMethods {
     if asks, decision.verdict == .requireApproval {
       do throws(BrokerError) {
         let ticket = try approvals.park(
-          decision, facts: facts(call, ["method": "policy.decide", "asked": .object(fields)]),
+          [decision], facts: facts(call, ["method": "policy.decide", "asked": .object(fields)]),
           client: call.client, now: call.now, execute: nil)
         result["approval"] = .string(ticket.id)
         result["expiresInMilliseconds"] = JSONValue(ticket.expiresMilliseconds - call.now)
@@ -341,11 +357,17 @@ final class BrokerMethods {
 
   /// Whether the agent wants a person to be asked.
   static func asks(_ params: JSONObject) throws(BrokerError) -> Bool {
-    guard let value = params["approval"] else { return false }
-    guard let asks = value.boolValue else {
-      throw BrokerError(.invalidParams, "approval: true asks a person")
+    try flag(params, "approval", "true asks a person")
+  }
+
+  static func flag(
+    _ params: JSONObject, _ name: String, _ meaning: String
+  ) throws(BrokerError) -> Bool {
+    guard let value = params[name] else { return false }
+    guard let flag = value.boolValue else {
+      throw BrokerError(.invalidParams, "\(name): \(meaning)")
     }
-    return asks
+    return flag
   }
 
   /// What a person sees of a request, the kernel's and the run's facts first.
@@ -377,91 +399,14 @@ final class BrokerMethods {
   static func asked(
     _ ticket: ApprovalDesk.Ticket, _ decision: Decision, _ call: BrokerCall
   ) -> BrokerError {
-    BrokerError(
+    let now = AlarmClock.nowMilliseconds
+    return BrokerError(
       .approvalRequired, decision.reason.isEmpty ? "somebody is asked" : decision.reason,
       [
         "approval": .string(ticket.id),
-        "expiresInMilliseconds": JSONValue(ticket.expiresMilliseconds - call.now),
+        "expiresInMilliseconds": JSONValue(
+          ticket.expiresMilliseconds - min(now, ticket.expiresMilliseconds)),
       ])
-  }
-
-  // MARK: tools
-
-  func runner() throws(BrokerError) -> ToolRunner {
-    guard let tools else {
-      throw BrokerError(.invalidParams, "there is no tool; agt-run --tools names them")
-    }
-    return tools
-  }
-
-  /// - Parameter member: of the request, for the error.
-  static func arguments(_ value: JSONValue?, _ member: String) throws(BrokerError) -> JSONObject {
-    switch value {
-    case nil: return [:]
-    case .object(let object)?: return object
-    default: throw BrokerError(.invalidParams, "\(member): an object is needed")
-    }
-  }
-
-  /// A call of a tool, as it is judged.
-  static func fields(_ tool: Tool, _ arguments: JSONObject, ring: UInt8) -> JSONObject {
-    [
-      "tool": .string(tool.name), "args": .object(arguments), "target_ring": JSONValue(ring),
-      "read_only": .bool(tool.isReadOnly), "reversible": .bool(tool.isReversible),
-    ]
-  }
-
-  private func callTool(
-    _ call: BrokerCall, _ counters: inout BrokerCounters
-  ) throws(BrokerError) -> BrokerReply {
-    let params = call.request.params
-    guard let name = params["name"]?.stringValue, let id = call.request.id else {
-      throw BrokerError(.invalidParams, "name: a text is needed")
-    }
-    let runner = try runner()
-    let lease = elevations.lease(for: name, client: call.client, now: call.now)
-    let tool = try runner.tool(name, in: lease?.ring)
-    let toolRing = lease?.ring ?? tool.ring
-    let given = try Self.arguments(params["arguments"], "arguments")
-    guard !runner.isRunning(id, client: call.client) else {
-      throw BrokerError(.invalidRequest, "id: a call with this id is under way")
-    }
-    let (words, input, arguments) = try tool.invocation(given)
-    let (decision, triggers) = judge(
-      Self.fields(tool, arguments, ring: toolRing), kind: "tool.call", call, &counters)
-    let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
-    let begin:
-      (_ id: JSONValue, _ done: @escaping (JSONValue) -> Void) throws(BrokerError) -> Void =
-        { [unowned self, client = call.client] id, done throws(BrokerError) in
-          let mayBegin = { [unowned self] () throws(BrokerError) in
-            if isHeld { throw Self.held }
-            if let lease { try elevations.require(lease) }
-          }
-          try mayBegin()
-          try runner.call(
-            ToolInvocation(
-              tool: tool, words: words, input: input, ring: toolRing, lease: lease?.id), id: id,
-            client: client, why: why, mayBegin: mayBegin, done: done)
-        }
-    if decision.verdict == .requireApproval, try Self.asks(params) {
-      let ticket = try approvals.park(
-        decision,
-        facts: facts(
-          call,
-          [
-            "method": "tool.call", "tool": .string(tool.name), "declared": .string(tool.place),
-            "toolRing": JSONValue(toolRing), "options": JSONValue(runner.options),
-            "command": JSONValue(words), "input": .string(input),
-          ]), client: call.client, now: call.now,
-        execute: { done throws(BrokerError) in try begin(id, done) })
-      return BrokerReply(result: .refused(Self.asked(ticket, decision, call)), triggers: triggers)
-    }
-    if let refusal = refusal(decision) {
-      return BrokerReply(result: .refused(refusal), triggers: triggers)
-    }
-    try begin(id, call.later)
-    counters.tools += 1
-    return BrokerReply(result: .later, triggers: triggers)
   }
 
   // MARK: approvals

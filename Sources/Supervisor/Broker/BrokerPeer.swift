@@ -5,6 +5,8 @@ struct BrokerPeer: Equatable {
   let pid: Int32
   let uid: UInt32
   let gid: UInt32
+  /// Of the process when it connected, in the hierarchy of version 2 (cgroups(7)); nil when it may not be seen.
+  let cgroup: String?
 
   /// The path of the program that the process executes now; nil when it is gone or may not be seen.
   var executable: String? { (try? Files.readLink(ByteString("/proc/\(pid)/exe")))?.text }
@@ -13,6 +15,15 @@ struct BrokerPeer: Equatable {
     self.pid = pid
     self.uid = uid
     self.gid = gid
+    cgroup = Self.cgroup(of: pid)
+  }
+
+  private static let cgroupMaxBytes = 65_536
+
+  private static func cgroup(of pid: Int32) -> String? {
+    let bytes = try? Files.read(ByteString("/proc/\(pid)/cgroup"), limit: cgroupMaxBytes)
+    let line = bytes?.text.split(separator: "\n").first { $0.hasPrefix("0::") }
+    return line.map { String($0.dropFirst(3)) }
   }
 
   /// Of a connection that the stage made in the program's own process (`Program.connectBroker`).
@@ -27,7 +38,7 @@ struct BrokerPeer: Equatable {
     guard let peer = try? UnixSockets.peer(socket), peer.pid > 0 else {
       throw Refusal(reason: "its process is not visible here")
     }
-    // Held open while its ancestors are read, so that the pid does not become another's meanwhile.
+    // Held open while its ancestors and its cgroup are read, so that the pid does not become another's meanwhile.
     let pidfd: OwnedFD?
     do throws(SyscallError) { pidfd = try UnixSockets.peerPidfd(socket) } catch {
       throw Refusal(reason: "its process is gone")
@@ -35,10 +46,11 @@ struct BrokerPeer: Equatable {
     guard PeerJudge.isBelow(peer.pid, ringInit) else {
       throw Refusal(reason: "its process \(peer.pid) is not of this run")
     }
+    let judged = BrokerPeer(pid: peer.pid, uid: peer.uid, gid: peer.gid)
     if let pidfd, (try? Processes.signal(pidfd: pidfd.raw, 0)) == false {
       throw Refusal(reason: "its process is gone")
     }
-    return BrokerPeer(pid: peer.pid, uid: peer.uid, gid: peer.gid)
+    return judged
   }
 
   struct Refusal: Error, Equatable {

@@ -4,7 +4,8 @@ internal import Policy
 internal import Saga
 
 /// `saga.begin`, `saga.step`, `saga.commit` and `saga.abort`. Both the tool of a step and the one that undoes it are
-/// checked and judged as `tool.call` is, when the step is registered: nobody is there to be asked later.
+/// checked and judged as `tool.call` is, when the step is registered, and a person is asked about both then: nobody is
+/// there to be asked later.
 extension BrokerMethods {
   func saga(
     _ call: BrokerCall, _ counters: inout BrokerCounters
@@ -48,38 +49,92 @@ extension BrokerMethods {
     guard let id = call.request.id else {
       throw BrokerError(.invalidRequest, "a step is answered")
     }
+    let asks = try Self.asks(params)
     var triggers: [ViolationTrigger] = []
+    var open: [Decision] = []
     do throws(BrokerError) {
       var tool: SagaCall?
       if let asked = params["tool"] {
-        tool = try judged(asked, "tool", call, &counters, &triggers)
+        tool = try judged(asked, "tool", asks, call, &counters, &triggers, &open)
       }
       var undo: SagaCall?
       if let asked = params["undo"] {
-        undo = try judged(asked, "undo", call, &counters, &triggers)
+        undo = try judged(asked, "undo", asks, call, &counters, &triggers, &open)
       } else if let tool, let declared = tool.tool.undo {
         let asked: JSONValue = [
           "name": .string(declared.tool),
           "arguments": .object(declared.arguments(for: tool.arguments)),
         ]
-        undo = try judged(asked, "undo", call, &counters, &triggers)
+        undo = try judged(asked, "undo", asks, call, &counters, &triggers, &open)
       }
       guard undo != nil || tool?.tool.isReadOnly == true else {
         throw BrokerError(
           .invalidParams, "undo: what undoes it is needed: {\"name\": a tool, \"arguments\": …}")
       }
-      try sagas.step(
-        saga, step, call: tool, undo: undo, request: id,
-        mayBegin: { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } },
-        answer: answer)
+      let begin = {
+        [unowned self, tool, undo] (answer: @escaping AgentSagas.Answer) throws(BrokerError) in
+        try sagas.step(
+          saga, step, call: tool, undo: undo, request: id,
+          mayBegin: { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } },
+          answer: answer)
+      }
+      if let first = open.first {
+        let ticket = try parkStep(saga, step, tool, undo, open, call) {
+          [unowned self] answer throws(BrokerError) in
+          // Much can have happened to the saga since.
+          _ = try sagas.find(params["saga"], client: call.client)
+          try begin(answer)
+        }
+        return BrokerReply(result: .refused(Self.asked(ticket, first, call)), triggers: triggers)
+      }
+      try begin(answer)
       if tool != nil { counters.tools += 1 }
       return BrokerReply(result: .later, triggers: triggers)
     } catch { return BrokerReply(result: .refused(error), triggers: triggers) }
   }
 
+  /// A person approves the step and what undoes it together: nobody is there to be asked when it is undone.
+  private func parkStep(
+    _ saga: AgentSaga, _ step: String, _ tool: SagaCall?, _ undo: SagaCall?,
+    _ decisions: [Decision], _ call: BrokerCall,
+    begin: @escaping (@escaping AgentSagas.Answer) throws(BrokerError) -> Void
+  ) throws(BrokerError) -> ApprovalDesk.Ticket {
+    var told: JSONObject = [
+      "method": "saga.step", "saga": .string(saga.id), "step": .string(step),
+      "options": JSONValue(tools?.options ?? []),
+    ]
+    if let tool {
+      told["tool"] = .string(tool.tool.name)
+      told["declared"] = .string(tool.tool.place)
+      told["toolRing"] = JSONValue(tool.tool.ring)
+      told["command"] = JSONValue(tool.words)
+      told["input"] = .string(tool.input)
+    }
+    if let undo {
+      told["undoTool"] = .string(undo.tool.name)
+      told["undoDeclared"] = .string(undo.tool.place)
+      told["undoRing"] = JSONValue(undo.tool.ring)
+      told["undoCommand"] = JSONValue(undo.words)
+      told["undoInput"] = .string(undo.input)
+    }
+    return try approvals.park(
+      decisions, facts: facts(call, told), client: call.client, now: call.now
+    ) { [unowned self] done throws(BrokerError) in
+      if isHeld { throw Self.held }
+      try begin { result in
+        switch result {
+        case .success(let value): done(value)
+        case .failure(let error):
+          done(["outcome": "not_started", "message": .string(error.message)])
+        }
+      }
+    }
+  }
+
   private func judged(
-    _ asked: JSONValue, _ member: String, _ call: BrokerCall, _ counters: inout BrokerCounters,
-    _ triggers: inout [ViolationTrigger]
+    _ asked: JSONValue, _ member: String, _ asks: Bool, _ call: BrokerCall,
+    _ counters: inout BrokerCounters, _ triggers: inout [ViolationTrigger],
+    _ open: inout [Decision]
   ) throws(BrokerError) -> SagaCall {
     guard case .object(let object) = asked, let name = object["name"]?.stringValue,
       object.members.allSatisfy({ $0.name == "name" || $0.name == "arguments" })
@@ -89,21 +144,16 @@ extension BrokerMethods {
     let given = try Self.arguments(object["arguments"], "\(member).arguments")
     let tool = try runner().tool(name)
     let (words, input, arguments) = try tool.invocation(given)
-    let (why, refusal) = judgeTool(tool, arguments, call, &counters, &triggers)
-    if let refusal { throw refusal }
-    return SagaCall(tool: tool, words: words, input: input, arguments: arguments, why: why)
-  }
-
-  /// As a call of the tool would be.
-  private func judgeTool(
-    _ tool: Tool, _ arguments: JSONObject, _ call: BrokerCall, _ counters: inout BrokerCounters,
-    _ triggers: inout [ViolationTrigger]
-  ) -> (why: JSONObject, refusal: BrokerError?) {
+    // As a call of the tool would be.
     let (decision, more) = judge(
       Self.fields(tool, arguments, ring: tool.ring), kind: "tool.call", call, &counters)
     triggers += more
-    return (
-      ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)], refusal(decision)
-    )
+    let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
+    if decision.verdict == .requireApproval, asks {
+      open.append(decision)
+    } else if let refusal = refusal(decision) {
+      throw refusal
+    }
+    return SagaCall(tool: tool, words: words, input: input, arguments: arguments, why: why)
   }
 }

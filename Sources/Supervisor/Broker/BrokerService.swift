@@ -20,6 +20,8 @@ final class BrokerService: RunService {
   private var listener: OwnedFD?
   private var isListenerPaused = false
   private var connections: [Int32: BrokerConnection] = [:]
+  private let rooms = DescriptorRooms()
+  private weak var loop: RunLoop?
   private let clock: AlarmClock
   private(set) var counters: BrokerCounters
   /// As far as the breach detector knows.
@@ -38,8 +40,8 @@ final class BrokerService: RunService {
   private static let refusalBytes: UInt64 = 256
   /// After the machine had no descriptor left.
   private static let pauseMilliseconds: UInt64 = 100
-  /// Connections, the listener and the clock.
-  static let descriptorsMax = connectionsMax + 2
+  /// Connections, the listener and the clock, and what is on its way: held, opened, and sent to a helper.
+  static let descriptorsMax = connectionsMax + 2 + 3 * DescriptorRooms.runMax
 
   init(
     _ run: borrowing PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
@@ -63,8 +65,10 @@ final class BrokerService: RunService {
   // MARK: RunService
 
   func start(in loop: RunLoop) throws(SyscallError) {
+    self.loop = loop
     methods.isCoolingDown = { [unowned loop] in loop.isDenyingAll(AlarmClock.nowMilliseconds) }
     try loop.watch(clock.descriptor, .input, for: self)
+    try loop.add(methods.notifier)
   }
 
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
@@ -176,10 +180,15 @@ final class BrokerService: RunService {
         guard let id = request.body["id"]?.stringValue else {
           throw OperatorRefusal(message: "\(method): an id is needed")
         }
+        var memory: UInt64?
+        if isYes, let text = request.body["remember"]?.stringValue {
+          memory = try RememberedApprovals.duration(text)
+        }
         return .now(
           try approvals.answer(
             id, uid: request.peer.uid, isYes: isYes,
-            reason: request.body["reason"]?.stringValue ?? "", now: AlarmClock.nowMilliseconds))
+            reason: request.body["reason"]?.stringValue ?? "", remember: memory,
+            now: AlarmClock.nowMilliseconds))
       }
     }
   }
@@ -275,7 +284,16 @@ final class BrokerService: RunService {
         goOn: { [weak self, weak connection, unowned loop] step in
           guard let self, let connection, let id = request.id else { return }
           goOn(connection, id, loop, step)
-        }, mayTakeDescriptor: { [unowned connection] in connection.mayTakeDescriptor() })
+        },
+        isOpen: { [weak self, weak connection] in
+          guard let self, let connection else { return false }
+          return connections[connection.socket.raw] === connection
+        },
+        tellProgress: { [weak self, weak connection] params in
+          guard let self, let connection else { return false }
+          return tellProgress(connection, params)
+        },
+        findRoom: { [unowned self, unowned connection] in room(connection) })
       let reply: BrokerReply
       do throws(BrokerError) { reply = try methods.answer(call, &counters) } catch {
         return refuse(error, request.id)
@@ -299,6 +317,25 @@ final class BrokerService: RunService {
         connection.pausedUntil = now + max(1, refusals.waitMilliseconds(for: cost))
       }
     }
+  }
+
+  /// What waits for somebody who does not read is not made longer.
+  private func tellProgress(_ connection: BrokerConnection, _ params: JSONObject) -> Bool {
+    guard connections[connection.socket.raw] === connection, !connection.isWaitingToSend else {
+      return false
+    }
+    connection.send(Answer.notification("$/progress", params))
+    // What could not be sent at once is.
+    if let loop, let interest = connection.changedInterest() {
+      try? loop.change(connection.socket.raw, interest)
+    }
+    return true
+  }
+
+  private func room(_ connection: BrokerConnection) -> DescriptorRoom? {
+    rooms.take(
+      client: connection.number, sent: connection.descriptorsOnTheirWay(),
+      sentToAll: connections.values.reduce(0) { $0 + $1.descriptorsOnTheirWay() })
   }
 
   /// The answer to a request that took time.

@@ -21,29 +21,25 @@ extension BrokerMethods {
     guard let port = call.request.params["port"]?.integerValue.flatMap({ UInt16(exactly: $0) }),
       port > 0
     else { throw BrokerError(.invalidParams, "port: 1 to 65535 is needed") }
-    guard call.mayTakeDescriptor() else {
-      throw BrokerError(.busy, "take the descriptors that were sent, and ask then")
-    }
+    let asks = try Self.asks(call.request.params)
+    let room = try call.descriptorRoom()
     let fields: JSONObject = [
       "host": .string(host), "port": JSONValue(port), "protocol": "tcp",
     ]
     // The network section says what may be reached; a rule can only take from that.
     if !isByDefault(fields, kind: "net.connect", call) {
       let (decision, triggers) = judge(fields, kind: "net.connect", call, &counters)
+      if decision.verdict == .requireApproval, asks {
+        return try parkConnection(host, port, decision, call, &counters, triggers)
+      }
       if let refusal = refusal(decision) {
         return BrokerReply(result: .refused(refusal), triggers: triggers)
       }
     }
     do throws(NetworkService.Refused) {
-      guard let network else {
-        throw NetworkService.Refused("nothing may be reached; --net names it")
-      }
-      let mayBegin = { [unowned self] in !isHeld }
-      try network.connect(host: host, port: port, mayBegin: mayBegin) { ending in
+      try reach(host, port, room) { ending in
         switch ending {
-        case .success(let socket):
-          call.laterGives(
-            ["host": .string(host), "port": JSONValue(port), "descriptor": true], socket)
+        case .success(let socket): call.laterGives(Self.connected(host, port), socket)
         case .failure(let refused):
           call.laterRefused(
             BrokerError(refused.isByRule ? .denied : .failed, refused.why))
@@ -55,5 +51,64 @@ extension BrokerMethods {
         fields, kind: "net.connect", BrokerError(.denied, error.why), call, &counters)
     }
     return BrokerReply(result: .later)
+  }
+
+  private static func connected(_ host: String, _ port: UInt16) -> JSONValue {
+    ["host": .string(host), "port": JSONValue(port), "descriptor": true]
+  }
+
+  private func reach(
+    _ host: String, _ port: UInt16, _ room: DescriptorRoom,
+    done: @escaping (Result<DonatedDescriptor, NetworkService.Refused>) -> Void
+  ) throws(NetworkService.Refused) {
+    guard let network else {
+      throw NetworkService.Refused("nothing may be reached; --net names it")
+    }
+    let mayBegin = { [unowned self] in !isHeld }
+    try network.connect(host: host, port: port, mayBegin: mayBegin) { ending in
+      room.end()
+      done(ending)
+    }
+  }
+
+  /// A person approves a host and a port; where that leads is judged when it is connected.
+  private func parkConnection(
+    _ host: String, _ port: UInt16, _ decision: Decision, _ call: BrokerCall,
+    _ counters: inout BrokerCounters, _ triggers: [ViolationTrigger]
+  ) throws(BrokerError) -> BrokerReply {
+    do throws(NetworkService.Refused) {
+      guard let network else {
+        throw NetworkService.Refused("nothing may be reached; --net names it")
+      }
+      try network.check(host: host, port: port)
+    } catch {
+      // No person is asked for what the network does not let through.
+      return forbid(
+        ["host": .string(host), "port": JSONValue(port), "protocol": "tcp"], kind: "net.connect",
+        BrokerError(.denied, error.why), call, &counters)
+    }
+    var approval = ""
+    let ticket = try approvals.park(
+      [decision],
+      facts: facts(
+        call, ["method": "net.connect", "host": .string(host), "port": JSONValue(port)]),
+      client: call.client, now: call.now
+    ) { [unowned self] done throws(BrokerError) in
+      if isHeld { throw Self.held }
+      let room = try call.descriptorRoom()
+      do throws(NetworkService.Refused) {
+        try reach(host, port, room) { [unowned self] ending in
+          switch ending {
+          case .success(let socket):
+            donations[approval] = socket
+            done(Self.connected(host, port))
+          case .failure(let refused):
+            done(["outcome": "failed", "message": .string(refused.why)])
+          }
+        }
+      } catch { throw BrokerError(.failed, error.why) }
+    }
+    approval = ticket.id
+    return BrokerReply(result: .refused(Self.asked(ticket, decision, call)), triggers: triggers)
   }
 }

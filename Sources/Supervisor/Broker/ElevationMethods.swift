@@ -46,35 +46,13 @@ extension BrokerMethods {
     fields["ttl"] = JSONValue(ttl)
     let declared = try names.map { name throws(BrokerError) in try runner.tool(name, in: target) }
     let (decision, triggers) = judge(fields, kind: "ring.elevate", call, &counters)
-    var why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
-    if let reason = params["reason"]?.stringValue {
-      why["untrustedReason"] = .string(UntrustedText.cleaned(reason))
-    }
-    let grant = {
-      [unowned self] (approval: String?, done: @escaping (Result<JSONValue, BrokerError>) -> Void)
-        throws(BrokerError) in
-      let mayBegin = { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } }
-      try mayBegin()
-      why["approval"] = JSONValue(approval)
-      try elevations.grant(
-        Elevations.Wish(
-          tools: names, ring: target, ttlMilliseconds: ttl, client: call.client, why: why),
-        now: AlarmClock.nowMilliseconds, mayBegin: mayBegin, done: done)
-    }
     switch decision.verdict {
     case .allow where target == 1:
       // What a policy says alone is no person's word.
       let error = Elevations.refusal(
         .noSponsorship, "ring 1 needs a person's approval: a rule with then: require_approval")
       return forbid(fields, kind: "ring.elevate", error, call, &counters)
-    case .allow:
-      try grant(nil) { result in
-        switch result {
-        case .success(let lease): call.later(lease)
-        case .failure(let error): call.laterRefused(error)
-        }
-      }
-      return BrokerReply(result: .later, triggers: triggers)
+    case .allow: break
     case .deny:
       return BrokerReply(
         result: .refused(elevationRefusal(decision, .insufficientTrust)), triggers: triggers)
@@ -83,43 +61,110 @@ extension BrokerMethods {
         result: .refused(elevationRefusal(decision, .noSponsorship)), triggers: triggers)
     case .requireApproval: break
     }
-    var asked: JSONObject = [:]
-    if let reason = params["reason"] { asked["reason"] = reason }
+    var why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
+    if let reason = params["reason"]?.stringValue {
+      why["untrustedReason"] = .string(UntrustedText.cleaned(reason))
+    }
+    let asked = Asked(
+      tools: declared, names: names, ring: target, ttlMilliseconds: ttl,
+      reason: params["reason"], why: why, decision: decision)
+    try look(asked.commands) { found in
+      call.goOn { [unowned self] counters throws(BrokerError) in
+        let programs = try found.get()
+        if isHeld { throw Self.held }
+        guard decision.verdict == .allow else { return try parkElevation(asked, programs, call) }
+        try grant(asked, programs, call, approval: nil) { result in
+          switch result {
+          case .success(let lease): call.later(lease)
+          case .failure(let error): call.laterRefused(error)
+          }
+        }
+        return BrokerReply(result: .later)
+      }
+    }
+    return BrokerReply(result: .later, triggers: triggers)
+  }
+
+  /// A wish that nothing but an approval is missing of.
+  private struct Asked {
+    let tools: [Tool]
+    let names: [String]
+    let ring: UInt8
+    let ttlMilliseconds: UInt64
+    /// The agent's own.
+    let reason: JSONValue?
+    let why: JSONObject
+    let decision: Decision
+
+    var commands: BrokerMethods.Commands { tools.map { ($0.name, $0.fixedWords) } }
+  }
+
+  private func grant(
+    _ asked: Asked, _ programs: Programs, _ call: BrokerCall, approval: String?,
+    done: @escaping (Result<JSONValue, BrokerError>) -> Void
+  ) throws(BrokerError) {
+    let mayBegin = { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } }
+    try mayBegin()
+    var why = asked.why
+    why["approval"] = JSONValue(approval)
+    try elevations.grant(
+      Elevations.Wish(
+        tools: asked.names, ring: asked.ring, ttlMilliseconds: asked.ttlMilliseconds,
+        client: call.client, programs: programs, why: why),
+      now: AlarmClock.nowMilliseconds, mayBegin: mayBegin, done: done)
+  }
+
+  private func parkElevation(
+    _ asked: Asked, _ programs: Programs, _ call: BrokerCall
+  ) throws(BrokerError) -> BrokerReply {
+    var said: JSONObject = [:]
+    if let reason = asked.reason { said["reason"] = reason }
+    var more: JSONObject = [
+      "method": "ring.elevate", "targetRing": JSONValue(asked.ring),
+      "ttlMilliseconds": JSONValue(asked.ttlMilliseconds),
+      "tools": .array(
+        asked.tools.map { tool in
+          [
+            "tool": .string(tool.name), "declared": .string(tool.place),
+            "toolRing": JSONValue(tool.ring), "command": JSONValue(tool.template),
+            "executes": programs[tool.name]?.json ?? .null,
+          ]
+        }),
+    ]
+    for member in try runner().facts.members { more[member.name] = member.value }
+    more["asked"] = .object(said)
     var approval: String?
     let ticket: ApprovalDesk.Ticket
     do throws(BrokerError) {
       ticket = try approvals.park(
-        decision,
-        facts: facts(
-          call,
-          [
-            "method": "ring.elevate", "targetRing": JSONValue(target),
-            "ttlMilliseconds": JSONValue(ttl),
-            "tools": .array(
-              declared.map { tool in
-                [
-                  "tool": .string(tool.name), "declared": .string(tool.place),
-                  "toolRing": JSONValue(tool.ring),
-                ]
-              }),
-            "options": JSONValue(runner.options), "asked": .object(asked),
-          ]), client: call.client, now: call.now,
-        execute: { done throws(BrokerError) in
-          try grant(approval) { result in
+        [asked.decision], facts: facts(call, more), client: call.client,
+        now: AlarmClock.nowMilliseconds,
+        execute: { [unowned self] done throws(BrokerError) in
+          let finish = { (result: Result<JSONValue, BrokerError>) in
             switch result {
             case .success(let lease): done(lease)
             case .failure(let error):
-              done(["outcome": "not_granted", "message": .string(error.message)])
+              done([
+                "outcome": "not_granted", "code": .string(error.code.rawValue),
+                "message": .string(error.message),
+              ])
             }
+          }
+          if isHeld { throw Self.held }
+          try look(asked.commands, expecting: programs) { [unowned self] found in
+            do throws(BrokerError) {
+              let programs = try found.get()
+              guard call.isOpen() else { return }
+              try grant(asked, programs, call, approval: approval, done: finish)
+            } catch { finish(.failure(error)) }
           }
         })
     } catch {
       guard error.code == .denied else { throw error }
-      return BrokerReply(
-        result: .refused(Elevations.refusal(.noSponsorship, error.message)), triggers: triggers)
+      throw Elevations.refusal(.noSponsorship, error.message)
     }
     approval = ticket.id
-    return BrokerReply(result: .refused(Self.asked(ticket, decision, call)), triggers: triggers)
+    return BrokerReply(result: .refused(Self.asked(ticket, asked.decision, call)))
   }
 
   /// The policy's refusal with its name among the reasons.

@@ -10,6 +10,7 @@ internal import JSON
 /// before anybody is told that it is over.
 final class Elevations {
   private var desk = ElevationDesk()
+  private var programs: [String: BrokerMethods.Programs] = [:]
   private let tools: ToolRunner?
   private let events: RunEvents
   private let audit: RunAudit
@@ -26,6 +27,8 @@ final class Elevations {
     let ring: UInt8
     let ttlMilliseconds: UInt64
     let client: UInt64
+    /// What the tools execute, by their names.
+    let programs: BrokerMethods.Programs
     /// What the log says of the decision.
     let why: JSONObject
   }
@@ -50,7 +53,12 @@ final class Elevations {
     guard let lease = announced else {
       throw BrokerError(.busy, "\(ElevationDesk.leasesMax) leases are live already")
     }
+    programs[lease.id] = wish.programs
     var entry = wish.why
+    entry["programs"] = .object(
+      wish.programs.sorted { $0.key < $1.key }.reduce(into: JSONObject()) {
+        $0[$1.key] = $1.value.json
+      })
     entry["lease"] = .string(lease.id)
     entry["ring"] = JSONValue(lease.ring)
     entry["tools"] = JSONValue(lease.tools)
@@ -64,6 +72,7 @@ final class Elevations {
         guard desk.grant(lease.id, now: AlarmClock.nowMilliseconds) != nil else { return }
       } catch {
         if desk.end(lease.id, .released) != nil { record(lease.id, "not_begun", 0) }
+        programs[lease.id] = nil
         return done(.failure(error))
       }
       events.emit(
@@ -98,6 +107,11 @@ final class Elevations {
 
   func lease(for tool: String, client: UInt64, now: UInt64) -> ElevationDesk.Lease? {
     desk.lease(for: tool, client: client, now: now)
+  }
+
+  /// What a tool executed when the lease was given.
+  func program(of tool: String, _ lease: ElevationDesk.Lease) -> ToolProgram? {
+    programs[lease.id]?[tool]
   }
 
   /// A call that waited for the log, or for a person, begins only while its lease lives.
@@ -140,6 +154,7 @@ final class Elevations {
 
   private func end(_ id: String, _ end: ElevationDesk.End, done: @escaping (Int) -> Void) {
     guard desk.end(id, end) != nil else { return }
+    programs[id] = nil
     guard let tools else { return }
     tools.end(lease: id) { [weak self] count in
       self?.record(id, end.rawValue, count)

@@ -52,11 +52,9 @@ struct FileLook: ~Copyable {
     self.isChangeable = isChangeable
   }
 
-  /// - Parameter followsLinks: false for a path that is known to be canonical.
-  static func look(
-    _ asked: String, _ mode: Mode, followsLinks: Bool
-  ) throws(SyscallError) -> FileLook {
-    let resolve: Resolve = followsLinks ? .noMagicLinks : [.noMagicLinks, .noSymlinks]
+  /// - Parameter asked: without links (`PathWalk`).
+  static func look(_ asked: String, _ mode: Mode) throws(SyscallError) -> FileLook {
+    let resolve: Resolve = [.noMagicLinks, .noSymlinks]
     if mode == .create { return try lookAtDirectory(of: asked, resolve) }
     let place = try Files.open(ByteString(asked), pathOnly, resolve: resolve)
     let status = try Files.status(place.raw)
@@ -73,7 +71,7 @@ struct FileLook: ~Copyable {
   ) throws(SyscallError) -> FileLook {
     let cut = asked.utf8.lastIndex(of: UInt8(ascii: "/"))!
     let name = String(asked[asked.index(after: cut)...])
-    guard !name.isEmpty, name != ".", name != ".." else { throw failure(asked, EISDIR) }
+    guard !name.isEmpty else { throw failure(asked, EISDIR) }
     let place = try Files.open(
       ByteString(String(asked[...cut])), pathOnly | O_DIRECTORY, resolve: resolve)
     let identity = try Files.status(place.raw).identity
@@ -145,10 +143,20 @@ final class FileResult: @unchecked Sendable {
   private(set) var descriptor: DonatedDescriptor?
   private(set) var failure: SyscallError?
 
-  func lookAt(_ path: String, _ mode: FileLook.Mode, followsLinks: Bool) {
+  /// Whatever comes of it, `path` is where it leads.
+  func lookAt(_ asked: String, _ mode: FileLook.Mode, followsLinks: Bool) {
+    let names = ["", ".", ".."]
+    let isName = mode != .create || !names.contains { asked == $0 || asked.hasSuffix("/" + $0) }
+    let end: (path: String, errno: Int32?) =
+      followsLinks
+      ? PathWalk.end(of: asked, followsLast: mode != .create || !isName) : (asked, nil)
+    path = end.path
     do throws(SyscallError) {
-      let found = try FileLook.look(path, mode, followsLinks: followsLinks)
-      self.path = found.path
+      if let errno = isName ? end.errno : EISDIR {
+        throw SyscallError(call: "open", object: asked, errno: errno)
+      }
+      let found = try FileLook.look(end.path, mode)
+      path = found.path
       isOfKernel = found.isOfKernel
       look = consume found
     } catch { failure = error }

@@ -52,25 +52,24 @@ extension BrokerMethods {
         .notPermitted,
         "without Landlock a program can do more with a descriptor than it was given for")
     }
-    guard call.mayTakeDescriptor() else {
-      throw BrokerError(.busy, "take the descriptors that were sent, and ask then")
-    }
+    let room = try call.descriptorRoom()
     let result = FileResult()
     try blocking.run {
       result.lookAt(path, mode, followsLinks: true)
     } done: { isInTime in
       call.goOn { [unowned self] counters throws(BrokerError) in
-        try judgeFile(result, path, mode, asks: asks, isInTime, call, &counters)
+        try judgeFile(result, path, mode, asks: asks, isInTime, room, call, &counters)
       }
     }
     return BrokerReply(result: .later)
   }
 
-  /// - Parameter asked: what the agent calls it; judged where there is no file, so that a denial says nothing of
-  ///   what exists.
+  /// What is judged is where the path leads, whether something is there or not: only what the policy lets through
+  /// hears of the kernel's answer.
+  /// - Parameter asked: what the agent calls it; judged when the file system does not say where it leads.
   private func judgeFile(
     _ result: FileResult, _ asked: String, _ mode: FileLook.Mode, asks: Bool, _ isInTime: Bool,
-    _ call: BrokerCall, _ counters: inout BrokerCounters
+    _ room: DescriptorRoom, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) throws(BrokerError) -> BrokerReply {
     if isHeld { throw Self.held }
     let path = isInTime ? result.path ?? asked : asked
@@ -86,7 +85,7 @@ extension BrokerMethods {
     }
     let (decision, triggers) = judge(fields, kind: "file.open", call, &counters)
     // Rules compare in one spelling; a file with another one was not judged.
-    if decision.verdict != .deny, isInTime, result.path != nil,
+    if decision.verdict != .deny, isInTime,
       Request(fields).fields["path"]?.stringValue?.utf8.elementsEqual(path.utf8) != true
     {
       throw BrokerError(.denied, "path: its name has no canonical spelling (Unicode NFC)")
@@ -97,13 +96,14 @@ extension BrokerMethods {
     guard isInTime else {
       throw BrokerError(.failed, "the file system does not answer", ["errno": JSONValue(ETIMEDOUT)])
     }
-    if let failure = result.failure { throw Self.failed(failure) }
+    // A person is asked about a path in either case: until then nobody hears whether it exists.
+    if decision.verdict == .allow, let failure = result.failure { throw Self.failed(failure) }
     let why: JSONObject = [
       "path": .string(path), "mode": .string(mode.rawValue), "decision": JSONValue(decisions),
       "pid": JSONValue(call.peer.pid),
     ]
     if decision.verdict == .allow {
-      begin(result, why) { ending in
+      begin(result, why, room) { ending in
         switch ending {
         case .success(let file): call.laterGives(Self.opened(path, mode), file)
         case .failure(let error): call.laterRefused(error)
@@ -125,12 +125,13 @@ extension BrokerMethods {
   ) throws(BrokerError) -> BrokerReply {
     var approval = ""
     let ticket = try approvals.park(
-      decision,
+      [decision],
       facts: facts(
         call, ["method": "file.open", "path": .string(path), "mode": .string(mode.rawValue)]),
       client: call.client, now: call.now
     ) { [unowned self] done throws(BrokerError) in
       if isHeld { throw Self.held }
+      let room = try call.descriptorRoom()
       var why = why
       why["approval"] = .string(approval)
       let finish = { [unowned self] (ending: Result<DonatedDescriptor, BrokerError>) in
@@ -153,7 +154,7 @@ extension BrokerMethods {
         guard result.path == path, !result.isOfKernel else {
           return finish(.failure(BrokerError(.denied, "another file is there now")))
         }
-        begin(result, why, done: finish)
+        begin(result, why, room, done: finish)
       }
     }
     approval = ticket.id
@@ -161,8 +162,9 @@ extension BrokerMethods {
   }
 
   /// Opens what was looked at and judged, as soon as the log holds that it does.
+  /// - Parameter room: held until there is an end.
   private func begin(
-    _ result: FileResult, _ why: JSONObject,
+    _ result: FileResult, _ why: JSONObject, _ room: DescriptorRoom,
     done: @escaping (Result<DonatedDescriptor, BrokerError>) -> Void
   ) {
     audit.intend(.fileOpen, why) { [weak self] refusal in
@@ -173,11 +175,15 @@ extension BrokerMethods {
         try blocking.run {
           result.open()
         } done: { isInTime in
+          room.end()
           if isInTime, let file = result.descriptor { return done(.success(file)) }
           let error = isInTime ? result.failure.map { Self.failed($0) } : nil
           done(.failure(error ?? BrokerError(.failed, "the file system does not answer")))
         }
-      } catch { done(.failure(error)) }
+      } catch {
+        room.end()
+        done(.failure(error))
+      }
     }
   }
 

@@ -34,6 +34,8 @@ final class ToolProcess {
   private var lifeline: OwnedFD?
   private var outputBytes: [UInt8] = []
   private var errorBytes: [UInt8] = []
+  /// Of both streams, what its caller was told of while it works.
+  private var toldCounts = (output: 0, errors: 0)
   private let beganMilliseconds: UInt64
   /// When it is killed that should have ended long ago.
   private(set) var deadlineMilliseconds: UInt64
@@ -51,6 +53,7 @@ final class ToolProcess {
   /// From the end of a tool's time until agt-run has confirmed it.
   private static let patienceMilliseconds: UInt64 = 15_000
   private static let readBytes = 65_536
+  private static let progressMaxBytes = 16_384
   /// A record is some hundred bytes, and violations make it longer.
   private static let recordMaxBytes = 1 << 20
 
@@ -138,6 +141,38 @@ final class ToolProcess {
     }
   }
 
+  /// What is new since the last time, for a caller who wants to look on: whole characters, a part at a time.
+  /// - Parameter tell: false when the caller does not take it now; then it is told the next time.
+  func progress(nowMilliseconds: UInt64, tell: (JSONObject) -> Bool) {
+    var told: JSONObject = [
+      "id": id,
+      "elapsedMilliseconds": JSONValue(nowMilliseconds - min(nowMilliseconds, beganMilliseconds)),
+    ]
+    let output = Self.part(outputBytes[toldCounts.output...])
+    let errors = Self.part(errorBytes[toldCounts.errors...])
+    if !output.isEmpty { Self.put(output, "stdout", in: &told) }
+    if !errors.isEmpty { Self.put(errors, "stderr", in: &told) }
+    guard tell(told) else { return }
+    toldCounts = (toldCounts.output + output.count, toldCounts.errors + errors.count)
+  }
+
+  /// Whether there is output that its caller was not told of.
+  var hasNews: Bool {
+    outputBytes.count > toldCounts.output || errorBytes.count > toldCounts.errors
+  }
+
+  /// At most a line's worth, without the beginning of a character (RFC 3629, section 3).
+  private static func part(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+    let part = Array(bytes.prefix(progressMaxBytes))
+    for length in 1..<4 where part.count >= length {
+      let byte = part[part.count - length]
+      if byte & 0xc0 == 0x80 { continue }
+      let needed = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1
+      return needed > length ? Array(part.dropLast(length)) : part
+    }
+    return part
+  }
+
   /// What its end and its output are read from, as long as they are open.
   var descriptors: [Int32] { [pidfd.raw, output.raw, errors.raw].compactMap { $0 } }
 
@@ -195,7 +230,7 @@ final class ToolProcess {
   }
 
   /// Text as it is; other bytes as base64 under another name, so that nobody takes one for the other.
-  private static func put(_ bytes: [UInt8], _ name: String, in object: inout JSONObject) {
+  static func put(_ bytes: [UInt8], _ name: String, in object: inout JSONObject) {
     if let text = String(validating: bytes, as: UTF8.self) {
       object[name] = .string(text)
     } else {

@@ -2,6 +2,7 @@ internal import Audit
 internal import AuditStore
 internal import Broker
 internal import Glibc
+internal import Hashing
 internal import JSON
 internal import Kernel
 internal import Policy
@@ -13,6 +14,7 @@ internal import Rings
 /// outlives the connection that called it, nor the run.
 final class ToolRunner: RunService {
   let tools: [Tool]
+  let programs: ToolPrograms
   private let ring: UInt8
   private let concurrentMax: Int
   /// Of agt-run, the same for every tool.
@@ -20,7 +22,10 @@ final class ToolRunner: RunService {
   /// The same from wherever they are given.
   let lastingOptions: [String]
   private let environment: [ByteString]
-  private var running: [ObjectIdentifier: (process: ToolProcess, done: (JSONValue) -> Void)] = [:]
+  /// What every call has besides its words, for those who approve one.
+  private let workingDirectory: String
+  private let environmentDigest: String
+  private var running: [ObjectIdentifier: Running] = [:]
   /// Whose a descriptor in the loop is.
   private var owners: [Int32: ToolProcess] = [:]
   /// Leases that are over, until none of the calls that they let run is left.
@@ -30,6 +35,19 @@ final class ToolRunner: RunService {
   private let clock: AlarmClock
   private let audit: RunAudit
   private var loop: RunLoop?
+
+  private struct Running {
+    let process: ToolProcess
+    var done: (JSONValue) -> Void
+    /// Nil when its caller does not look on.
+    var progress: Progress?
+  }
+
+  private struct Progress {
+    let tell: (JSONObject) -> Bool
+    var lastMilliseconds: UInt64
+    var nextMilliseconds: UInt64
+  }
 
   private struct Announced {
     /// Two calls can have the same id, one after the other.
@@ -41,6 +59,9 @@ final class ToolRunner: RunService {
 
   /// How long the end of a run waits for its tools, which are told to end.
   private static let farewellMilliseconds: Int32 = 3000
+  /// To whoever looks on, when there is nothing new, and when there is.
+  private static let progressMilliseconds: UInt64 = 1000
+  private static let newsMilliseconds: UInt64 = 100
   /// Two streams, the end, the record and the tie.
   static let descriptorsPerTool = 5
 
@@ -52,18 +73,24 @@ final class ToolRunner: RunService {
     self.tools = tools
     ring = run.profile.ring
     concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
-    self.options = Self.options(options, workspace: run.request.workspace.path)
+    guard let programs = run.toolPrograms else { preconditionFailure("tools without programs") }
+    self.programs = programs
+    let workspace = run.request.workspace.path
+    self.options = Self.options(options, programs, workspace: workspace)
     let here = (try? Files.workingDirectory().text) ?? "/"
-    lastingOptions = Self.options(options, workspace: run.request.workspace.path) {
+    lastingOptions = Self.options(options, programs, workspace: workspace) {
       $0.hasPrefix("/") ? $0 : here + "/" + $0
     }
     self.environment = environment
+    workingDirectory = here
+    environmentDigest = SHA256.text(Array(environment.joined(separator: [0])))
     clock = try AlarmClock()
   }
 
   /// A tool sees what its caller sees, as far as its own ring lets it.
   private static func options(
-    _ options: RunOptions, workspace: String, place: (String) -> String = { $0 }
+    _ options: RunOptions, _ programs: ToolPrograms, workspace: String,
+    place: (String) -> String = { $0 }
   ) -> [String] {
     var words = [
       "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? ""),
@@ -73,6 +100,8 @@ final class ToolRunner: RunService {
     for path in options.tools + [options.profileFile, options.agentFile].compactMap({ $0 }) {
       words += ["--protect", place(path)]
     }
+    // Nor what another tool executes.
+    for path in programs.kept { words += ["--protect", path] }
     for path in options.reads { words += ["--read", place(path)] }
     for path in options.writes { words += ["--write", place(path)] }
     for name in options.degraded.map(\.rawValue).sorted() { words += ["--degrade", name] }
@@ -82,6 +111,14 @@ final class ToolRunner: RunService {
     if let agent = options.agent { words += ["--agent", agent] }
     words += ["--audit-sync", options.auditSync.rawValue]
     return words
+  }
+
+  /// The same for each call, for those who approve one.
+  var facts: JSONObject {
+    [
+      "options": JSONValue(options), "workingDirectory": .string(workingDirectory),
+      "environmentDigest": .string("sha256:" + environmentDigest),
+    ]
   }
 
   // MARK: calls
@@ -103,10 +140,12 @@ final class ToolRunner: RunService {
   /// - Parameters:
   ///   - why: what the log says of the decision.
   ///   - mayBegin: asked again when the log has it.
+  ///   - progress: is told while it works, and says whether that was taken; nil when nobody looks on.
   ///   - done: gets the result when the tool has ended; not called when its client is dropped.
   func call(
     _ invocation: ToolInvocation, id: JSONValue, client: UInt64, why: JSONObject,
-    mayBegin: @escaping () throws(BrokerError) -> Void, done: @escaping (JSONValue) -> Void
+    mayBegin: @escaping () throws(BrokerError) -> Void,
+    progress: ((JSONObject) -> Bool)? = nil, done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
     guard running.count + announced.count < concurrentMax else {
       throw BrokerError(
@@ -126,7 +165,7 @@ final class ToolRunner: RunService {
       do throws(BrokerError) {
         if let refusal { throw BrokerError(.failed, refusal) }
         try mayBegin()
-        try begin(invocation, id: id, client: client, done: done)
+        try begin(invocation, id: id, client: client, progress: progress, done: done)
       } catch {
         invocation.saga?.close()
         let result: JSONValue = ["outcome": "not_started", "message": .string(error.message)]
@@ -150,7 +189,8 @@ final class ToolRunner: RunService {
   }
 
   private func begin(
-    _ invocation: ToolInvocation, id: JSONValue, client: UInt64, done: @escaping (JSONValue) -> Void
+    _ invocation: ToolInvocation, id: JSONValue, client: UInt64,
+    progress: ((JSONObject) -> Bool)?, done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
     do throws(SyscallError) {
       let process = try ToolProcess(
@@ -163,7 +203,14 @@ final class ToolRunner: RunService {
         process.reap()
         throw error
       }
-      running[ObjectIdentifier(process)] = (process, done)
+      let now = AlarmClock.nowMilliseconds
+      running[ObjectIdentifier(process)] = Running(
+        process: process, done: done,
+        progress: progress.map {
+          Progress(
+            tell: $0, lastMilliseconds: now, nextMilliseconds: now + Self.progressMilliseconds)
+        })
+      if progress != nil { try? clock.arm(now + Self.progressMilliseconds) }
     } catch {
       throw BrokerError(.failed, "starting the tool: \(error.description)")
     }
@@ -180,7 +227,7 @@ final class ToolRunner: RunService {
   /// - Returns: false when no such call is under way.
   func cancel(_ id: JSONValue, client: UInt64) -> Bool {
     let found = running.values.filter { $0.process.client == client && $0.process.id == id }
-    for (process, _) in found { stop(process, .cancelled) }
+    for one in found { stop(one.process, .cancelled) }
     let waiting = announced.count
     announced.removeAll { $0.client == client && $0.id == id }
     return !found.isEmpty || announced.count < waiting
@@ -192,6 +239,7 @@ final class ToolRunner: RunService {
     for (key, value) in running where value.process.client == client {
       stop(value.process, .cancelled)
       running[key]?.done = { _ in }
+      running[key]?.progress = nil
     }
   }
 
@@ -201,7 +249,7 @@ final class ToolRunner: RunService {
     let found = running.values.filter { $0.process.lease == lease }
     if found.isEmpty { return done(0) }
     endings[lease] = (found.count, found.count, done)
-    for (process, _) in found { stop(process, .leaseEnded) }
+    for one in found { stop(one.process, .leaseEnded) }
   }
 
   /// Whoever does not end in time is killed.
@@ -230,16 +278,44 @@ final class ToolRunner: RunService {
     guard let process = owners[event.descriptor] else { return }
     if event.descriptor == process.pidfd.raw {
       try conclude(process)
-    } else if !process.read(event.descriptor) {
-      try forget(event.descriptor)
-      process.close(event.descriptor)
+    } else {
+      if !process.read(event.descriptor) {
+        try forget(event.descriptor)
+        process.close(event.descriptor)
+      }
+      try expectNews(of: process)
+    }
+  }
+
+  /// Soon, and not with each byte.
+  private func expectNews(of process: ToolProcess) throws(SyscallError) {
+    guard let progress = running[ObjectIdentifier(process)]?.progress, process.hasNews else {
+      return
+    }
+    let time = min(
+      progress.nextMilliseconds, progress.lastMilliseconds + Self.newsMilliseconds)
+    running[ObjectIdentifier(process)]?.progress?.nextMilliseconds = time
+    try clock.arm(time)
+  }
+
+  private func tellProgress(_ now: UInt64) throws(SyscallError) {
+    for (key, one) in running {
+      guard var progress = one.progress else { continue }
+      if progress.nextMilliseconds <= now {
+        one.process.progress(nowMilliseconds: now, tell: progress.tell)
+        progress.lastMilliseconds = now
+        progress.nextMilliseconds =
+          now + (one.process.hasNews ? Self.newsMilliseconds : Self.progressMilliseconds)
+        running[key]?.progress = progress
+      }
+      try clock.arm(progress.nextMilliseconds)
     }
   }
 
   func finish() {
     loop = nil
-    for (process, _) in running.values { process.stop(.cancelled) }
-    for (process, _) in running.values {
+    for one in running.values { one.process.stop(.cancelled) }
+    for process in running.values.map(\.process) {
       if !Descriptors.isReadable(
         process.pidfd.raw, withinMilliseconds: Self.farewellMilliseconds)
       {
@@ -284,7 +360,8 @@ final class ToolRunner: RunService {
 
   private func expire() throws(SyscallError) {
     let now = AlarmClock.nowMilliseconds
-    for (process, _) in running.values {
+    try tellProgress(now)
+    for process in running.values.map(\.process) {
       if process.deadlineMilliseconds <= now {
         process.kill()
       } else {

@@ -47,15 +47,8 @@ enum AgentFile {
   static func read(_ file: String, _ caller: Caller) throws(RunError) -> AgentDeclaration {
     let bytes: [UInt8]
     do throws(SyscallError) {
-      let opened = try Files.open(ByteString(file), O_RDONLY | O_NONBLOCK)
-      let status = try Files.status(opened.raw)
-      guard status.kind == .regular else {
-        throw SyscallError(call: "open", object: file, errno: EISDIR)
-      }
-      guard status.uid == caller.uid || status.uid == 0, status.mode & 0o022 == 0 else {
-        throw SyscallError(call: "open", object: file, errno: EPERM)
-      }
-      bytes = try Descriptors.readAll(opened.raw, limit: YAMLLimits.default.sizeMaxBytes + 1)
+      bytes = try OperatorFile.read(
+        file, uid: caller.uid, limit: YAMLLimits.default.sizeMaxBytes + 1)
     } catch {
       throw failure(file, error)
     }
