@@ -53,19 +53,16 @@ struct WhyCommand: ParsableCommand {
     if let path, let refusal = why.path(path, access) { answers.append(refusal) }
     if let net { answers.append(why.network(net)) }
     if let limit { answers.append(why.limit(limit)) }
-    if call == nil && path == nil && net == nil && limit == nil { answers = why.refusals() }
+    let isGeneral = call == nil && path == nil && net == nil && limit == nil
+    if isGeneral { answers = why.refusals() }
     if json {
       Printing.json(.array(answers.map(\.json)))
     } else {
       for answer in answers { tell(answer) }
-      if answers.isEmpty { sayNothing(why) }
+      if answers.isEmpty { print("nothing was refused") }
+      if answers.isEmpty, isGeneral, let unseen = why.unseen { print("  \(unseen)") }
     }
     if answers.isEmpty { throw ExitCode(1) }
-  }
-
-  private func sayNothing(_ why: Why) {
-    print("nothing was refused")
-    if let unseen = why.unseen { print("  \(unseen)") }
   }
 
   private func tell(_ refusal: Refusal) {
