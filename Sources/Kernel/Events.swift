@@ -2,6 +2,11 @@ internal import CLinux
 internal import Glibc
 
 /// epoll(7): which descriptors are ready.
+///
+/// The number of a closed descriptor is given to the next one that is opened, also while an event of the old one
+/// waits to be handled, and a file that somebody else holds open goes on reporting under the old number. So each
+/// addition has a generation of its own, which the kernel returns with the event: whoever asks `isCurrent` before
+/// handling one never takes it for another file's.
 public struct Poller: ~Copyable {
   public struct Interest: OptionSet, Sendable {
     public let rawValue: UInt32
@@ -17,36 +22,60 @@ public struct Poller: ~Copyable {
     public let writable: Bool
     /// The other side is gone and nothing waits to be read.
     public let isOver: Bool
+    /// Of the addition that asked for it.
+    let generation: UInt32
   }
 
   let descriptor: OwnedFD
+  /// By descriptor number, of those that are watched; 0 for all others.
+  private var generations: [UInt32] = []
+  private var newest: UInt32 = 0
 
   public init() throws(SyscallError) {
     descriptor = OwnedFD(try check(epoll_create1(Int32(EPOLL_CLOEXEC)), "epoll_create1"))
   }
 
-  public func add(_ number: Int32, _ interest: Interest) throws(SyscallError) {
-    try control(EPOLL_CTL_ADD, number, interest)
-  }
-  public func change(_ number: Int32, _ interest: Interest) throws(SyscallError) {
-    try control(EPOLL_CTL_MOD, number, interest)
-  }
-  public func remove(_ number: Int32) throws(SyscallError) {
-    try control(EPOLL_CTL_DEL, number, [])
+  public mutating func add(_ number: Int32, _ interest: Interest) throws(SyscallError) {
+    // 0 says that nothing is watched.
+    newest = newest == .max ? 1 : newest + 1
+    try control(EPOLL_CTL_ADD, number, interest, newest)
+    let missing = Int(number) + 1 - generations.count
+    if missing > 0 { generations += [UInt32](repeating: 0, count: missing) }
+    generations[Int(number)] = newest
   }
 
-  private func control(_ operation: Int32, _ number: Int32, _ interest: Interest)
-    throws(SyscallError)
-  {
+  public func change(_ number: Int32, _ interest: Interest) throws(SyscallError) {
+    try control(EPOLL_CTL_MOD, number, interest, generation(of: number))
+  }
+
+  /// What of it still waits to be handled is not current any more.
+  public mutating func remove(_ number: Int32) throws(SyscallError) {
+    if generations.indices.contains(Int(number)) { generations[Int(number)] = 0 }
+    try control(EPOLL_CTL_DEL, number, [], 0)
+  }
+
+  /// Whether the event is of what has its descriptor's number now.
+  public func isCurrent(_ event: Event) -> Bool {
+    event.generation == generation(of: event.descriptor) && event.generation != 0
+  }
+
+  private func generation(of number: Int32) -> UInt32 {
+    generations.indices.contains(Int(number)) ? generations[Int(number)] : 0
+  }
+
+  private func control(
+    _ operation: Int32, _ number: Int32, _ interest: Interest, _ generation: UInt32
+  ) throws(SyscallError) {
     var event = unsafe epoll_event()
     unsafe event.events = interest.rawValue
-    unsafe event.data.fd = number
+    unsafe event.data.u64 = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: number))
     // SAFETY: the structure is ours.
     _ = try check(
       unsafe epoll_ctl(descriptor.raw, operation, number, &event), "epoll_ctl", "\(number)")
   }
 
-  /// Waits until something is ready, at most 32 events at a time.
+  /// Waits until something is ready, at most 32 events at a time. Handling one can make the others outdated
+  /// (`isCurrent`).
   /// - Parameter milliseconds: -1 waits for ever.
   public func wait(milliseconds: Int32) throws(SyscallError) -> [Event] {
     var events = unsafe [epoll_event](repeating: epoll_event(), count: 32)
@@ -55,13 +84,15 @@ public struct Poller: ~Copyable {
     if count < 0, errno == EINTR { return [] }
     var ready: [Event] = []
     for index in 0..<Int(try check(count, "epoll_wait")) {
-      // SAFETY: `add` stored the descriptor in this member of the union.
+      // SAFETY: `control` stored generation and descriptor in this member of the union.
       let bits = unsafe events[index].events
-      let number = unsafe events[index].data.fd
-      ready.append(
-        Event(
-          descriptor: number, readable: bits & (1 | 8 | 16) != 0,
-          writable: bits & (4 | 8) != 0, isOver: bits & (1 | 16) == 16))
+      let data = unsafe events[index].data.u64
+      let event = Event(
+        descriptor: Int32(truncatingIfNeeded: data), readable: bits & (1 | 8 | 16) != 0,
+        writable: bits & (4 | 8) != 0, isOver: bits & (1 | 16) == 16,
+        generation: UInt32(data >> 32))
+      // A file that was closed here and is open elsewhere still reports.
+      if isCurrent(event) { ready.append(event) }
     }
     return ready
   }

@@ -146,6 +146,42 @@ public enum Processes {
     }
   }
 
+  /// What a process and those that it waited for have used (getrusage(2)).
+  public struct Usage: Equatable, Sendable {
+    public var cpuMicroseconds: UInt64
+    /// To file systems that count blocks; tmpfs does not.
+    public var writtenBytes: UInt64
+
+    init(_ usage: rusage) {
+      let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
+      let rest = usage.ru_utime.tv_usec + usage.ru_stime.tv_usec
+      cpuMicroseconds = UInt64(max(0, seconds * 1_000_000 + Int(rest)))
+      // In blocks of 512 bytes.
+      writtenBytes = UInt64(max(0, usage.ru_oublock)) * 512
+    }
+  }
+
+  /// Of the children that this process has waited for, and of theirs.
+  public static func usageOfReaped() -> Usage {
+    var usage = rusage()
+    // SAFETY: the structure is ours.
+    unsafe getrusage(Int32(RUSAGE_CHILDREN.rawValue), &usage)
+    return Usage(usage)
+  }
+
+  /// Waits for the end of a child (wait4(2)).
+  /// - Returns: what it and those that it had waited for have used; nil when it is no child of ours.
+  public static func reap(_ pid: Int32) throws(SyscallError) -> Usage? {
+    var usage = rusage()
+    var status: Int32 = 0
+    while true {
+      // SAFETY: both are ours.
+      if unsafe wait4(pid, &status, 0, &usage) > 0 { return Usage(usage) }
+      if errno == ECHILD { return nil }
+      if errno != EINTR { throw SyscallError(call: "wait4", object: "\(pid)", errno: errno) }
+    }
+  }
+
   /// The pids of this process's children (/proc/thread-self/children, proc(5)).
   public static func children() throws(SyscallError) -> [Int32] {
     let text = try Files.read(ByteString("/proc/thread-self/children"), limit: 1 << 20).text

@@ -23,7 +23,7 @@ public enum Seccomp {
     return listener ? OwnedFD(descriptor) : nil
   }
 
-  /// Numbers of the calls that wait for events, reap, signal, take memory and end.
+  /// Numbers of the calls that wait for events, reap, count, signal, take memory and end.
   public static var callsOfRingInit: [UInt32] {
     [
       AGT_SYS_read, AGT_SYS_close, AGT_SYS_sendmsg, AGT_SYS_recvmsg, AGT_SYS_epoll_create1,
@@ -31,6 +31,7 @@ public enum Seccomp {
       AGT_SYS_gettid, AGT_SYS_exit_group, AGT_SYS_rt_sigreturn, AGT_SYS_mmap, AGT_SYS_munmap,
       AGT_SYS_mremap, AGT_SYS_mprotect, AGT_SYS_brk, AGT_SYS_madvise, AGT_SYS_futex,
       AGT_SYS_getrandom, AGT_SYS_restart_syscall, AGT_SYS_epoll_wait,
+      AGT_SYS_getrusage,
     ].map { UInt32($0.rawValue) }
   }
 

@@ -20,6 +20,8 @@ public enum StageReport: Equatable, Sendable {
   case exited(code: UInt8, signal: Int32)
   /// Every process of the ring has the signal (`StageCommand.everyone`).
   case signaledEveryone(Int32)
+  /// What PID 1 and the processes that it has reaped have used (`StageCommand.account`).
+  case account(cpuMicroseconds: UInt64, writtenBytes: UInt64)
 
   public func encoded() -> [UInt8] {
     var out = WireWriter()
@@ -52,6 +54,10 @@ public enum StageReport: Equatable, Sendable {
     case .broker(let isListening):
       out.integer(UInt8(9))
       out.boolean(isListening)
+    case .account(let cpu, let written):
+      out.integer(UInt8(10))
+      out.integer(cpu)
+      out.integer(written)
     }
     return out.bytes
   }
@@ -76,6 +82,7 @@ public enum StageReport: Equatable, Sendable {
         numbers: try from.list(limit: 8) { r throws(DecodingError) in try r.integer() })
     case 8: self = .signaledEveryone(try from.integer())
     case 9: self = .broker(isListening: try from.boolean())
+    case 10: self = .account(cpuMicroseconds: try from.integer(), writtenBytes: try from.integer())
     case let tag: throw from.failure("report \(tag)")
     }
     try from.end()
@@ -108,6 +115,8 @@ public enum StageCommand: Equatable, Sendable {
   /// Deliver a signal to every process of the ring but PID 1 at once: with SIGSTOP none of them runs, forks
   /// or is missed afterwards (kill(2), -1). Only where PID 1 has a process namespace of its own.
   case everyone(Int32)
+  /// Say what those have used who are gone (`StageReport.account`).
+  case account
   /// The program's process has its plan.
   case planned
 
@@ -121,7 +130,8 @@ public enum StageCommand: Equatable, Sendable {
     case .everyone(let number):
       out.integer(UInt8(2))
       out.integer(number)
-    case .planned: out.integer(UInt8(3))
+    case .account: out.integer(UInt8(3))
+    case .planned: out.integer(UInt8(4))
     }
     return out.bytes
   }
@@ -132,7 +142,8 @@ public enum StageCommand: Equatable, Sendable {
     case 0: self = .signal(try from.integer())
     case 1: self = .kill
     case 2: self = .everyone(try from.integer())
-    case 3: self = .planned
+    case 3: self = .account
+    case 4: self = .planned
     case let tag: throw from.failure("command \(tag)")
     }
     try from.end()

@@ -26,7 +26,7 @@ public struct CompiledProfile: Equatable, Sendable {
   // MARK: encoding
 
   /// `AGTP` and the version of the layout, little-endian.
-  private static let magic: UInt64 = 0x0001_5054_4741
+  private static let magic: UInt64 = 0x0002_5054_4741
 
   public func encode() -> [UInt8] {
     var out = ProfileEncoder()

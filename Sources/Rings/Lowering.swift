@@ -181,6 +181,10 @@ struct LoweringState {
     ] as [(UInt32, UInt64?)] {
       if let value { list.append(LaunchPlan.ResourceLimit(resource: resource, value: value)) }
     }
+    // RLIMIT_CPU: the supervisor, which counts all of them together, is to say first which limit it was.
+    if let milliseconds = bounds.cpuTimeMilliseconds {
+      list.append(LaunchPlan.ResourceLimit(resource: 0, value: milliseconds / 1000 + 2))
+    }
     // RLIMIT_NICE and RLIMIT_RTPRIO: nobody below ring 1 rises above its neighbours.
     if profile.ring >= 2 {
       list.append(LaunchPlan.ResourceLimit(resource: 13, value: 0))

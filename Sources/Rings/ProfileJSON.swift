@@ -106,6 +106,8 @@ public enum ProfileJSON {
       "fileSizeBytes": number(limits.fileSizeBytes),
       "lockedMemoryBytes": number(limits.lockedMemoryBytes),
       "wallMilliseconds": number(limits.wallMilliseconds),
+      "cpuTimeMilliseconds": number(limits.cpuTimeMilliseconds),
+      "diskBytes": number(limits.diskBytes),
     ])
   }
 

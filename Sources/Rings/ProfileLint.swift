@@ -119,7 +119,8 @@ public enum ProfileLint {
   private static func limits(_ profile: RingProfile) -> [Finding] {
     guard profile.ring > 1 else { return [] }
     var findings: [Finding] = []
-    for limit in RingProfile.Limits.all where limit.get(profile.limits) == nil {
+    for limit in RingProfile.Limits.all where !limit.isOptional && limit.get(profile.limits) == nil
+    {
       findings.append(
         Finding(
           what: "limits.\(limit.key) is none: one run can take the machine from the others",

@@ -195,7 +195,9 @@ struct ProfileReader {
     let section = try ProfileSection(
       node, file: file, keys: RingProfile.Limits.all.map(\.key))
     for limit in RingProfile.Limits.all {
-      guard let node = try value(section, limit.key) else { continue }
+      guard
+        let node = limit.isOptional ? section[limit.key] : try value(section, limit.key)
+      else { continue }
       places["limits.\(limit.key)"] = node
       if try node.text(file) == "none" {
         limit.set(&limits, nil)
@@ -254,6 +256,8 @@ extension RingProfile.Limits {
   struct Field: Sendable {
     let key: String
     let unit: Unit
+    /// A ring without it leaves nothing of the machine's open that the other limits do not bound.
+    var isOptional = false
     let get: @Sendable (RingProfile.Limits) -> UInt64?
     let set: @Sendable (inout RingProfile.Limits, UInt64?) -> Void
   }
@@ -274,6 +278,12 @@ extension RingProfile.Limits {
     Field(
       key: "wall", unit: .milliseconds, get: { $0.wallMilliseconds },
       set: { $0.wallMilliseconds = $1 }),
+    Field(
+      key: "cpuTime", unit: .milliseconds, isOptional: true, get: { $0.cpuTimeMilliseconds },
+      set: { $0.cpuTimeMilliseconds = $1 }),
+    Field(
+      key: "disk", unit: .bytes, isOptional: true, get: { $0.diskBytes },
+      set: { $0.diskBytes = $1 }),
   ]
 }
 

@@ -145,6 +145,10 @@ public struct RingProfile: Equatable, Sendable {
     public var lockedMemoryBytes: UInt64?
     /// Wall clock of the run, milliseconds.
     public var wallMilliseconds: UInt64?
+    /// Time on processors of all of the run's processes together, milliseconds.
+    public var cpuTimeMilliseconds: UInt64?
+    /// What all of the run's processes together write to file systems on disks, bytes.
+    public var diskBytes: UInt64?
     public init() {}
   }
 

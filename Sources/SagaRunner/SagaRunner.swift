@@ -36,7 +36,7 @@ public final class SagaRunner {
   private let lock: OwnedFD
   private let agtRun: String
   private let progress: any SagaProgress
-  private let poller: Poller
+  private var poller: Poller
   private let signals: OwnedFD
   private let clock = RunnerClock()
   private var attempts: [Attempt] = []

@@ -21,7 +21,7 @@ enum RingLoop {
     var launch = state
     do throws(SyscallError) {
       let children = signals
-      let poller = try Poller()
+      var poller = try Poller()
       for descriptor in [children.raw, launch.raw, Stage.socket] {
         try poller.add(descriptor, .input)
       }
@@ -90,6 +90,10 @@ enum RingLoop {
       guard getpid() == 1 else { return false }
       try Processes.signal(-1, number)
       Stage.report(.signaledEveryone(number))
+    case .account:
+      let used = Processes.usageOfReaped()
+      Stage.report(
+        .account(cpuMicroseconds: used.cpuMicroseconds, writtenBytes: used.writtenBytes))
     case .planned: return true
     case .kill, nil: end(program)
     }

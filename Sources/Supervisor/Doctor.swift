@@ -35,6 +35,7 @@ public struct Doctor {
       try doctor.examineSeccomp()
       doctor.examineLimits()
       doctor.examineCgroups()
+      doctor.examineBudgets()
     } catch {
       throw RunError(.internalFailure, "examining this machine: \(error.description)")
     }
@@ -195,8 +196,9 @@ public struct Doctor {
         "cgroup v2 in \(host.unified!.parent): \(names.joined(separator: ", "))")
     }
     let kills = host.unified.map { "; cgroup v2 in \($0.parent) kills and freezes" } ?? ""
-    if !host.legacy.isEmpty {
-      let names = host.legacy.keys.sorted().joined(separator: ", ")
+    let limiting = host.legacy.keys.filter { CgroupHost.controllers.contains($0) }
+    if !limiting.isEmpty {
+      let names = limiting.sorted().joined(separator: ", ")
       return add(
         "limits of the whole run", .enforced,
         "when asked for, --cgroup v1: \(names)\(kills)")
@@ -206,6 +208,33 @@ public struct Doctor {
       "resource limits: processes per run, memory per process; no cgroup may be made here\(kills). "
         + "Start under systemd with Delegate=yes for more: systemd-run --user --scope -p Delegate=yes"
     )
+  }
+
+  private mutating func examineBudgets() {
+    let host = CgroupHost.find(isRoot: isRoot, uid: Identity.effectiveUID, wantsAll: true)
+    let counted =
+      host.unified.map { "counted by cgroup v2 in \($0.parent)" }
+      ?? "counted per process and added up while it runs"
+    let legacy =
+      host.legacy[CgroupHost.accounting] != nil ? "; --cgroup v1 counts by cpuacct" : ""
+    add(
+      "CPU time of the whole run", .enforced,
+      "when asked for, --cpu-time: \(counted)\(legacy); resource limits bound each process")
+    if RunUsage.canCountWritten {
+      add(
+        "bytes written to disks", .enforced,
+        "when asked for, --disk: counted per process and added up while it runs")
+    } else {
+      add(
+        "bytes written to disks", .absent, "the kernel does not count them",
+        "a kernel with CONFIG_TASK_IO_ACCOUNTING is needed for --disk")
+    }
+    let freezer =
+      host.unified != nil
+      ? "; without a process namespace, cgroup v2"
+      : host.legacy[CgroupHost.freezer] != nil
+        ? "; without a process namespace, the freezer of cgroup v1" : ""
+    add("all processes stopped at once", .enforced, "by PID 1 of the ring\(freezer)")
   }
 
   public var json: JSONValue {

@@ -90,6 +90,9 @@ enum Explanation {
   private static func steps(_ run: borrowing PreparedRun) -> [Step] {
     var all = steps(run.plan)
     all.insert(Step(name: "cgroup", summary: run.cgroupPlan.text(run.limits)), at: 1)
+    if let budgets = run.cgroupPlan.budgetText(run.limits) {
+      all.insert(Step(name: "budgets", summary: budgets), at: 2)
+    }
     return all
   }
 
@@ -217,7 +220,8 @@ enum Explanation {
   }
 
   private static let resourceNames: [UInt32: String] = [
-    1: "file size", 2: "data", 4: "core file", 6: "processes", 7: "open files", 8: "locked memory",
+    0: "CPU seconds", 1: "file size", 2: "data", 4: "core file", 6: "processes", 7: "open files",
+    8: "locked memory",
     13: "nice", 14: "real-time priority",
   ]
 

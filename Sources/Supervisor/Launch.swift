@@ -92,10 +92,12 @@ public enum Launch {
     }
     if let transaction = prepared.transaction { audit.record(.txnStart, transaction.entry) }
     do throws(SyscallError) { try loop.add(audit) } catch { throw failure(error) }
-    loop.policyWatch = policyWatch(prepared, options)
+    loop.refusals.policyWatch = policyWatch(prepared, options)
     let network = try attachNetwork(prepared.network, to: loop, events, audit)
     let broker = try attachBroker(
       prepared, options, environment, network, to: loop, events, audit)
+    let budgets = BudgetWatch(prepared.limits, prepared.cgroup)
+    if let budgets { try attach(budgets, to: loop) }
     if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
     let station = OperatorService(
       prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
@@ -122,11 +124,12 @@ public enum Launch {
     loop.restoreTerminal()
     let mark = station.killMark
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
-    let limits = prepared.cgroup?.report
+    let limits = LimitReport.make(prepared, budgets?.usage, loop.usage)
     prepared.cgroup?.remove()
     let sagas = broker?.concludeSagas(outcome.end, in: loop) ?? []
     var record = RunRecord(
-      prepared, outcome: outcome, violations: loop.violations, trigger: loop.lastTrigger,
+      prepared, outcome: outcome, violations: loop.refusals.violations,
+      trigger: loop.refusals.lastTrigger,
       network: network?.counters, broker: broker?.counters,
       kill: killSwitch.record ?? mark?.record, limits: limits, beganNanoseconds: began)
     if let transaction = prepared.transaction {

@@ -64,7 +64,7 @@ final class NetworkService: RunService {
   static func bounds(hardLimit: UInt64, sockets: Int) -> (openFiles: UInt64, relays: Int) {
     let others =
       sockets + maximumStreams + Resolver.maximumSockets + operatorClients + ownDescriptors
-      + BrokerService.descriptorsMax
+      + BrokerService.descriptorsMax + BlockingCalls.descriptorsMax
     let wanted = UInt64(maximumRelays * descriptorsPerRelay + others)
     let openFiles = min(hardLimit, wanted)
     let relays = (Int(openFiles) - others) / descriptorsPerRelay

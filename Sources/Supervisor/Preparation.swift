@@ -140,6 +140,7 @@ enum Preparation {
     }
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
     let reads = try shares(options.reads, "--read")
+    try checkProtected(options.protects)
     let tools = try ToolFiles.load(options)
     let toolPrograms = programs(
       of: tools, options, profile, caller, workspace: workspace.path, writes: writes)
@@ -161,8 +162,15 @@ enum Preparation {
     let terminal = try self.terminal(options, ring: profile.ring)
     let limits = RunLimits(
       memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
-      cpuThousandths: options.cpuThousandths)
-    let cgroupPlan = try CgroupPlan.choose(options.cgroup, limits, caller)
+      cpuThousandths: options.cpuThousandths,
+      cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes)
+    if limits.diskBytes != nil, !RunUsage.canCountWritten {
+      throw RunError(
+        .notConfined, "--disk: the kernel does not count what processes write",
+        hint: "a kernel with CONFIG_TASK_IO_ACCOUNTING is needed")
+    }
+    let cgroupPlan = try CgroupPlan.choose(
+      options.cgroup, limits, caller, freezes: options.degraded.contains(.namespaces))
     let cgroup = forReal ? try RunCgroup.make(cgroupPlan, id: id, limits) : nil
     if forReal {
       try stage!.send(
@@ -244,6 +252,8 @@ enum Preparation {
     if let count = options.processes { profile.limits.processes = count }
     if let time = options.timeoutMilliseconds { profile.limits.wallMilliseconds = time }
     if options.hasNoTimeout { profile.limits.wallMilliseconds = nil }
+    if let time = options.cpuTimeMilliseconds { profile.limits.cpuTimeMilliseconds = time }
+    if let bytes = options.diskBytes { profile.limits.diskBytes = bytes }
     if let bytes = options.scratchBytes { profile.filesystem.scratch?.sizeBytes = bytes }
   }
 
@@ -270,6 +280,18 @@ enum Preparation {
       }
     }
     return all
+  }
+
+  /// What is not there cannot be kept as it is.
+  private static func checkProtected(_ paths: [String]) throws(RunError) {
+    for path in paths {
+      do throws(SyscallError) { _ = try Files.status(of: ByteString(path)) } catch {
+        throw RunError(
+          .notConfined,
+          "--protect \(path): \(Errno.message(error.errno)) (\(Errno.name(error.errno)))",
+          hint: "create it, or leave the flag out")
+      }
+    }
   }
 
   /// What the profile itself names as writable; missing optional parts are left out.

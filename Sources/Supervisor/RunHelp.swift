@@ -6,7 +6,9 @@ public enum RunHelp {
   public static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
     "--net", "--policy", "--tools",
-    "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cgroup", "--tmp", "--txn",
+    "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time", "--disk",
+    "--cgroup",
+    "--tmp", "--txn",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
     "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
     "--degrade",
@@ -39,6 +41,8 @@ public enum RunHelp {
       --memory SIZE          memory of each process, and in a cgroup of all together: 512MiB, 2G
       --pids N               processes and threads of the run
       --cpu N                processors of the whole run: 0.5, 2; needs a cgroup
+      --cpu-time TIME        time on processors of all processes together: 90s, 10m
+      --disk SIZE            what all processes together write to disks: 10GiB
       --cgroup WHAT          auto: limits of the whole run where cgroup v2 has them (default);
                              v2; v1, for root; none: resource limits alone
       --tmp SIZE             space in /tmp and in the private home directory, each

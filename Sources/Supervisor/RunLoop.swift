@@ -48,6 +48,8 @@ enum RunMoment {
   case askedToEnd(graceMilliseconds: UInt64)
   /// A forbidden call was refused.
   case violation(Violation)
+  /// What those have used that PID 1 has reaped.
+  case account(RunUsage)
   /// What was refused has reached a level (`BreachDetector`).
   case breach(JSONObject)
   /// Everything in the ring is about to be ended.
@@ -62,11 +64,10 @@ enum RunMoment {
 /// the ring is gone, which the kernel lets happen only after every process of the ring is.
 final class RunLoop {
   private let stage: StageProcess
-  private let poller: Poller
+  private var poller: Poller
   private let signals: OwnedFD
   private let options: RunOptions
-  private let events: RunEvents
-  private let terminalDescriptors: UInt8
+  let events: RunEvents
   private var deadline: OwnedFD?
   private var grace: OwnedFD?
   /// PID 1 of the ring; nil until the stage has made it.
@@ -79,23 +80,17 @@ final class RunLoop {
   /// Of the whole run, where it has one.
   let cgroup: RunCgroup?
   private var listener: OwnedFD?
-  private var terminal: TerminalRelay?
-  private var listensToInput = false
-  private(set) var violations = ViolationRecorder()
+  private let terminal: ForegroundTerminal
+  let refusals: Refusals
   private var end: RunOutcome.End?
   private(set) var executed = false
   private var services: [any RunService] = []
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
   private var network: NetworkService?
-  private var broker: BrokerService?
-  /// Of the run's policies; nil without any.
-  var policyWatch: PolicyWatch?
-  private(set) var lastTrigger: ViolationTrigger?
-  private var breach: BreachDetector?
-  private var breachPoints: BreachPoints
-  /// Until then every request is denied.
-  private var deniesUntilMilliseconds: UInt64 = 0
+  private(set) var broker: BrokerService?
+  /// Of everything in the ring, PID 1 included; nil until it is empty.
+  private(set) var usage: RunUsage?
   /// Of a detached run.
   private var session: OutputSession?
 
@@ -113,10 +108,9 @@ final class RunLoop {
     self.stage = stage
     self.signals = signals
     self.options = options
-    breach = options.breachLevels.map { BreachDetector($0) }
-    breachPoints = BreachPoints(ring: ring)
+    refusals = Refusals(options, ring: ring)
     self.events = events
-    self.terminalDescriptors = terminalDescriptors
+    terminal = ForegroundTerminal(descriptors: terminalDescriptors)
     try poller.add(self.stage.socket.raw, .input)
     try poller.add(self.signals.raw, .input)
     if let timeoutMilliseconds { deadline = try startTimer(timeoutMilliseconds) }
@@ -126,17 +120,22 @@ final class RunLoop {
   func run() throws(SyscallError) -> RunOutcome {
     var isResting = false
     while !isEmpty {
-      let ready = try poller.wait(milliseconds: isResting ? -1 : Self.restMilliseconds)
-      if ready.isEmpty, !isResting {
+      let hasNews = news != nil
+      let pause = hasNews ? 1 : isResting ? -1 : Self.restMilliseconds
+      let ready = try poller.wait(milliseconds: pause)
+      if ready.isEmpty, !isResting, !hasNews {
         isResting = true
         Processes.releaseMemory()
       }
-      for event in ready { try handle(event) }
+      // One may close what the next is of.
+      for event in ready where poller.isCurrent(event) { try handle(event) }
+      if hasNews, !isEmpty { tellNews() }
     }
-    if terminal != nil { terminal!.drain() }
+    terminal.finish()
     // Tools are processes of the run as well: nobody is told that nothing is left before they are gone.
     for service in services { service.finish() }
     killSwitch.take(.empty, in: self)
+    tellNews()
     return RunOutcome(end: end ?? .lost, executed: executed)
   }
 
@@ -193,7 +192,7 @@ final class RunLoop {
   /// After the end of the ring: waits for a process outside of it, until a signal asks us to go.
   /// - Returns: whether `descriptor` became readable.
   func linger(until descriptor: Int32) throws(SyscallError) -> Bool {
-    let others = try Poller()
+    var others = try Poller()
     try others.add(descriptor, .input)
     try others.add(signals.raw, .input)
     while true {
@@ -214,7 +213,7 @@ final class RunLoop {
 
   /// For every way out, also a failing one.
   func restoreTerminal() {
-    if terminal != nil { terminal!.leaveRawMode() }
+    terminal.restore()
   }
 
   private func handle(_ event: Poller.Event) throws(SyscallError) {
@@ -238,12 +237,10 @@ final class RunLoop {
         try poller.remove(number)
         listener = nil
       } else {
-        try readViolation(number)
+        try refusals.read(number, in: self)
       }
     } else if let service = watchers[number] {
       try service.handle(event, in: self)
-    } else {
-      try relay(event)
     }
   }
 
@@ -278,7 +275,7 @@ final class RunLoop {
     case .terminal:
       guard let master = descriptors.first else { return }
       if let session { return try session.adopt(OwnedFD(master), in: self) }
-      try openTerminal(OwnedFD(master))
+      try terminal.open(OwnedFD(master), in: self)
     case .listener:
       guard let number = descriptors.first else { return }
       listener = OwnedFD(number)
@@ -303,6 +300,8 @@ final class RunLoop {
     case .exited(let code, let signal):
       guard end == nil else { return }
       end = signal == 0 ? .exited(code) : .signaled(signal)
+    case .account(let cpu, let written):
+      try tellServices(.account(RunUsage(cpuMicroseconds: cpu, writtenBytes: written)))
     case .signaledEveryone(let signal):
       if signal == SIGSTOP { killSwitch.take(.frozen, in: self) }
     }
@@ -331,7 +330,12 @@ final class RunLoop {
 
   /// PID 1 is our own child (CLONE_PARENT).
   private func reapInit() throws(SyscallError) {
-    if let ringInit { _ = try Processes.wait(ringInit, blocking: true) }
+    if !launcherIsGone, try Processes.wait(stage.pid, blocking: true) != nil {
+      launcherIsGone = true
+    }
+    if let ringInit, let used = try Processes.reap(ringInit) {
+      usage = RunUsage(cpuMicroseconds: used.cpuMicroseconds, writtenBytes: used.writtenBytes)
+    }
     // Without a process namespace, PID 1's stand-in can end before the others.
     while !hasProcessNamespace, cgroup?.isPopulated == true {
       _ = cgroup?.kill()
@@ -367,12 +371,33 @@ final class RunLoop {
 
   /// Ends everything in the ring (`KillMachine`). The first reason stays.
   func kill(_ order: KillOrder) {
-    if end == nil {
-      end = .killed(order.reason)
-      events.emit("kill", ["reason": .string(order.reason.rawValue), "by": .string(order.by)])
-      try? tellServices(.killing(order))
-    }
+    let isFirst = end == nil
+    if isFirst { end = .killed(order.reason) }
     killSwitch.take(.ordered(order), in: self)
+    if isFirst { news = order }
+  }
+
+  /// Nobody who is told of a kill delays it: they hear of it when the ring has begun to end.
+  private var news: KillOrder?
+
+  private func tellNews() {
+    guard let order = news else { return }
+    news = nil
+    events.emit("kill", ["reason": .string(order.reason.rawValue), "by": .string(order.by)])
+    try? tellServices(.killing(order))
+    killSwitch.tellThoseWhoWait(in: self)
+  }
+
+  /// Before a running ring is killed: nothing but the end of PID 1 matters any more, and whatever else would wake
+  /// us while the ring ends takes a processor away from it.
+  func listenToTheEndAlone() {
+    guard executed, hasProcessNamespace, initEnd.raw == nil, let ringInit,
+      let pidfd = try? Processes.openPidfd(ringInit),
+      (try? poller.add(pidfd.raw, .input)) != nil
+    else { return }
+    initEnd = consume pidfd
+    try? poller.remove(stage.socket.raw)
+    if let number = listener.raw { try? poller.remove(number) }
   }
 
   private static let signalOrder = KillOrder(.manual, by: "a signal")
@@ -415,7 +440,7 @@ final class RunLoop {
       }
     // Of a write of ours to somebody who is gone; the write has failed already.
     case SIGPIPE: break
-    case SIGWINCH: if terminal != nil { terminal!.copyWindowSize() }
+    case SIGWINCH: terminal.copyWindowSize()
     case SIGCONT: try resume()
     case SIGTSTP:
       try tell(.signal(SIGTSTP))
@@ -441,95 +466,7 @@ final class RunLoop {
     return timer
   }
 
-  // MARK: violations
-
-  private func readViolation(_ number: Int32) throws(SyscallError) {
-    guard let violation = try violations.take(number) else { return }
-    events.emit("violation", ["violation": violation.json])
-    carryOut(policyWatch?.judge(violation) ?? [])
-    try tellServices(.violation(violation))
-    if breach != nil { count(breachPoints.of(violation.call), violation.call) }
-    if options.onViolation != .deny {
-      kill(KillOrder(.policyViolation, by: "the kernel", rule: "--on-violation"))
-    }
-  }
-
-  /// Counts what was refused, where the run has a detector.
-  /// - Parameter cause: what was refused last.
-  func count(_ points: UInt64, _ cause: String) {
-    let now = Clock.monotonicNanoseconds() / 1_000_000
-    guard breach != nil else { return }
-    let reached = breach!.add(points, nowMilliseconds: now)
-    if breach!.isHigh { deniesUntilMilliseconds = now + BreachDetector.coolDownMilliseconds }
-    guard let level = reached, let breach else { return }
-    let told: JSONObject = [
-      "level": .string(level.rawValue), "points": JSONValue(breach.points),
-      "levels": .string(breach.levels.text), "cause": .string(cause),
-    ]
-    events.emit("breach", told)
-    try? tellServices(.breach(told))
-    switch level {
-    case .low, .medium, .high: break
-    case .critical:
-      kill(
-        KillOrder(.ringBreach, by: "the breach detector", rule: "--breach \(breach.levels.text)"))
-    }
-  }
-
-  /// Whether every request is denied for a while.
-  func isDenyingAll(_ nowMilliseconds: UInt64) -> Bool { nowMilliseconds < deniesUntilMilliseconds }
-
-  /// What the triggers of policies demand.
-  func carryOut(_ triggers: [ViolationTrigger]) {
-    for trigger in triggers {
-      lastTrigger = trigger
-      events.emit(
-        "trigger",
-        ["action": .string(trigger.action.rawValue), "rule": .string("\(trigger.place)")])
-      switch trigger.action {
-      case .audit: break
-      case .hold: broker?.hold()
-      case .kill, .rollback:
-        return kill(
-          KillOrder(.policyViolation, by: "the policy", rule: "\(trigger.place)"))
-      }
-    }
-  }
-
-  // MARK: terminal and job control
-
-  private func openTerminal(_ master: consuming OwnedFD) throws(SyscallError) {
-    let relay = try TerminalRelay(master: master, descriptors: terminalDescriptors)
-    try poller.add(relay.master.raw, .input)
-    try relay.enterRawMode()
-    if let input = relay.inputDescriptor {
-      try poller.add(input, .input)
-      listensToInput = true
-    }
-    terminal = relay
-  }
-
-  private func relay(_ event: Poller.Event) throws(SyscallError) {
-    guard terminal != nil else { return }
-    let master = terminal!.master.raw
-    if event.descriptor == master {
-      if event.writable { try terminal!.flushInput() }
-      if event.readable, !(try terminal!.readOutput()) {
-        try poller.remove(master)
-        return
-      }
-    } else if event.descriptor != terminal!.inputDescriptor {
-      // A service closed it while the event was on its way.
-      return
-    } else if event.readable, !(try terminal!.readInput()) {
-      try poller.remove(event.descriptor)
-      listensToInput = false
-    }
-    try poller.change(master, terminal!.wantsToWrite ? [.input, .output] : .input)
-    if let input = terminal!.inputDescriptor, listensToInput {
-      try poller.change(input, terminal!.mayRead ? .input : [])
-    }
-  }
+  // MARK: job control
 
   /// The program was stopped inside: its person gets the shell back, as with any other job.
   private func stop(_ signal: Int32) throws(SyscallError) {
@@ -538,18 +475,11 @@ final class RunLoop {
       if !killSwitch.isPaused { _ = try tell(.signal(SIGCONT)) }
       return
     }
-    guard terminal != nil, signal != SIGSTOP else { return }
-    terminal!.leaveRawMode()
-    // Ours is blocked; it reaches the other members of our job.
-    _ = try Processes.signal(0, SIGTSTP)
-    Signals.stopSelf()
+    if signal != SIGSTOP { try terminal.stopJob() }
   }
 
   private func resume() throws(SyscallError) {
-    if terminal != nil {
-      try terminal!.enterRawMode()
-      terminal!.copyWindowSize()
-    }
+    try terminal.continueJob()
     // A person who brings the job back does not undo an operator's pause.
     if !killSwitch.isPaused { try tell(.signal(SIGCONT)) }
   }

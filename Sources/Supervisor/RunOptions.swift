@@ -44,6 +44,10 @@ public struct RunOptions: Sendable {
   /// Of the whole run, in thousandths of a processor.
   public var cpuThousandths: UInt64?
   public var cgroup: CgroupChoice = .auto
+  /// Of all of the run's processes together.
+  public var cpuTimeMilliseconds: UInt64?
+  /// What all of them together may write to disks.
+  public var diskBytes: UInt64?
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
   /// nil: refusals are not counted.
@@ -207,6 +211,8 @@ private struct Parser {
     case "--grace": options.graceMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)
     case "--tmp": options.scratchBytes = try size(flag, inline)
+    case "--cpu-time": options.cpuTimeMilliseconds = try duration(flag, inline)
+    case "--disk": options.diskBytes = try size(flag, inline)
     case "--cpu": options.cpuThousandths = try processors(flag, inline)
     case "--cgroup": options.cgroup = try choice(flag, inline, CgroupChoice.self)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)

@@ -44,6 +44,7 @@ struct RunRecord {
     id = run.id
     self.limits = limits?.json(run.limits)
     let exceeded = limits?.sentence(run.limits)
+    let budget = limits?.budgetSentence(run.limits)
     if case .killed = outcome.end { self.kill = kill } else { self.kill = nil }
     ring = run.profile.ring
     losses = run.losses
@@ -60,9 +61,18 @@ struct RunRecord {
       (status, state, reason, complaint, hint) = (code, "exited", nil, nil, nil)
     case .signaled(let number):
       let isMemory = number == SIGKILL && exceeded != nil
+      // The kernel's own limit of one process's CPU time (setrlimit(2)).
+      let isBudget = number == SIGKILL && budget != nil || number == SIGXCPU
       (status, state) = (UInt8(128 + min(number, 64)), "signaled")
-      reason = isMemory ? "memory_limit" : "signal \(number)"
-      if number == SIGKILL, let exceeded {
+      reason =
+        isMemory
+        ? "memory_limit" : isBudget ? KillReason.budgetExceeded.rawValue : "signal \(number)"
+      if isBudget, !isMemory {
+        status = ExitStatus.timeout.rawValue
+        let limit = run.limits.cpuTimeMilliseconds.map { " of \(Amounts.duration($0))" } ?? ""
+        complaint = "\(name): \(budget ?? "CPU time limit\(limit) of one process exceeded")"
+        hint = Self.budgetHint(run.limits, limits)
+      } else if number == SIGKILL, let exceeded {
         (complaint, hint) = ("\(name): \(exceeded)", "--memory gives more")
       } else {
         (complaint, hint) = (Self.complaint(ofSignal: number, run, name), nil)
@@ -85,8 +95,14 @@ struct RunRecord {
     case .killed(let why):
       status = (why.isOutOfTime ? ExitStatus.timeout : .killed).rawValue
       (state, reason) = ("killed", why.rawValue)
-      complaint = Self.describe(why, run, violations, trigger, kill)
-      hint = why == .sessionTimeout ? "--timeout gives more time" : nil
+      complaint =
+        why == .budgetExceeded
+        ? "killed: \(budget ?? why.sentence)"
+        : Self.describe(why, run, violations, trigger, kill)
+      hint =
+        why == .sessionTimeout
+        ? "--timeout gives more time"
+        : why == .budgetExceeded ? Self.budgetHint(run.limits, limits) : nil
     case .lost:
       (status, state, reason) = (ExitStatus.internalFailure.rawValue, "lost", "supervision")
       complaint =
@@ -94,6 +110,14 @@ struct RunRecord {
         ?? "\(name): PID 1 of the ring vanished; everything inside is gone with it"
       hint =
         exceeded == nil ? "look for the out-of-memory killer: dmesg | tail" : "--memory gives more"
+    }
+  }
+
+  private static func budgetHint(_ limits: RunLimits, _ report: LimitReport?) -> String? {
+    switch report?.usage.flatMap({ limits.exceeded(by: $0) }) {
+    case .cpuTime: "--cpu-time gives more"
+    case .disk: "--disk gives more"
+    case nil: nil
     }
   }
 

@@ -26,6 +26,7 @@ struct AgtBench {
       case "net-client": try NetworkBenchmark.client(Array(arguments.dropFirst()))
       case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))
       case "kill": try KillBenchmark.run()
+      case "ps": try ListBenchmark.run()
       case "kill-inside": try KillBenchmark.inside(Array(arguments.dropFirst()))
       case "kill-bomb": try KillBenchmark.bomb(Array(arguments.dropFirst()))
       case "kill-violate": try KillBenchmark.violate()
@@ -37,6 +38,7 @@ struct AgtBench {
         PolicyBenchmark.run([])
         try NetworkBenchmark.run()
         try KillBenchmark.run()
+        try ListBenchmark.run()
         try BrokerBenchmark.run()
         try ToolBenchmark.run()
       default: fail(usage)
@@ -47,7 +49,7 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|audit [ENTRIES]|policy|net|kill|broker|tool]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|audit [ENTRIES]|policy|net|kill|ps|broker|tool]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
@@ -59,6 +61,7 @@ struct AgtBench {
       policy  decisions with 100 and 1,000 rules and with 1,500 patterns; loading
       net     1 GiB, round trips and 1,000 connections through ring 2's relay beside direct TCP
       kill    a run to its confirmed end beside SIGKILL to a bare process namespace
+      ps      agt ps while 100 runs are there
       broker  policy.decide from inside ring 3 beside an echo over a Unix socket
       tool    tool.call of /bin/true from inside ring 3 beside a cold agt-run of ring 3
     """

@@ -109,7 +109,7 @@ enum AuditBenchmark {
     let queue = try GroupCommitter(mode: .group, wakesLoop: true) { () throws(LogError) in
       try create(place + "/many")
     }
-    let poller = try Poller()
+    var poller = try Poller()
     try poller.add(queue.descriptor!, .input)
     let began = Clock.monotonicNanoseconds()
     for number in 0..<waiters {

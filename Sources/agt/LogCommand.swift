@@ -18,17 +18,12 @@ struct LogCommand: ParsableCommand {
     "A run: its identifier, the beginning of it, or last. Without one, the log of all runs.",
     valueName: "run")
 
-  /// Runs what can be refused.
-  static func attempt<R>(_ body: () throws(RunError) -> R) throws -> R {
-    do throws(RunError) { return try body() } catch { throw Printing.fail(error) }
-  }
-
   static func reader() throws -> AuditReader {
-    try attempt { () throws(RunError) in try AuditReader(environment: Vectors.environment) }
+    try Printing.attempt { () throws(RunError) in try AuditReader(environment: Vectors.environment)
+    }
   }
 
-  static func key(_ text: String?) throws -> VerifierKey? {
-    guard let text else { return nil }
+  static func key(_ text: String) throws -> VerifierKey {
     guard let key = VerifierKey(text) else {
       throw Printing.fail(
         RunError(.usage, "\(text): not a verifier key", hint: "NAME+12345678+BASE64, as in key.pub")
@@ -38,7 +33,7 @@ struct LogCommand: ParsableCommand {
   }
 
   static func bytes(of file: String) throws -> [UInt8] {
-    try attempt { () throws(RunError) in try OperatorFiles.read(file) }
+    try Printing.attempt { () throws(RunError) in try OperatorFiles.read(file) }
   }
 
   /// Runs what reads formats of the log.
@@ -67,10 +62,10 @@ struct LogCommand: ParsableCommand {
         throw Printing.fail(RunError(.usage, "--kind \(name): one of \(names) is needed"))
       }
       let reader = try LogCommand.reader()
-      let log = try LogCommand.attempt { () throws(RunError) in try reader.find(reference) }
+      let log = try Printing.attempt { () throws(RunError) in try reader.find(reference) }
       var next: UInt64 = 0
       repeat {
-        try LogCommand.attempt { () throws(RunError) in
+        try Printing.attempt { () throws(RunError) in
           try reader.entries(log, from: next) { (entry) throws(RunError) in
             next = entry.index + 1
             if kind.isEmpty || kind.contains(entry.kind.rawValue) { show(entry) }
@@ -148,7 +143,7 @@ struct LogCommand: ParsableCommand {
 
     func run() throws {
       let reader = try LogCommand.reader()
-      let first = try LogCommand.key(key)
+      let first = try key.map { try LogCommand.key($0) }
       let checkpoints = try kept()
       let finding: AuditReader.Finding
       do throws(RunError) { finding = try reader.verifyAll(key: first, from: checkpoints) } catch {
@@ -167,7 +162,7 @@ struct LogCommand: ParsableCommand {
       }
       let witnesses = try witness.map { file in
         try String(decoding: LogCommand.bytes(of: file), as: UTF8.self).split(separator: "\n").map {
-          try LogCommand.key(String($0))!
+          try LogCommand.key(String($0))
         }
       }
       return try from.map { file in
@@ -241,10 +236,10 @@ struct LogCommand: ParsableCommand {
 
     func run() throws {
       let reader = try LogCommand.reader()
-      let proof = try LogCommand.attempt { () throws(RunError) in
+      let proof = try Printing.attempt { () throws(RunError) in
         try reader.prove(entry, in: try reader.find(reference))
       }
-      try LogCommand.attempt { () throws(RunError) in
+      try Printing.attempt { () throws(RunError) in
         try OperatorFiles.write(proof.bytes, to: output)
       }
     }
@@ -260,7 +255,7 @@ struct LogCommand: ParsableCommand {
     var key: String
 
     func run() throws {
-      let key = try LogCommand.key(key)!
+      let key = try LogCommand.key(key)
       let bytes = try LogCommand.bytes(of: file)
       do throws(AuditError) {
         let proof = try LogProof(parsing: bytes)
@@ -283,7 +278,7 @@ struct LogCommand: ParsableCommand {
     @Argument(help: "The remark.")
     var text: String
     func run() throws {
-      try LogCommand.attempt { () throws(RunError) in
+      try Printing.attempt { () throws(RunError) in
         try OperatorAudit.record(.note, ["text": .string(text)])
       }
     }
@@ -295,7 +290,7 @@ struct LogCommand: ParsableCommand {
       discussion: "Both keys sign that one follows the other. Prints the new key.")
     func run() throws {
       let reader = try LogCommand.reader()
-      print(try LogCommand.attempt { () throws(RunError) in try reader.rotateKey() }.text)
+      print(try Printing.attempt { () throws(RunError) in try reader.rotateKey() }.text)
     }
   }
 }

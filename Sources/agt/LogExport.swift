@@ -42,7 +42,7 @@ extension LogCommand {
         throw Printing.fail(RunError(.usage, "--old goes with --format witness-request"))
       }
       let reader = try LogCommand.reader()
-      let log = try LogCommand.attempt { () throws(RunError) in try reader.find(reference) }
+      let log = try Printing.attempt { () throws(RunError) in try reader.find(reference) }
       if format == .witnessRequest && log != .host {
         throw Printing.fail(
           RunError(.usage, "witnesses see the log of all runs", hint: "leave the run out"))
@@ -51,11 +51,11 @@ extension LogCommand {
         guard let output else {
           throw Printing.fail(RunError(.usage, "--format tlog-tiles needs -o DIRECTORY"))
         }
-        return try LogCommand.attempt { () throws(RunError) in
+        return try Printing.attempt { () throws(RunError) in
           try reader.exportTiles(of: log, to: output)
         }
       }
-      let bytes = try LogCommand.attempt { () throws(RunError) -> [UInt8] in
+      let bytes = try Printing.attempt { () throws(RunError) -> [UInt8] in
         switch format {
         case .checkpoint: try reader.verified(log).note.bytes
         case .witnessRequest: try reader.witnessRequest(from: old ?? 0, key: nil).bytes
@@ -66,7 +66,7 @@ extension LogCommand {
         case .otlp: try each(reader, log) { $0.otlp($1) }
         }
       }
-      try LogCommand.attempt { () throws(RunError) in
+      try Printing.attempt { () throws(RunError) in
         try OperatorFiles.write(bytes, to: output)
       }
     }

@@ -2,9 +2,10 @@ internal import Glibc
 internal import Kernel
 internal import Supervisor
 
-/// Small files that the log's commands read and write.
+/// Files that the operator names, and standard streams instead of them.
 enum OperatorFiles {
-  private static let sizeMaxBytes = 16 << 20
+  /// Proofs and notes are small; fixtures of policy tests are generated and large.
+  private static let sizeMaxBytes = PolicyFiles.sizeMaxBytes
 
   static func read(_ file: String) throws(RunError) -> [UInt8] {
     do throws(SyscallError) {
@@ -22,7 +23,7 @@ enum OperatorFiles {
     }
   }
 
-  /// To standard output without a name.
+  /// Replaces the file; to standard output without a name.
   static func write(_ bytes: [UInt8], to file: String?) throws(RunError) {
     do throws(SyscallError) {
       guard let file else { return try Descriptors.write(1, bytes) }

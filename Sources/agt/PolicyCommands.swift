@@ -91,7 +91,9 @@ struct PolicyTestCommand: ParsableCommand {
       try PolicyInput.read(policies), tests: try PolicyInput.read(files),
       options: options, loader: PolicyFiles.loader)
     if let junit, let report = output.report {
-      try PolicyInput.write(report, to: junit)
+      try Printing.attempt { () throws(RunError) in
+        try OperatorFiles.write(Array(report.utf8), to: junit)
+      }
     }
     try PolicyInput.end(output)
   }
@@ -122,9 +124,11 @@ struct PolicyExplainCommand: ParsableCommand {
   func run() throws {
     let bytes: [UInt8]
     if request == "-" {
-      bytes = try PolicyInput.standardInput()
+      bytes = try Printing.attempt { () throws(RunError) in try OperatorFiles.standardInput() }
     } else if request.hasPrefix("@") {
-      bytes = try PolicyInput.bytes(String(request.dropFirst()))
+      bytes = try Printing.attempt { () throws(RunError) in
+        try OperatorFiles.read(String(request.dropFirst()))
+      }
     } else {
       bytes = Array(request.utf8)
     }

@@ -40,6 +40,11 @@ enum Printing {
     text + String(repeating: " ", count: max(0, width - text.count))
   }
 
+  /// Runs what can be refused.
+  static func attempt<R>(_ body: () throws(RunError) -> R) throws -> R {
+    do throws(RunError) { return try body() } catch { throw fail(error) }
+  }
+
   /// Says why, gives the hint and ends with the status.
   static func fail(_ error: RunError) -> ExitCode {
     var text = "agt: \(error.message)\n"

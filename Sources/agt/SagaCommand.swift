@@ -51,7 +51,7 @@ struct SagaCommand: ParsableCommand {
 
   /// A plan file with its findings; ends with 2 when it cannot be read.
   static func read(_ file: String) throws -> (bytes: [UInt8], plan: SagaPlan) {
-    let bytes = try PolicyInput.bytes(file)
+    let bytes = try Printing.attempt { () throws(RunError) in try OperatorFiles.read(file) }
     do {
       return (bytes, try SagaPlanReader.read(bytes, file: file))
     } catch {

@@ -38,7 +38,7 @@ struct TopCommand: ParsableCommand {
       try? Terminals.restore(0, saved)
     }
     try Descriptors.write(1, Array("\u{1B}[?1049h\u{1B}[?25l".utf8))
-    let poller = try Poller()
+    var poller = try Poller()
     try poller.add(0, .input)
     try poller.add(signals.raw, .input)
     var screen = TopScreen()

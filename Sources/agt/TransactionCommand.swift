@@ -133,7 +133,7 @@ struct TransactionCommand: ParsableCommand {
       }
       var outcome: JSONObject = ["transaction": .string(name), "state": "committed"]
       if case .changes(let count) = committed { outcome["changes"] = JSONValue(count) }
-      try LogCommand.attempt { () throws(RunError) in try OperatorAudit.record(.ended, outcome) }
+      try Printing.attempt { () throws(RunError) in try OperatorAudit.record(.ended, outcome) }
       if quiet { return }
       switch committed {
       case .changes(let count): print("committed \(count) change\(count == 1 ? "" : "s")")
@@ -162,7 +162,7 @@ struct TransactionCommand: ParsableCommand {
     func run() throws {
       for id in ids {
         try attempt { () throws(TransactionError) in try store.discard(id) }
-        try LogCommand.attempt { () throws(RunError) in
+        try Printing.attempt { () throws(RunError) in
           try OperatorAudit.record(
             .ended, ["transaction": .string(id), "state": "discarded", "reason": "asked for"])
         }

@@ -30,7 +30,7 @@ struct WhyCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A host that is not reached.", valueName: "host:port"))
   var net: String?
 
-  @Option(help: "memory, processes, time, file-size or scratch.")
+  @Option(help: "memory, processes, time, cpu-time, disk, file-size or scratch.")
   var limit: Why.Limit?
 
   @Flag(help: "Print JSON.")
@@ -41,7 +41,7 @@ struct WhyCommand: ParsableCommand {
       throw Printing.fail(RunError(.usage, "--path \(path): an absolute path is needed"))
     }
     let reader = try LogCommand.reader()
-    let why = try LogCommand.attempt { () throws(RunError) in
+    let why = try Printing.attempt { () throws(RunError) in
       var entries: [Entry] = []
       try reader.entries(try reader.find(reference)) { (entry) throws(RunError) in
         entries.append(entry)
@@ -53,12 +53,14 @@ struct WhyCommand: ParsableCommand {
     if let path, let refusal = why.path(path, access) { answers.append(refusal) }
     if let net { answers.append(why.network(net)) }
     if let limit { answers.append(why.limit(limit)) }
-    if call == nil && path == nil && net == nil && limit == nil { answers = why.refusals() }
+    let isGeneral = call == nil && path == nil && net == nil && limit == nil
+    if isGeneral { answers = why.refusals() }
     if json {
       Printing.json(.array(answers.map(\.json)))
     } else {
       for answer in answers { tell(answer) }
       if answers.isEmpty { print("nothing was refused") }
+      if answers.isEmpty, isGeneral, let unseen = why.unseen { print("  \(unseen)") }
     }
     if answers.isEmpty { throw ExitCode(1) }
   }

@@ -29,7 +29,7 @@ struct WitnessCommand: ParsableCommand {
           RunError(.usage, "--name \(name): neither blanks nor plus signs, at most 255 bytes"))
       }
       print(
-        try LogCommand.attempt { () throws(RunError) in
+        try Printing.attempt { () throws(RunError) in
           try WitnessPlace.make(directory, name: name)
         })
     }
@@ -48,14 +48,14 @@ struct WitnessCommand: ParsableCommand {
     var log: String
 
     func run() throws {
-      let key = try LogCommand.key(log)!
-      let bytes = try LogCommand.attempt { () throws(RunError) in
+      let key = try LogCommand.key(log)
+      let bytes = try Printing.attempt { () throws(RunError) in
         try OperatorFiles.standardInput()
       }
       let request = try LogCommand.judge { () throws(AuditError) in
         try WitnessRequest(parsing: bytes)
       }
-      let place = try LogCommand.attempt { () throws(RunError) in try WitnessPlace(directory) }
+      let place = try Printing.attempt { () throws(RunError) in try WitnessPlace(directory) }
       do throws(RunError) {
         let note = try place.cosign(request, log: key)
         try OperatorFiles.write(note.bytes, to: nil)

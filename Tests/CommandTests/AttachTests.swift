@@ -39,6 +39,20 @@ import Testing
     #expect(tmux.shows("b", "left with 9"), "\(tmux.screen("b"))")
   }
 
+  /// Whoever is attached sees the end and has the terminal back.
+  @Test(arguments: Starter.all) func aKilledRunGivesTheTerminalBack(_ starter: Starter) {
+    let site = SessionSite(starter)
+    site.scratch.give(to: starter)
+    let tmux = Tmux(site)
+    tmux.open("a", site.session(["bash", "--norc", "--noprofile", "-i"]))
+    tmux.type("a", "stty -echo; echo $((40+2))", "Enter")
+    #expect(tmux.shows("a", "\n42\n"), "\(tmux.screen("a"))")
+    let killed = site.agt("kill", site.mark)
+    #expect(killed.status == 0 && killed.out.contains("nothing is left"), "\(killed.summary)")
+    #expect(tmux.shows("a", "[ended with status 137"), "\(tmux.screen("a"))")
+    #expect(tmux.shows("a", "left with 137"), "\(tmux.screen("a"))")
+  }
+
   @Test func twoViewersAndAKilledOne() {
     let site = SessionSite(.ordinary)
     let attach = site.session(["sh", "-i"])

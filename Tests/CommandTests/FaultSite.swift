@@ -27,7 +27,14 @@ final class FaultSite {
   /// How many processes there are: the last is the program, the one before it PID 1.
   var processCount: Int { (calls.map(\.process).max() ?? 0) + 1 }
 
-  init(ring: String, as starter: Starter, terminal: Bool = false, net rules: [String] = []) {
+  /// Where its runs are registered; nil for the starter's usual place.
+  private let runtime: String?
+
+  init(
+    ring: String, as starter: Starter, terminal: Bool = false, net rules: [String] = [],
+    ownRegistry: Bool = false
+  ) {
+    runtime = ownRegistry ? place.path + "/run" : nil
     self.ring = ring
     self.starter = starter
     hasTerminal = terminal
@@ -39,6 +46,7 @@ final class FaultSite {
       let copy = Command(["/bin/cp", source, "\(installed)/\(name)"]).run()
       precondition(copy.status == 0, copy.err)
     }
+    if let runtime { _ = Command(["/bin/mkdir", "-m", "700", runtime]).run() }
     // Made the starter's: the injector writes its log there.
     _ = Command.agtRun([], as: starter, in: place)
   }
@@ -65,19 +73,40 @@ final class FaultSite {
 
   private var log: String { place.read("log\(runs)") ?? "" }
 
-  /// Starts the program while one call fails.
-  /// - Returns: -1 for the status when the run had to be ended after 10 s.
-  func run(process: Int, ordinal: Int, errno: Int32) -> (status: Int32, text: String) {
+  /// Stops the process for good instead of letting the call fail.
+  static let hold: Int32 = -64
+
+  /// A start of the program while one call fails.
+  /// - Parameter errno: what it fails with, less than 0 for a signal to the supervisor instead, or `hold`.
+  func command(
+    process: Int, ordinal: Int, errno: Int32, program: [String] = ["/bin/echo", "RAN"]
+  ) -> Command {
     runs += 1
     place.write(
       "fault", "\(installed)/real-stage \(installed)/log\(runs) \(process) \(ordinal) \(errno)\n")
     var command = Command.agtRun(
-      ["--quiet", "--ring", ring] + rules.flatMap { ["--net", $0] } + ["--", "/bin/echo", "RAN"],
+      ["--quiet", "--ring", ring] + rules.flatMap { ["--net", $0] } + ["--"] + program,
       as: starter, in: work)
     command.words = command.words.map {
       $0 == Array(Binaries.agtRun.utf8) ? Array("\(installed)/agt-run".utf8) : $0
     }
+    if let runtime { command.environment.append("XDG_RUNTIME_DIR=\(runtime)") }
     command.timeoutSeconds = 10
+    return command
+  }
+
+  /// A command of the operator's, by the starter.
+  func agt(_ words: String...) -> Completed {
+    var command = Command.agtRun([], as: starter, in: work)
+    command.words = (starter.prefix + [Binaries.agt] + words).map { Array($0.utf8) }
+    if let runtime { command.environment.append("XDG_RUNTIME_DIR=\(runtime)") }
+    return command.run()
+  }
+
+  /// Starts the program while one call fails.
+  /// - Returns: -1 for the status when the run had to be ended after 10 s.
+  func run(process: Int, ordinal: Int, errno: Int32) -> (status: Int32, text: String) {
+    let command = command(process: process, ordinal: ordinal, errno: errno)
     guard hasTerminal else {
       let run = command.run()
       return (run.timedOut ? -1 : run.status, run.out + run.err)

@@ -145,8 +145,8 @@ struct KillSite {
     _ = running.wait()
   }
 
-  @Test func aThreadBombEnds() throws {
-    let site = KillSite(.native)
+  @Test(arguments: Starter.all) func aThreadBombEnds(_ starter: Starter) throws {
+    let site = KillSite(starter)
     let script = """
       import threading, time
       print("ready", flush=True)
@@ -163,29 +163,26 @@ struct KillSite {
     _ = running.wait()
   }
 
-  @Test func manySleepersEnd() throws {
-    let site = KillSite(.native)
-    site.scratch.write(
-      "many.py",
-      """
-      import os, time
-      for i in range(2000):
-        if os.fork() == 0:
-          time.sleep(90)
-          os._exit(0)
-      print("ready", flush=True)
-      time.sleep(90)
-      """)
-    let running = site.start("python3 many.py", ["--name", site.mark, "--pids", "2500"])
-    #expect(running.waitForOutput("ready", seconds: 25))
-    #expect(try site.kills(site.mark).first?["terminated"] == true)
+  @Test(
+    .enabled(if: File.exists(Binaries.source + "/agt-bench"), "needs agt-bench"),
+    arguments: Starter.all)
+  func fiveThousandSleepersEnd(_ starter: Starter) throws {
+    let site = KillSite(starter)
+    _ = Command(["/bin/cp", Binaries.source + "/agt-bench", site.scratch.path + "/" + site.mark])
+      .run()
+    let running = site.start(
+      "./\(site.mark) kill-inside 5000 | (head -c 1 >/dev/null; echo ready; while :; do read x; done)",
+      ["--name", site.mark, "--pids", "6000"])
+    #expect(running.waitForOutput("ready", seconds: 60))
+    let record = try #require(try site.kills(site.mark).first)
+    #expect(record["terminated"] == true)
     #expect(site.isEmpty)
     #expect(running.wait().status == 137)
   }
 
   /// What a tracer holds stopped cannot run, and is ended all the same.
-  @Test func tracedProcessesEnd() throws {
-    let site = KillSite(.native)
+  @Test(arguments: Starter.all) func tracedProcessesEnd(_ starter: Starter) throws {
+    let site = KillSite(starter)
     site.scratch.write(
       "traced.py",
       """
@@ -363,10 +360,36 @@ struct KillSite {
     #expect(ended.status == 3 && ended.out == "ready\ncleaned\n", "\(ended.summary)")
   }
 
+  /// PID 1's stand-in sees no more than its children: what stops all is their cgroup.
+  @Test(.enabled(if: Starter.isRoot, "root alone may make cgroups here"), arguments: ["v2", "v1"])
+  func aCgroupFreezesWhatHasNoNamespace(_ flavour: String) throws {
+    guard File.exists("/sys/fs/cgroup/\(flavour == "v1" ? "freezer" : "unified")") else { return }
+    let site = KillSite(.native)
+    let running = site.start(
+      "(setsid sh -c 'while :; do echo x; sleep 0.02; done; : \(site.mark)' &); echo ready; wait; "
+        + "while :; do sleep 1; done",
+      ["--name", site.mark, "--degrade", "namespaces", "--cgroup", flavour])
+    #expect(running.waitForOutput("ready"))
+    let paused = site.agt("pause", site.mark)
+    #expect(paused.status == 0 && paused.out.contains(": paused, "), "\(paused.summary)")
+    _ = running.waitForOutput("never", seconds: 0.2)
+    let before = running.output.count
+    _ = running.waitForOutput("never", seconds: 0.3)
+    #expect(running.output.count == before)
+    #expect(site.agt("resume", site.mark).status == 0)
+    _ = running.waitForOutput("never", seconds: 0.3)
+    #expect(running.output.count > before)
+    #expect(site.agt("pause", site.mark).status == 0)
+    #expect(try site.kills(site.mark).first?["terminated"] == true)
+    #expect(site.isEmpty)
+    #expect(running.wait().status == 137)
+  }
+
   @Test func withoutAProcessNamespaceItIsRefused() {
     let site = KillSite(.native)
     let running = site.start(
-      "echo ready; while :; do read x; done", ["--name", site.mark, "--degrade", "namespaces"])
+      "echo ready; while :; do read x; done",
+      ["--name", site.mark, "--degrade", "namespaces", "--cgroup", "none"])
     #expect(running.waitForOutput("ready"))
     let paused = site.agt("pause", site.mark)
     #expect(paused.status == 1 && paused.err.contains("--degrade namespaces"), "\(paused.summary)")

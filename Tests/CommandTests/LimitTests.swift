@@ -112,6 +112,103 @@ private enum Cgroups {
       "\(run.summary)")
   }
 
+  /// Short-lived children, and daemons whose parent is gone: all of them count.
+  private static let burns = """
+    import os
+    def burn():
+      import time
+      end = time.process_time() + 0.2
+      while time.process_time() < end: pass
+    while True:
+      pid = os.fork()
+      if pid == 0:
+        if os.fork() == 0:
+          burn()
+        os._exit(0)
+      os.waitpid(pid, 0)
+      burn()
+    """
+
+  @Test(arguments: Starter.all, ["auto", "none", "v1", "v2"])
+  func cpuTimeIsBounded(_ starter: Starter, _ cgroup: String) throws {
+    if cgroup.hasPrefix("v"), starter != .root || !Cgroups.hasLegacy { return }
+    if cgroup == "v2", Cgroups.unified == nil { return }
+    let (run, result) = try run(
+      ["--cpu-time", "1500ms", "--cgroup", cgroup], ["python3", "-c", Self.burns], as: starter)
+    #expect(run.status == 124, "\(run.summary)")
+    #expect(
+      run.err.hasPrefix("agt-run: killed: CPU time limit of 1500 ms exceeded, used ")
+        && run.err.hasSuffix("  hint: --cpu-time gives more\n"), "\(run.err)")
+    #expect(result["reason"] == "budget_exceeded")
+    #expect(result["kill"]?["rule"] == "CPU time limit of 1500 ms")
+    let used = result["limits"]?["cpuTimeUsedMilliseconds"]?.integerValue ?? 0
+    #expect((1500..<4000).contains(used), "\(used) ms")
+    if cgroup != "auto" {
+      let flavour = cgroup == "none" ? "rlimit" : cgroup
+      #expect(result["limits"]?["enforcedBy"]?.stringValue == flavour)
+    }
+  }
+
+  /// Whoever dies before the next look counts as well: PID 1 has reaped it.
+  private static let writes = """
+    import os
+    for n in range(400):
+      if os.fork() == 0:
+        if os.fork() == 0:
+          with open(f"f{n % 20}", "wb") as file: file.write(bytes(1 << 20))
+          os._exit(0)
+        os._exit(0)
+      os.wait()
+    while True: pass
+    """
+
+  private static let isOnDisk =
+    Command(["/usr/bin/stat", "-f", "-c", "%T", "/tmp"]).run().out != "tmpfs\n"
+
+  @Test(.enabled(if: isOnDisk, "/tmp is in memory"), arguments: Starter.all)
+  func whatIsWrittenIsBounded(_ starter: Starter) throws {
+    let (run, result) = try run(
+      ["--disk", "64MiB"], ["python3", "-c", Self.writes], as: starter)
+    #expect(run.status == 124, "\(run.summary)")
+    #expect(
+      run.err.hasPrefix("agt-run: killed: disk limit of 64 MiB exceeded, "), "\(run.err)")
+    #expect(result["reason"] == "budget_exceeded" && result["limits"]?["diskBytes"] == 67_108_864)
+    let written = result["limits"]?["diskWrittenBytes"]?.integerValue ?? 0
+    #expect(written > 64 << 20 && written < 400 << 20, "\(written)")
+    // Its twin: what is written to memory fills no disk.
+    let free = try self.run(
+      ["--disk", "64MiB", "--tmp", "300MiB"],
+      ["sh", "-c", "dd if=/dev/zero of=/tmp/x bs=1M count=200 status=none"], as: starter)
+    #expect(free.run.status == 0, "\(free.run.summary)")
+  }
+
+  /// Bounded by the size of what it fills.
+  @Test(arguments: Starter.all) func aBombInScratchSpaceMeetsItsEnd(_ starter: Starter) throws {
+    let (run, _) = try run(
+      ["--tmp", "16MiB"],
+      ["sh", "-c", "dd if=/dev/zero of=/tmp/x bs=1M count=64 2>&1 | grep -c 'No space left'"],
+      as: starter)
+    #expect(run.status == 0 && run.out == "1\n", "\(run.summary)")
+  }
+
+  /// Each process is bounded where no cgroup is.
+  @Test(arguments: Starter.all) func aMemoryBombMeetsItsEnd(_ starter: Starter) throws {
+    let (run, _) = try run(
+      ["--memory", "64MiB", "--cgroup", "none"],
+      ["python3", "-c", "try: bytearray(256 << 20)\nexcept MemoryError: print('none left')"],
+      as: starter)
+    #expect(run.status == 0 && run.out == "none left\n", "\(run.summary)")
+  }
+
+  @Test func theKernelsOwnLimitHasAReason() throws {
+    let (run, result) = try run(
+      ["--cpu-time", "1s", "--cgroup", "none"],
+      ["sh", "-c", "kill -XCPU $$"])
+    #expect(run.status == 124 && result["reason"] == "budget_exceeded", "\(run.summary)")
+    #expect(
+      run.err == "agt-run: ring 2: CPU time limit of 1 s of one process exceeded\n", "\(run.err)")
+  }
+
   @Test func aFileThatGrowsTooLarge() throws {
     let scratch = Scratch()
     scratch.write(

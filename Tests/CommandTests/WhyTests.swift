@@ -347,9 +347,22 @@ import Testing
     #expect(reasons.contains { $0.hasSuffix(" said no: not today") }, "\(answers)")
   }
 
-  @Test func nothing() {
-    #expect(site.run(["--", "true"]).status == 0)
+  /// A name that is looked up where there is no network is told to nobody.
+  @Test(arguments: [
+    (
+      ["--ring", "3"],
+      "  it had no network: a host that it did not reach is reported by nobody; agt-run --ring 2 --net HOST:PORT lets it reach one\n"
+    ),
+    (
+      ["--ring", "2"],
+      "  it had no network: a host that it did not reach is reported by nobody; agt-run --net HOST:PORT lets it reach one\n"
+    ),
+    (["--ring", "2", "--net", "example.org:443"], ""), (["--ring", "1"], ""),
+  ])
+  func nothing(_ options: [String], _ advice: String) {
+    #expect(site.run(options + ["--", "true"]).status == 0)
     let asked = site.agt(["why"])
-    #expect(asked.status == 1 && asked.out == "nothing was refused\n", "\(asked.summary)")
+    #expect(
+      asked.status == 1 && asked.out == "nothing was refused\n" + advice, "\(asked.summary)")
   }
 }

@@ -6,10 +6,12 @@
 // `PROCESS ORDINAL ERRNO`, one a line. PROCESS numbers the launcher, and whatever it and its children
 // create, in the order of creation; ORDINAL the calls of that process from 0 on. PROCESS -1 injects
 // nothing and writes every call up to the start of the program to the log, `PROCESS ORDINAL NUMBER`, and
-// then `end`. An injection writes `injected NUMBER`.
+// then `end`. An injection writes `injected NUMBER`. A negative ERRNO lets the call happen and sends the signal of
+// that number to the stage's parent, the supervisor, just before it; -64 stops the process there instead, for good.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,19 +22,21 @@
 #include <elf.h>
 #include <unistd.h>
 
-enum { maximum_processes = 64 };
+enum { maximum_processes = 64, hold = -64 };
 
 struct process {
   pid_t pid;
   int ordinal;
   int inject;
   int executed;
+  int held;
 };
 
 static struct process processes[maximum_processes];
 static int process_count;
 static char stage[4096], log_path[4096];
 static int target_process, target_ordinal, target_errno;
+static pid_t supervisor;
 static FILE *log_file;
 static int done;
 
@@ -99,8 +103,14 @@ static void system_call(struct process *process) {
     if (target_process < 0)
       fprintf(log_file, "%d %d %lld\n", index, ordinal, (long long)info.entry.nr);
     else if (index == target_process && ordinal == target_ordinal) {
-      process->inject = 1;
-      set_registers(process, 1);
+      if (target_errno >= 0) {
+        process->inject = 1;
+        set_registers(process, 1);
+      } else {
+        done = 1;
+        if (target_errno == hold) process->held = 1;
+        else kill(supervisor, -target_errno);
+      }
       fprintf(log_file, "injected %lld\n", (long long)info.entry.nr);
       fflush(log_file);
     }
@@ -142,6 +152,7 @@ static void trace(void) {
     } else {
       deliver = signal;
     }
+    if (process->held) continue;
     ptrace(done ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, deliver);
   }
   fclose(log_file);
@@ -170,6 +181,7 @@ int main(int count, char **arguments) {
   int ready[2];
   if (pipe2(ready, O_CLOEXEC)) fail("pipe2");
   pid_t own = getpid();
+  supervisor = getppid();
   // The tracer is nobody's child here: the stage's children are those that it makes itself.
   pid_t middle = fork();
   if (middle < 0) fail("fork");

@@ -114,7 +114,8 @@ import Testing
   @Test(
     "reports come back as they were",
     arguments: [
-      StageReport.started(pid: 4711), .terminal, .listener, .executed, .sockets(numbers: [0, 700]),
+      StageReport.started(pid: 4711), .terminal, .account(cpuMicroseconds: 7, writtenBytes: .max),
+      .listener, .executed, .sockets(numbers: [0, 700]),
       .broker(isListening: true), .broker(isListening: false),
       .stopped(signal: 20),
       .exited(code: 3, signal: 0), .exited(code: 0, signal: 9), .signaledEveryone(19),
@@ -127,7 +128,7 @@ import Testing
 
   @Test(
     "commands come back as they were",
-    arguments: [StageCommand.signal(15), .kill, .everyone(18), .planned])
+    arguments: [StageCommand.signal(15), .kill, .everyone(18), .account, .planned])
   func commands(_ command: StageCommand) throws {
     #expect(try StageCommand(decoding: command.encoded()) == command)
   }

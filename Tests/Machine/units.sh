@@ -176,7 +176,36 @@ ok "fork bomb: stop ends it" timeout 30 systemctl kill -s SIGKILL agt-agent@bomb
 ok "fork bomb: nothing is left" soon 10 bash -c '! pgrep -fx "sleep 1000"'
 systemctl stop agt-agent@bomb
 
+agt unit rebel --ring 2 --pids 60 --on-violation kill --workspace /srv/clerk -- \
+  /bin/sh -c '(while :; do sleep 1001 & done 2>/dev/null) & sleep 2; mount -t tmpfs x /tmp; sleep 100' >/dev/null
+systemctl start agt-agent@rebel
+ok "fork bomb: policy ends it while it runs" soon 30 shows rebel ActiveState failed
+ok "fork bomb: nothing is left of it" bash -c '! pgrep -fx "sleep 1001"'
+ok "fork bomb: the reason is recorded" has "$(result rebel)" '"reason": "policy_violation"'
+ok "fork bomb: and that it is gone" has "$(result rebel)" '"terminated": true'
+ok "fork bomb: its cgroup is gone" soon 5 empty rebel
+
+agt unit spender --ring 2 --cpu-time 2s --workspace /srv/clerk -- /bin/sh -c 'while :; do :; done' >/dev/null
+drop spender '[Service]\nRestart=no\n'
+systemctl start agt-agent@spender
+ok "CPU time: its limit ends the agent" soon 30 shows spender ActiveState failed
+ok "CPU time: with 124" shows spender ExecMainStatus 124
+ok "CPU time: and the reason" has "$(result spender)" '"reason": "budget_exceeded"'
+
+# Shared memory is no process's data: only a cgroup bounds it.
+shared='import mmap, time; time.sleep(1); m = mmap.mmap(-1, 200 << 20)
+for i in range(0, 200 << 20, 4096): m[i] = 1
+time.sleep(100)'
 if grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
+  agt unit mapper --ring 2 --memory 64MiB --workspace /srv/clerk -- /usr/bin/python3 -c "$shared" >/dev/null
+  drop mapper '[Service]\nRestart=no\n'
+  systemctl start agt-agent@mapper
+  ok "memory: the run has a cgroup in the unit's subtree" \
+    has "$(cat "/proc/$(ring_pids mapper | head -1)/cgroup")" "agt-agent@mapper.service/"
+  ok "memory: agt-run's own limit ends the agent" soon 60 shows mapper ActiveState failed
+  ok "memory: with a typed reason" has "$(result mapper)" '"reason": "memory_limit"'
+  ok "memory: in words" has "$(result mapper)" 'memory limit of 64 MiB exceeded, peak 64 MiB'
+  ok "memory: held by cgroup v2" has "$(result mapper)" '"enforcedBy": "v2"'
   agt unit greedy --ring 2 --memory 1GiB --workspace /srv/clerk -- \
     /usr/bin/python3 -c 'import time; time.sleep(1); x = b"x" * (300 << 20); time.sleep(100)' >/dev/null
   drop greedy '[Service]\nMemoryMax=120M\nMemorySwapMax=0\nRestart=no\n'
@@ -184,6 +213,7 @@ if grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
   ok "memory: the unit's limit ends the agent" soon 60 shows greedy ActiveState failed
   ok "memory: not its supervisor, which records it" has "$(result greedy)" '"status": 137'
 else
+  skip "memory: agt-run's own limit ends the agent" "this machine's cgroup v2 has no memory controller"
   skip "memory: the unit's limit ends the agent" "this machine's cgroup v2 has no memory controller"
 fi
 
@@ -212,6 +242,19 @@ ok "user: the agent cannot write its own declaration" bash -c "$(declare -f as_t
   cd /home/tester
   as_tester agt-run --ring 2 --workspace /home/tester -- sh -c 'ls -A .config/agt | grep . || ! echo x >.config/agt/y'"
 
+if grep -qw memory "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers" 2>/dev/null; then
+  as_tester agt unit mapper --ring 2 --memory 64MiB -- /usr/bin/python3 -c "$shared" >/dev/null
+  as_tester systemctl --user daemon-reload
+  as_tester systemctl --user start agt-agent@mapper
+  user_result() { cat /run/user/1000/agt-agents/mapper/result.json; }
+  ok "user: a memory limit has a typed reason" soon 60 bash -c \
+    'grep -q "\"reason\": \"memory_limit\"" /run/user/1000/agt-agents/mapper/result.json'
+  ok "user: held by cgroup v2" has "$(user_result)" '"enforcedBy": "v2"'
+  as_tester systemctl --user stop agt-agent@mapper
+else
+  skip "user: a memory limit has a typed reason" "this user's manager has no memory controller"
+fi
+
 session=()
 cd /tmp || exit 1
 ok "no session, no delegation: ring 3 works" is "$(as_tester agt-run --workspace /usr -- /bin/echo in)" in
@@ -222,6 +265,16 @@ ok "no session: agt ps" bash -c "$(declare -f as_tester); session=(); as_tester 
 pkill -u tester -x agt-run
 pkill -u tester -x agt-run
 ok "no session: asked twice, everything is gone" soon 10 bash -c '! pgrep -fx "sleep 777"'
+as_tester agt-run --ring 2 --cpu-time 1s --result-json /tmp/spent.json --workspace /home/tester -- \
+  sh -c 'while :; do :; done'
+ok "no delegation: a CPU time limit has a typed reason" has "$(cat /tmp/spent.json)" '"reason": "budget_exceeded"'
+ok "no delegation: counted without a cgroup" has "$(cat /tmp/spent.json)" '"enforcedBy": "rlimit"'
+as_tester agt-run --ring 2 --pids 40 --name bomb --workspace /home/tester -- \
+  sh -c '(while :; do sleep 1002 & done 2>/dev/null) & sleep 100' &
+soon 10 bash -c '[ "$(pgrep -fxc "sleep 1002")" -ge 20 ]'
+ok "no delegation: a fork bomb is killed and confirmed" bash -c "$(declare -f as_tester); session=()
+  as_tester agt kill --json bomb | grep -q '\"terminated\": true'"
+ok "no delegation: nothing is left of it" bash -c '! pgrep -fx "sleep 1002"'
 wait
 
 echo "$kind: $passed passed, $failed failed, $skipped skipped"

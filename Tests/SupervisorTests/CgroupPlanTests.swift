@@ -41,6 +41,31 @@ import Testing
     #expect(throws: RunError.self) { try choose(.v2, cpu, bare, v1) }
   }
 
+  private func choose(
+    _ choice: CgroupChoice, _ limits: RunLimits, _ unified: CgroupHost.Unified?,
+    _ legacy: [String: String], freezes: Bool
+  ) throws(RunError) -> CgroupPlan {
+    try CgroupPlan.choose(
+      choice, limits, CgroupHost(unified: unified, legacy: legacy), freezes: freezes)
+  }
+
+  /// Where nothing else stops all of a run, and where CPU time is counted.
+  @Test func whatFreezesAndCounts() throws {
+    let all = ["memory": "/m/agt", "cpuacct": "/a/agt", "freezer": "/f/agt"]
+    #expect(try choose(.auto, RunLimits(), bare, all, freezes: true) == .v2(bare))
+    #expect(
+      try choose(.auto, RunLimits(), nil, all, freezes: true) == .v1(["freezer": "/f/agt"]))
+    #expect(try choose(.auto, RunLimits(), nil, all, freezes: false) == .none)
+    let time = RunLimits(cpuTimeMilliseconds: 1000)
+    #expect(try choose(.auto, time, bare, all, freezes: false) == .v2(bare))
+    #expect(try choose(.auto, time, nil, all, freezes: false) == .none)
+    #expect(
+      try choose(.v1, time, nil, all, freezes: false)
+        == .v1(["memory": "/m/agt", "cpuacct": "/a/agt"]))
+    #expect(try choose(.v1, RunLimits(), nil, all, freezes: false) == .v1(["memory": "/m/agt"]))
+    #expect(try choose(.v1, RunLimits(), nil, all, freezes: true).controllers == ["memory"])
+  }
+
   @Test func ownPaths() {
     #expect(CgroupHost.ownPath(Array("4:memory:/a\n0::/b/c\n".utf8)) == "/b/c")
     #expect(CgroupHost.ownPath(Array("0::/b/agt-supervisors\n".utf8)) == "/b")

@@ -14,7 +14,7 @@ import Testing
     #expect(machine.handle(.frozen, atNanoseconds: 20) == [.gatherEvidence])
     #expect(
       machine.handle(.gathered, atNanoseconds: 30)
-        == [.kill, .wait(milliseconds: KillMachine.repeatMilliseconds)])
+        == [.wait(milliseconds: KillMachine.repeatMilliseconds), .kill])
     #expect(machine.handle(.empty, atNanoseconds: 40) == [])
     #expect(machine.phase == .confirmed && machine.order == manual)
     #expect(
@@ -30,7 +30,7 @@ import Testing
     #expect(machine.times.frozen == nil)
     // The answer comes late.
     #expect(machine.handle(.frozen, atNanoseconds: 25) == [])
-    #expect(machine.handle(.gathered, atNanoseconds: 30).first == .kill)
+    #expect(machine.handle(.gathered, atNanoseconds: 30).contains(.kill))
   }
 
   @Test func theFirstReasonStays() {
@@ -50,7 +50,7 @@ import Testing
     for round in 1...100 {
       let now = UInt64(round) * KillMachine.repeatMilliseconds * 1_000_000
       let effects = machine.handle(.timeOver, atNanoseconds: now)
-      #expect(effects.first == .kill)
+      #expect(effects.contains(.kill))
       if effects.contains(.reportStuck) {
         reports += 1
         #expect(now == KillMachine.stuckMilliseconds * 1_000_000)

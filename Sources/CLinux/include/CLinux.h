@@ -480,6 +480,7 @@ enum agt_system_call {
   AGT_SYS_futex = SYS_futex,
   AGT_SYS_getrandom = SYS_getrandom,
   AGT_SYS_restart_syscall = SYS_restart_syscall,
+  AGT_SYS_getrusage = SYS_getrusage,
 #ifdef SYS_epoll_wait
   AGT_SYS_epoll_wait = SYS_epoll_wait,
 #else

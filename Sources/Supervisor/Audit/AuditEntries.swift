@@ -91,6 +91,8 @@ enum AuditEntries {
         "fileSizeBytes": amount(limits.fileSizeBytes),
         "scratchBytes": amount(run.profile.filesystem.scratch?.sizeBytes),
         "wallMilliseconds": amount(limits.wallMilliseconds),
+        "cpuTimeMilliseconds": amount(limits.cpuTimeMilliseconds),
+        "diskBytes": amount(limits.diskBytes),
       ]),
       "onViolation": .string(options.onViolation.rawValue),
       "breach": JSONValue(options.breachLevels?.text),

@@ -221,7 +221,7 @@ final class RunAudit: RunService {
 
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
     switch moment {
-    case .started: break
+    case .started, .account: break
     case .askedToEnd(let milliseconds):
       record(.runAsked, ["graceMilliseconds": JSONValue(milliseconds)])
     case .paused(let uid, let milliseconds):

@@ -262,10 +262,24 @@ public struct Why {
     }
   }
 
+  /// What a run can have met that nobody reports; nil when there is nothing of the kind.
+  public var unseen: String? {
+    let network = plan["network"]?.stringValue
+    guard profile.network == .none || network == RingProfile.Network.loopback.rawValue else {
+      return nil
+    }
+    let option = profile.network == .none ? "--ring 2 --net HOST:PORT" : "--net HOST:PORT"
+    return
+      "it had no network: a host that it did not reach is reported by nobody; agt-run \(option) "
+      + "lets it reach one"
+  }
+
   // MARK: limits and the kill switch
 
   public enum Limit: String, CaseIterable, Sendable {
     case memory, processes, time
+    case cpuTime = "cpu-time"
+    case disk
     case fileSize = "file-size"
     case scratch
   }
@@ -298,6 +312,14 @@ public struct Why {
       return made(
         ["limits", "wall"], "wall clock: \(Amounts.duration(milliseconds))",
         "--timeout \(milliseconds * 2)ms")
+    case .cpuTime:
+      return budget(
+        amount("cpuTimeMilliseconds"), ["limits", "cpuTime"], "--cpu-time",
+        "CPU time of all processes", Amounts.duration, { "\($0 * 2)ms" })
+    case .disk:
+      return budget(
+        amount("diskBytes"), ["limits", "disk"], "--disk", "written to disks by all processes",
+        Amounts.size, { "\(max(1, $0 / 1_048_576) * 2)MiB" })
     case .fileSize:
       return made(
         ["limits", "fileSize"], "size of a file: \(Amounts.size(amount("fileSizeBytes")))", nil)
@@ -309,11 +331,27 @@ public struct Why {
     }
   }
 
+  /// What a run may use up; the rings set no such limit.
+  private func budget(
+    _ amount: UInt64, _ keys: [String], _ option: String, _ object: String,
+    _ text: (UInt64) -> String, _ more: (UInt64) -> String
+  ) -> Refusal {
+    guard amount > 0 else {
+      return Refusal(
+        layer: .limit, object: "\(object): not limited", rule: "none: the run had no \(option)",
+        reason: "there is nothing to change")
+    }
+    return Refusal(
+      layer: .limit, object: "\(object): \(text(amount))",
+      rule: places.setting(keys) ?? option, change: "\(option) \(more(amount))")
+  }
+
   private func kill(_ data: JSONObject) -> Refusal? {
     let reason = data["reason"]?.stringValue ?? ""
     let rule = data["rule"]?.stringValue
     return switch KillReason(rawValue: reason) {
     case .sessionTimeout: limit(.time)
+    case .budgetExceeded: limit(rule?.hasPrefix("disk") == true ? .disk : .cpuTime)
     case .policyViolation where rule == "--on-violation":
       Refusal(
         layer: .kill, object: "the run, at its first forbidden call",

@@ -38,6 +38,8 @@ final class BlockingCalls: RunService {
 
   /// At once; those that hang count until they return.
   static let jobsMax = 8
+  /// Of each: the directory or place, a mount of it, and what is opened. Besides the clock and the wakeup.
+  static let descriptorsMax = jobsMax * 3 + 2
   /// Longer than a slow disk needs.
   static let patienceMilliseconds: UInt64 = 10_000
 

@@ -66,7 +66,9 @@ final class BrokerService: RunService {
 
   func start(in loop: RunLoop) throws(SyscallError) {
     self.loop = loop
-    methods.isCoolingDown = { [unowned loop] in loop.isDenyingAll(AlarmClock.nowMilliseconds) }
+    methods.isCoolingDown = { [unowned loop] in
+      loop.refusals.isDenyingAll(AlarmClock.nowMilliseconds)
+    }
     try loop.watch(clock.descriptor, .input, for: self)
     try loop.add(methods.notifier)
   }
@@ -239,7 +241,7 @@ final class BrokerService: RunService {
     if counters.denied > deniedCounted {
       let points = UInt64(counters.denied - deniedCounted)
       deniedCounted = counters.denied
-      loop.count(points, "a denied request")
+      loop.refusals.count(points, "a denied request", in: loop)
     }
     guard connections[connection.socket.raw] === connection else { return }
     if connection.isOver { return close(connection, loop) }
@@ -267,7 +269,7 @@ final class BrokerService: RunService {
       }
       let call = BrokerCall(
         request: request, peer: connection.peer, client: connection.number,
-        policyWatch: loop.policyWatch, now: now,
+        policyWatch: loop.refusals.policyWatch, now: now,
         later: { [weak self, weak connection, unowned loop] result in
           guard let self, let connection, let id = request.id else { return }
           conclude(connection, Answer.result(result, id: id), loop)
@@ -305,7 +307,7 @@ final class BrokerService: RunService {
       case .later: connection.inFlight += 1
       }
       reply.afterwards?()
-      loop.carryOut(reply.triggers)
+      loop.refusals.carryOut(reply.triggers, in: loop)
     case .refused(let error, let id): refuse(error, id)
     case .dropped(let error): refuse(error, nil)
     }
@@ -366,7 +368,7 @@ final class BrokerService: RunService {
       conclude(connection, Answer.error(error, id: id), loop)
     case .later: break
     }
-    loop.carryOut(reply.triggers)
+    loop.refusals.carryOut(reply.triggers, in: loop)
   }
 
   // MARK: time

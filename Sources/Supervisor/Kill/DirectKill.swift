@@ -32,6 +32,8 @@ enum DirectKill {
         times.signaled = Clock.monotonicNanoseconds()
         // It is on its way already, unless somebody stopped it.
         _ = try? Processes.signal(pidfd: pidfd.raw, SIGKILL)
+        // Frozen ones end only with their cgroup, and so do those of a run without a process namespace.
+        _ = RunCgroup.end(run.id)
         terminated = Descriptors.isReadable(
           pidfd.raw, withinMilliseconds: confirmationMilliseconds)
       }
@@ -40,6 +42,7 @@ enum DirectKill {
       times.signaled = Clock.monotonicNanoseconds()
       terminated = endLaunch(holder, of: run)
     }
+    if !RunCgroup.end(run.id) { terminated = false }
     // Somebody else has ended it a moment ago: the first reason stays, and so does its evidence.
     if !wasAlive, let first = store.read(run.id), first["terminated"] == true,
       case .object(var object) = first

@@ -17,6 +17,25 @@ struct KillEvidence: Equatable {
     /// `3 → socket:[4711]`, the first of them.
     var descriptors: [String]
     var descriptorCount: Int
+
+    init(_ directory: ProcessDirectory, _ sample: ProcessSample) {
+      pid = directory.pid
+      parent = sample.parent
+      name = sample.name
+      state = String(sample.state)
+      executable = Self.text(directory.link("exe"))
+      arguments = directory.words("cmdline", upTo: argumentsMax * wordMaxBytes)
+        .prefix(argumentsMax).map { Self.text($0) }
+      let numbers = directory.descriptors
+      descriptors = numbers.prefix(descriptorsMax).map {
+        "\($0) → \(Self.text(directory.link("fd/\($0)")))"
+      }
+      descriptorCount = numbers.count
+    }
+
+    private static func text(_ bytes: some Sequence<UInt8>) -> String {
+      ByteString(bytes.prefix(wordMaxBytes)).text
+    }
   }
 
   /// Nobody reads more of them; the rest is counted.
@@ -25,8 +44,8 @@ struct KillEvidence: Equatable {
   static let wordMaxBytes = 256
   static let descriptorsMax = 32
   /// After the first time no more is read of single processes, after the second they are not even counted.
-  static let detailNanoseconds: UInt64 = 1_000_000
-  static let countNanoseconds: UInt64 = 2_500_000
+  static let detailNanoseconds: UInt64 = 600_000
+  static let countNanoseconds: UInt64 = 1_200_000
 
   private(set) var processes: [Process] = []
   /// How many there were, without PID 1 of the ring.
@@ -38,29 +57,46 @@ struct KillEvidence: Equatable {
   /// - Parameter ringInit: PID 1 of the ring, below which all of it is.
   init(below ringInit: Int32, clock: () -> UInt64 = Clock.monotonicNanoseconds) {
     let began = clock()
-    var waiting = [ringInit]
-    while let parent = waiting.popLast() {
-      guard let children = Self.children(of: parent) else {
+    var waiting = Self.children(of: ringInit) ?? []
+    while let pid = waiting.popLast() {
+      count += 1
+      let spent = clock() - began
+      if spent > Self.countNanoseconds {
         isComplete = false
-        continue
+        return
       }
-      for pid in children {
-        count += 1
-        let spent = clock() - began
-        if spent > Self.countNanoseconds {
-          isComplete = false
-          return
-        }
-        // One at least, however busy the machine is.
-        let mayRead = spent < Self.detailNanoseconds || processes.isEmpty
-        if mayRead, processes.count < Self.processesMax,
-          let process = Self.process(pid)
-        {
-          processes.append(process)
-        }
+      // One at least, however busy the machine is.
+      let mayRead = spent < Self.detailNanoseconds || processes.isEmpty
+      var children: [Int32]?
+      if mayRead, processes.count < Self.processesMax, let directory = ProcessDirectory(pid),
+        let sample = directory.sample
+      {
+        processes.append(Process(directory, sample))
+        children = directory.children(threads: sample.threads)
+      } else {
+        children = Self.children(of: pid)
       }
-      waiting += children
+      if let children { waiting += children } else { isComplete = false }
     }
+  }
+
+  /// Of a ring with one process, which cannot change under the look at it but by ending: stopping it would take
+  /// longer.
+  /// - Returns: nil when there are more, or none.
+  static func alone(
+    below ringInit: Int32
+  ) -> (evidence: KillEvidence, program: ProcessDirectory)? {
+    // PID 1 has one thread.
+    guard let children = list("/proc/\(ringInit)/task/\(ringInit)/children"), children.count == 1,
+      let directory = ProcessDirectory(children[0]), let sample = directory.sample,
+      directory.children(threads: sample.threads)?.isEmpty == true
+    else { return nil }
+    return (KillEvidence(Process(directory, sample)), directory)
+  }
+
+  private init(_ only: Process) {
+    processes = [only]
+    count = 1
   }
 
   /// Of all of its threads (proc_pid_task(5)); nil when it is gone.
@@ -68,35 +104,14 @@ struct KillEvidence: Equatable {
     let tasks = ByteString("/proc/\(pid)/task")
     guard let status = try? Files.status(of: tasks) else { return nil }
     // Two links and one for each thread.
-    if status.links <= 3 { return numbers("/proc/\(pid)/task/\(pid)/children") }
+    if status.links <= 3 { return list("/proc/\(pid)/task/\(pid)/children") }
     guard let names = try? Files.names(in: tasks) else { return nil }
-    return names.flatMap { numbers("/proc/\(pid)/task/\($0.text)/children") ?? [] }
+    return names.flatMap { list("/proc/\(pid)/task/\($0.text)/children") ?? [] }
   }
 
-  private static func numbers(_ file: String) -> [Int32]? {
-    guard let text = try? Files.read(ByteString(file), limit: 1 << 20) else { return nil }
-    return text.split(separator: 32).compactMap { Int32(String(decoding: $0, as: UTF8.self)) }
-  }
-
-  private static func process(_ pid: Int32) -> Process? {
-    guard let sample = ProcessSample(pid) else { return nil }
-    let line = (try? Files.read(ByteString("/proc/\(pid)/cmdline"), limit: 1 << 16)) ?? []
-    let words = line.split(separator: 0).prefix(argumentsMax).map {
-      ByteString($0.prefix(wordMaxBytes)).text
-    }
-    let open = (try? Files.names(in: ByteString("/proc/\(pid)/fd"))) ?? []
-    let numbers = open.compactMap { Int32($0.text) }.sorted()
-    return Process(
-      pid: pid, parent: sample.parent, name: sample.name, state: String(sample.state),
-      executable: link("/proc/\(pid)/exe"), arguments: words,
-      descriptors: numbers.prefix(descriptorsMax).map {
-        "\($0) → \(link("/proc/\(pid)/fd/\($0)"))"
-      },
-      descriptorCount: numbers.count)
-  }
-
-  private static func link(_ path: String) -> String {
-    ByteString(((try? Files.readLink(ByteString(path))) ?? []).prefix(wordMaxBytes)).text
+  private static func list(_ path: String) -> [Int32]? {
+    guard let file = try? Files.open(ByteString(path), O_RDONLY) else { return nil }
+    return ProcessDirectory.numbers(file.raw)
   }
 
   /// `sha256:…` of the canonical text.

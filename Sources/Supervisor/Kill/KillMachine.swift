@@ -71,7 +71,8 @@ struct KillMachine: Equatable {
       times.gathered = now
       times.signaled = now
       phase = .killing
-      return [.kill, .wait(milliseconds: Self.repeatMilliseconds)]
+      // Armed first: afterwards every moment of ours is one that the ring cannot use to end.
+      return [.wait(milliseconds: Self.repeatMilliseconds), .kill]
     case (.killing, .timeOver): return killAgain(now)
     case (.idle, .empty), (.confirmed, _): return []
     case (_, .empty):
@@ -89,7 +90,7 @@ struct KillMachine: Equatable {
   }
 
   private mutating func killAgain(_ now: UInt64) -> [Effect] {
-    var effects: [Effect] = [.kill, .wait(milliseconds: Self.repeatMilliseconds)]
+    var effects: [Effect] = [.wait(milliseconds: Self.repeatMilliseconds), .kill]
     if !isStuck, now - times.decided >= Self.stuckMilliseconds * 1_000_000 {
       isStuck = true
       effects.append(.reportStuck)

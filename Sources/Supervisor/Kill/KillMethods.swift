@@ -4,8 +4,8 @@ internal import Kernel
 
 /// The kill switch on the operator's socket: `kill`, `pause` and `resume`.
 ///
-/// `kill` takes `message` and `reason` (`manual` or `saga_abort`). It answers at once, and a second time, with the
-/// record, when the end is confirmed, or after some seconds with `terminated: false`. `pause` takes `timeoutMilliseconds`.
+/// `kill` takes `message` and `reason` (`manual` or `saga_abort`). It answers when the end is confirmed, with the record,
+/// or after some seconds with `terminated: false`; before that, when it takes longer than a moment, that it is on its way. `pause` takes `timeoutMilliseconds`.
 enum KillMethods {
   /// What people and programs outside may give as the reason; the others are the supervisor's to state.
   private static let reasons: [KillReason] = [.manual, .sagaAbort]
@@ -15,9 +15,11 @@ enum KillMethods {
   static func add(to station: OperatorService) {
     station.handle("kill") { request, loop throws(OperatorRefusal) in
       let order = try order(request)
+      let isFirst = !loop.isEnding
       loop.killSwitch.report(to: request.client)
       loop.kill(order)
-      return .now(["state": "ending"])
+      // The first is told with everybody else (`RunLoop.kill`).
+      return isFirst ? .later : .now(["state": "ending"])
     }
     station.handle("pause") { request, loop throws(OperatorRefusal) in
       try refuseUnlessRunning(loop)
@@ -29,7 +31,7 @@ enum KillMethods {
         try loop.killSwitch.pause(forMilliseconds: time, in: loop)
         try loop.tellServices(.paused(uid: request.peer.uid, milliseconds: time))
       } catch { throw OperatorRefusal(message: error.description) }
-      return .now(["state": "paused"])
+      return .now(["state": "paused", "frozen": .bool(!loop.hasProcessNamespace)])
     }
     station.handle("resume") { request, loop throws(OperatorRefusal) in
       guard loop.killSwitch.isPaused else {
@@ -58,9 +60,10 @@ enum KillMethods {
   }
 
   private static func refuseUnlessRunning(_ loop: RunLoop) throws(OperatorRefusal) {
-    guard loop.hasProcessNamespace else {
+    guard loop.hasProcessNamespace || loop.cgroup?.canFreeze == true else {
       throw OperatorRefusal(
-        message: "it runs with --degrade namespaces, where nothing can stop all of it at once",
+        message: "it runs with --degrade namespaces and without a cgroup, where nothing can stop "
+          + "all of it at once",
         hint: "agt kill ends it")
     }
     guard loop.executed else { throw OperatorRefusal(message: "its program has not begun") }

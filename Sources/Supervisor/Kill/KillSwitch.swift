@@ -12,6 +12,8 @@ final class KillSwitch: RunService {
   private var timer: OwnedFD?
   private var decidedWallNanoseconds: UInt64 = 0
   private var evidence: KillEvidence?
+  /// The ring's only process, when it is.
+  private var program: ProcessDirectory?
   private var hasKilled = false
   /// Whoever leaves a mount namespace last takes its mounts down and waits for the kernel's readers (RCU). While
   /// this is open, that is not the ring's last process, whose end is waited for.
@@ -45,6 +47,8 @@ final class KillSwitch: RunService {
       let effects = machine.handle(
         events.removeFirst(), atNanoseconds: Clock.monotonicNanoseconds())
       for effect in effects {
+        // What has been answered is not waited for.
+        if case .wait = effect, !events.isEmpty { continue }
         if let answer = perform(effect, in: loop) { events.append(answer) }
       }
     }
@@ -57,25 +61,34 @@ final class KillSwitch: RunService {
   private func perform(_ effect: KillMachine.Effect, in loop: RunLoop) -> KillMachine.Event? {
     switch effect {
     case .freeze:
+      if loop.executed, loop.hasProcessNamespace, isAlone(loop) { return .notFrozen }
       // Among hundreds of runnable processes both would wait for their turns.
       Processes.setRunsFirst(0, true)
       if let ringInit = loop.ringInit { Processes.setRunsFirst(ringInit, true) }
       if !loop.hasProcessNamespace, loop.cgroup?.freeze() == true { return .frozen }
-      guard loop.executed, loop.hasProcessNamespace, !hasOneProcess(loop),
+      guard loop.executed, loop.hasProcessNamespace,
         (try? loop.tell(.everyone(SIGSTOP))) == true
       else { return .notFrozen }
       return nil
     case .gatherEvidence:
       if loop.executed, let ringInit = loop.ringInit {
-        evidence = KillEvidence(below: ringInit)
-        evidence?.violations = .array(loop.violations.kinds.map(\.json))
+        evidence = evidence ?? KillEvidence(below: ringInit)
+        evidence?.violations = .array(loop.refusals.violations.kinds.map(\.json))
       }
       return .gathered
     case .kill:
-      if !hasKilled, let pid = evidence?.processes.first?.pid {
-        mounts = try? Files.open(ByteString("/proc/\(pid)/ns/mnt"), O_RDONLY)
+      if !hasKilled {
+        mounts = mountNamespace
+        loop.listenToTheEndAlone()
+        // Once nobody else runs, PID 1 would only take a processor from each that ends.
+        if machine.times.frozen != nil, let ringInit = loop.ringInit {
+          Processes.setRunsFirst(ringInit, false)
+        }
       }
       loop.killProcesses(again: hasKilled)
+      // PID 1 takes it with it, but only when it has come so far; this way both end at the same time.
+      program?.signal(SIGKILL)
+      program = nil
       hasKilled = true
       return nil
     case .wait(let milliseconds):
@@ -90,13 +103,16 @@ final class KillSwitch: RunService {
     }
   }
 
-  /// One process alone cannot change under the look at it but by ending, and stopping it takes longer.
-  private func hasOneProcess(_ loop: RunLoop) -> Bool {
-    guard let ringInit = loop.ringInit, let children = KillEvidence.children(of: ringInit) else {
-      return false
-    }
-    return children.isEmpty
-      || children.count == 1 && KillEvidence.children(of: children[0])?.isEmpty == true
+  private func isAlone(_ loop: RunLoop) -> Bool {
+    guard let found = loop.ringInit.flatMap({ KillEvidence.alone(below: $0) }) else { return false }
+    evidence = found.evidence
+    program = found.program
+    return true
+  }
+
+  private var mountNamespace: OwnedFD? {
+    if let program { return program.open("ns/mnt") }
+    return evidence?.processes.first.flatMap { ProcessDirectory($0.pid)?.open("ns/mnt") }
   }
 
   private func arm(_ milliseconds: UInt64, _ loop: RunLoop) throws(SyscallError) {
@@ -136,6 +152,11 @@ final class KillSwitch: RunService {
       terminated: terminated, evidence: evidence)
   }
 
+  /// That it is on its way, when it takes longer than a moment.
+  func tellThoseWhoWait(in loop: RunLoop) {
+    for client in waiting { station?.send(["ok": true, "state": "ending"], to: client, in: loop) }
+  }
+
   private func answer(_ record: JSONObject, in loop: RunLoop) {
     for client in waiting {
       station?.send(["ok": true, "kill": .object(record)], to: client, in: loop)
@@ -148,7 +169,12 @@ final class KillSwitch: RunService {
   /// Stops every process of the ring until `resume`.
   /// - Parameter milliseconds: after which the run is ended (`quarantine_timeout`); nil never.
   func pause(forMilliseconds milliseconds: UInt64?, in loop: RunLoop) throws(SyscallError) {
-    try loop.tell(.everyone(SIGSTOP))
+    if loop.hasProcessNamespace {
+      try loop.tell(.everyone(SIGSTOP))
+    } else if loop.cgroup?.freeze() != true {
+      loop.cgroup?.thaw()
+      throw SyscallError(call: "write", object: "the freezer of its cgroup", errno: EBUSY)
+    }
     isPaused = true
     try endQuarantine(in: loop)
     guard let milliseconds else { return }
@@ -161,7 +187,11 @@ final class KillSwitch: RunService {
   func resume(in loop: RunLoop) throws(SyscallError) {
     guard isPaused else { return }
     try endQuarantine(in: loop)
-    try loop.tell(.everyone(SIGCONT))
+    if loop.hasProcessNamespace {
+      try loop.tell(.everyone(SIGCONT))
+    } else {
+      loop.cgroup?.thaw()
+    }
     isPaused = false
   }
 

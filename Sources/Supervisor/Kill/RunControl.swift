@@ -220,13 +220,15 @@ public struct RunControl {
   ) throws(RunError) -> (stopped: Int, moving: Int) {
     var request: JSONObject = ["method": "pause"]
     if let milliseconds { request["timeoutMilliseconds"] = JSONValue(milliseconds) }
-    _ = try run.ask(request, milliseconds: Int32(Self.answerMilliseconds))
+    let answer = try run.ask(request, milliseconds: Int32(Self.answerMilliseconds))
     guard let ringInit = run.status?.initPid else { return (0, 0) }
     let deadline = Self.deadline(Self.pauseMilliseconds)
     while true {
       let processes = ProcessSnapshot().descendants(of: ringInit)
       // Traced and dying ones do not run either.
       let moving = processes.filter { !"TtZX".contains($0.state) }.count
+      // A cgroup's freezer shows in no state, and the supervisor has waited for it.
+      if answer["frozen"]?.boolValue == true { return (processes.count, 0) }
       if moving == 0 || Clock.monotonicNanoseconds() > deadline {
         return (processes.count - moving, moving)
       }

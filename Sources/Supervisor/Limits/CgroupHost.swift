@@ -15,8 +15,11 @@ struct CgroupHost: Equatable {
     var isOwn: Bool
   }
 
-  /// Those that we use.
+  /// Those that limit.
   static let controllers = ["memory", "pids", "cpu"]
+  /// Of version 1, besides: what counts, and what freezes.
+  static let accounting = "cpuacct"
+  static let freezer = "freezer"
   static let directoryName = "agt"
   /// Where supervisors go that have to leave a delegated cgroup.
   static let supervisorName = "agt-supervisors"
@@ -40,10 +43,19 @@ struct CgroupHost: Equatable {
     if isMounted(hybrid, Files.cgroup2Type) {
       host.unified = unified(hybrid, isRoot: isRoot, uid: uid)
     }
-    for name in controllers where isRoot && isMounted("\(top)/\(name)", Files.cgroupType) {
-      host.legacy[name] = "\(top)/\(name)/\(directoryName)"
+    guard isRoot else { return host }
+    for name in controllers + [accounting, freezer] {
+      // Two controllers of one hierarchy are two names of one directory.
+      let place = (try? Files.canonical(ByteString("\(top)/\(name)")).text) ?? "\(top)/\(name)"
+      guard isMounted(place, Files.cgroupType), isWritable(place) else { continue }
+      host.legacy[name] = "\(place)/\(directoryName)"
     }
     return host
+  }
+
+  /// Containers often show cgroups that nobody in them can change.
+  private static func isWritable(_ path: String) -> Bool {
+    Files.mayAccess(ByteString(path), 2)
   }
 
   private static func isMounted(_ path: String, _ type: Int64) -> Bool {
@@ -55,11 +67,11 @@ struct CgroupHost: Equatable {
 
   private static func unified(_ mount: String, isRoot: Bool, uid: UInt32) -> Unified? {
     let own = ownPath((try? Files.read(ByteString("/proc/self/cgroup"), limit: 1 << 16)) ?? [])
-    if let own, own != "/", isDelegated(mount + own, uid: uid) {
+    if let own, own != "/", isDelegated(mount + own, uid: uid), isWritable(mount + own) {
       return Unified(
         parent: mount + own, controllers: words("\(mount)\(own)/cgroup.controllers"), isOwn: true)
     }
-    guard isRoot else { return nil }
+    guard isRoot, isWritable(mount) else { return nil }
     return Unified(
       parent: "\(mount)/\(directoryName)", controllers: words("\(mount)/cgroup.controllers"),
       isOwn: false)

@@ -18,18 +18,26 @@ enum CgroupPlan: Equatable {
   case v2(CgroupHost.Unified)
   case v1([String: String])
 
+  /// - Parameter freezes: the run has no process namespace, so that nothing else stops or ends all of it.
   static func choose(
-    _ choice: CgroupChoice, _ limits: RunLimits, _ caller: Caller
+    _ choice: CgroupChoice, _ limits: RunLimits, _ caller: Caller, freezes: Bool = false
   ) throws(RunError) -> CgroupPlan {
     if choice == .none { return .none }
-    let wantsAll = choice != .auto || limits.cpuThousandths != nil
+    let wantsAll =
+      choice != .auto || freezes || limits.cpuThousandths != nil
+      || limits.cpuTimeMilliseconds != nil
     return try choose(
-      choice, limits, CgroupHost.find(isRoot: caller.isRoot, uid: caller.uid, wantsAll: wantsAll))
+      choice, limits, CgroupHost.find(isRoot: caller.isRoot, uid: caller.uid, wantsAll: wantsAll),
+      freezes: freezes)
   }
 
   static func choose(
-    _ choice: CgroupChoice, _ limits: RunLimits, _ host: CgroupHost
+    _ choice: CgroupChoice, _ limits: RunLimits, _ host: CgroupHost, freezes: Bool = false
   ) throws(RunError) -> CgroupPlan {
+    var host = host
+    // Each hierarchy costs milliseconds to enter.
+    if limits.cpuTimeMilliseconds == nil { host.legacy[CgroupHost.accounting] = nil }
+    if !freezes { host.legacy[CgroupHost.freezer] = nil }
     let plan: CgroupPlan
     switch choice {
     case .none: plan = .none
@@ -39,8 +47,14 @@ enum CgroupPlan: Equatable {
       }
       if let limiting, limits.cpuThousandths == nil || limiting.controllers.contains("cpu") {
         plan = .v2(limiting)
+      } else if limits.cpuThousandths != nil {
+        plan = host.legacy["cpu"] != nil ? .v1(host.legacy) : .none
+      } else if let unified = host.unified, freezes || limits.cpuTimeMilliseconds != nil {
+        // It limits nothing, and yet it freezes, kills and counts CPU time.
+        plan = .v2(unified)
       } else {
-        plan = limits.cpuThousandths != nil && host.legacy["cpu"] != nil ? .v1(host.legacy) : .none
+        let freezer = host.legacy.filter { $0.key == CgroupHost.freezer }
+        plan = freezer.isEmpty ? .none : .v1(freezer)
       }
     case .v2:
       guard let unified = host.unified else { throw missing("--cgroup v2") }
@@ -68,7 +82,7 @@ enum CgroupPlan: Equatable {
     switch self {
     case .none: []
     case .v2(let unified): unified.controllers.intersection(CgroupHost.controllers)
-    case .v1(let legacy): Set(legacy.keys)
+    case .v1(let legacy): Set(legacy.keys).intersection(CgroupHost.controllers)
     }
   }
 
@@ -77,11 +91,32 @@ enum CgroupPlan: Equatable {
     var held = limits
     if !controllers.contains("memory") { held.memoryBytes = nil }
     if !controllers.contains("pids") { held.processes = nil }
+    held.cpuTimeMilliseconds = nil
+    held.diskBytes = nil
     let what = held.text.isEmpty ? "kills and freezes, limits nothing" : held.text + " together"
     switch self {
     case .none: return "none; limits are per process and per user"
     case .v2(let unified): return "version 2 in \(unified.parent): \(what)"
     case .v1: return "version 1: \(what)"
     }
+  }
+
+  /// For --explain: how what a run uses up is counted; nil when nothing is.
+  func budgetText(_ limits: RunLimits) -> String? {
+    var parts: [String] = []
+    if let time = limits.cpuTimeMilliseconds {
+      let how: String
+      switch self {
+      case .v2: how = "counted by cgroup v2"
+      case .v1(let legacy) where legacy[CgroupHost.accounting] != nil:
+        how = "counted by cgroup v1"
+      default: how = "counted per process and added up"
+      }
+      parts.append("\(Amounts.duration(time)) of CPU time, \(how)")
+    }
+    if let bytes = limits.diskBytes {
+      parts.append("\(Amounts.size(bytes)) written to disks, counted per process and added up")
+    }
+    return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 }

@@ -23,6 +23,9 @@ final class RunCgroup {
     init(_ descriptor: consuming OwnedFD) { self.descriptor = descriptor }
   }
 
+  /// Each directory once: two controllers can have one hierarchy.
+  private var places: Set<String> { Set(directories.map(\.path)) }
+
   /// Ride along with the stage's start, eight at most.
   var descriptors: [Int32] { entrances.map { $0.descriptor.raw } }
 
@@ -86,8 +89,8 @@ final class RunCgroup {
     self.limits = limits
     directories = legacy.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)/\(id)") }
     do throws(SyscallError) {
-      for (controller, path) in directories {
-        try Self.makeParent(legacy[controller]!)
+      for path in places {
+        try Self.makeParent(ViewPath.parent(path))
         try Files.makeDirectory(ByteString(path), mode: 0o755)
       }
       if let bytes = limits.memoryBytes, legacy["memory"] != nil {
@@ -101,7 +104,7 @@ final class RunCgroup {
         try write("cpu.cfs_period_us", "\(RunLimits.cpuPeriodMicroseconds)", "cpu")
         try write("cpu.cfs_quota_us", "\(quota)", "cpu")
       }
-      for (_, path) in directories {
+      for path in places {
         entrances.append(Entrance(try Files.open(ByteString("\(path)/cgroup.procs"), O_WRONLY)))
       }
     } catch {
@@ -155,23 +158,64 @@ final class RunCgroup {
 
   // MARK: using it
 
-  /// Ends every process in it at once (cgroup.kill, Linux 5.14); false where it cannot.
+  /// Ends every process in it at once (cgroup.kill, Linux 5.14); in version 1, where it can be frozen, those that
+  /// are in it now. False where it cannot.
   func kill() -> Bool {
-    flavour == .v2 && (try? write("cgroup.kill", "1")) != nil
+    if flavour == .v2 { return (try? write("cgroup.kill", "1")) != nil }
+    guard hasFreezer else { return false }
+    for pid in CgroupHost.words("\(directory(CgroupHost.freezer))/cgroup.procs") {
+      if let pid = Int32(pid) { _ = try? Processes.signal(pid, SIGKILL) }
+    }
+    // Version 1 lets nobody die who is frozen.
+    return thaw()
   }
 
-  /// Stops every process in it, PID 1 included, until it is killed; false where it cannot, or not in time.
+  private var hasFreezer: Bool { directories.contains { $0.controller == CgroupHost.freezer } }
+
+  /// Whether `freeze` can be expected to work.
+  var canFreeze: Bool { flavour == .v2 || hasFreezer }
+
+  /// Stops every process in it, PID 1 included; false where it cannot, or not in time.
   func freeze() -> Bool {
-    guard flavour == .v2, (try? write("cgroup.freeze", "1")) != nil else { return false }
+    let hasAsked =
+      flavour == .v2
+      ? (try? write("cgroup.freeze", "1")) != nil
+      : hasFreezer && (try? write("freezer.state", "FROZEN", CgroupHost.freezer)) != nil
+    guard hasAsked else { return false }
     for _ in 0..<20 {
-      if values("cgroup.events")["frozen"] == 1 { return true }
+      if isFrozen { return true }
       usleep(100)
     }
     return false
   }
 
+  private var isFrozen: Bool {
+    if flavour == .v2 { return values("cgroup.events")["frozen"] == 1 }
+    return CgroupHost.words("\(directory(CgroupHost.freezer))/freezer.state") == ["FROZEN"]
+  }
+
+  /// Lets them go on.
+  @discardableResult
+  func thaw() -> Bool {
+    flavour == .v2
+      ? (try? write("cgroup.freeze", "0")) != nil
+      : hasFreezer && (try? write("freezer.state", "THAWED", CgroupHost.freezer)) != nil
+  }
+
+  /// Of all processes that are or were in it; nil when nobody counts.
+  var cpuMicroseconds: UInt64? {
+    if flavour == .v2 { return values("cpu.stat")["usage_usec"] }
+    guard directories.contains(where: { $0.controller == CgroupHost.accounting }) else {
+      return nil
+    }
+    return values("cpuacct.usage", CgroupHost.accounting)[""].map { $0 / 1000 }
+  }
+
   /// Whether the kernel says that a process is in it; nil when it cannot be told.
   var isPopulated: Bool? {
+    if hasFreezer {
+      return !CgroupHost.words("\(directory(CgroupHost.freezer))/cgroup.procs").isEmpty
+    }
     guard flavour == .v2, let events = values("cgroup.events")["populated"] else { return nil }
     return events != 0
   }
@@ -213,7 +257,17 @@ final class RunCgroup {
   func remove() {
     guard !isRemoved else { return }
     isRemoved = true
-    for (_, path) in directories { Self.removeDirectory(path) }
+    for path in places { Self.removeDirectory(path) }
+  }
+
+  /// Version 2 does it at once; in version 1 nobody forks who is frozen.
+  private static func endAll(in path: String) {
+    if (try? Files.overwrite(ByteString("\(path)/cgroup.kill"), "1")) != nil { return }
+    try? Files.overwrite(ByteString("\(path)/freezer.state"), "FROZEN")
+    for pid in CgroupHost.words("\(path)/cgroup.procs") {
+      if let pid = Int32(pid) { _ = try? Processes.signal(pid, SIGKILL) }
+    }
+    try? Files.overwrite(ByteString("\(path)/freezer.state"), "THAWED")
   }
 
   private static func removeDirectory(_ path: String) {
@@ -230,14 +284,31 @@ final class RunCgroup {
 
   deinit { remove() }
 
-  /// What a supervisor left that was killed: ends whoever is still in it, and removes it.
-  static func clear(_ id: String, _ caller: Caller) {
-    let host = CgroupHost.find(isRoot: caller.isRoot, uid: caller.uid, wantsAll: true)
-    let parents = [host.unified?.parent].compactMap { $0 } + host.legacy.values
-    for path in parents.map({ "\($0)/\(id)" }) {
-      guard (try? Files.status(of: ByteString(path))) != nil else { continue }
-      try? Files.overwrite(ByteString("\(path)/cgroup.kill"), "1")
-      removeDirectory(path)
+  /// Ends whoever is in the cgroup of a run that has no supervisor, or none that answers.
+  /// - Returns: whether nobody is left in it, or there is none.
+  static func end(_ id: String) -> Bool {
+    let places = places(of: id)
+    for _ in 0..<endAttempts {
+      let full = places.filter { !CgroupHost.words("\($0)/cgroup.procs").isEmpty }
+      if full.isEmpty { return true }
+      for path in full { endAll(in: path) }
+      usleep(2000)
     }
+    return false
+  }
+
+  /// A second: whoever is left then sleeps uninterruptibly.
+  private static let endAttempts = 500
+
+  /// What a supervisor left that was killed.
+  static func clear(_ id: String) {
+    for path in places(of: id) { removeDirectory(path) }
+  }
+
+  private static func places(of id: String) -> [String] {
+    let uid = Identity.effectiveUID
+    let host = CgroupHost.find(isRoot: uid == 0, uid: uid, wantsAll: true)
+    return Set([host.unified?.parent].compactMap { $0 } + host.legacy.values)
+      .map { "\($0)/\(id)" }.filter { (try? Files.status(of: ByteString($0))) != nil }
   }
 }

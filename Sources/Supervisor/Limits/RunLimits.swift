@@ -6,6 +6,8 @@ struct RunLimits: Equatable {
   var processes: UInt64?
   /// Thousandths of a processor.
   var cpuThousandths: UInt64?
+  var cpuTimeMilliseconds: UInt64?
+  var diskBytes: UInt64?
 
   /// Of cpu.max and cpu.cfs_period_us: the kernel's default.
   static let cpuPeriodMicroseconds: UInt64 = 100_000
@@ -24,47 +26,29 @@ struct RunLimits: Equatable {
     return parts.joined(separator: ", ")
   }
 
+  /// What a run uses up, and is ended for.
+  enum Budget { case cpuTime, disk }
+
+  /// The one that is used up; nil when none is.
+  func exceeded(by usage: RunUsage) -> Budget? {
+    if let limit = cpuTimeMilliseconds, usage.cpuMicroseconds >= limit * 1000 { return .cpuTime }
+    if let limit = diskBytes, usage.writtenBytes > limit { return .disk }
+    return nil
+  }
+
+  /// As the record of a kill has it.
+  func rule(of budget: Budget) -> String {
+    switch budget {
+    case .cpuTime: "CPU time limit of \(Amounts.duration(cpuTimeMilliseconds ?? 0))"
+    case .disk: "disk limit of \(Amounts.size(diskBytes ?? 0))"
+    }
+  }
+
   static func cpus(_ thousandths: UInt64) -> String {
     let rest = thousandths % 1000
     if rest == 0 { return "\(thousandths / 1000)" }
     var digits = "\(1000 + rest)".dropFirst()
     while digits.last == "0" { digits.removeLast() }
     return "\(thousandths / 1000).\(digits)"
-  }
-}
-
-/// What a run met of its limits.
-struct LimitReport: Equatable {
-  /// `v2`, `v1` or `rlimit`.
-  var flavour: String
-  var memoryPeakBytes: UInt64?
-  var processPeak: UInt64?
-  /// How often the kernel ended a process of the run for want of memory.
-  var memoryKills: UInt64 = 0
-  /// How often the kernel refused a process for the count.
-  var processRefusals: UInt64 = 0
-  /// Periods in which it was kept from running.
-  var throttledPeriods: UInt64 = 0
-
-  /// In words; nil when it met none.
-  func sentence(_ limits: RunLimits) -> String? {
-    guard memoryKills > 0 else { return nil }
-    let limit = limits.memoryBytes.map { " of \(Amounts.size($0))" } ?? ""
-    let peak = memoryPeakBytes.map { ", peak \(Amounts.size($0))" } ?? ""
-    return "memory limit\(limit) exceeded\(peak)"
-  }
-
-  func json(_ limits: RunLimits) -> JSONValue {
-    .object([
-      "enforcedBy": .string(flavour),
-      "memoryBytes": limits.memoryBytes.map { JSONValue($0) } ?? .null,
-      "memoryPeakBytes": memoryPeakBytes.map { JSONValue($0) } ?? .null,
-      "memoryKills": JSONValue(memoryKills),
-      "processes": limits.processes.map { JSONValue($0) } ?? .null,
-      "processPeak": processPeak.map { JSONValue($0) } ?? .null,
-      "processRefusals": JSONValue(processRefusals),
-      "cpus": limits.cpuThousandths.map { JSONValue(Double($0) / 1000) } ?? .null,
-      "throttledPeriods": JSONValue(throttledPeriods),
-    ])
   }
 }

@@ -55,7 +55,7 @@ public enum LostRuns {
       let (found, record, terminated) = DirectKill.end(run, order(run), store)
       if found != .killedBefore { kills.append((run.id, .object(record), terminated)) }
       if terminated {
-        RunCgroup.clear(run.id, caller)
+        RunCgroup.clear(run.id)
         run.remove()
       }
       findings.append(

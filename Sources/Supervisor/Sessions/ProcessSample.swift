@@ -10,10 +10,15 @@ struct ProcessSample: Equatable {
   let state: Character
   let parent: Int32
   let cpuTicks: UInt64
+  /// With those of the children that it has waited for.
+  let totalTicks: UInt64
   let threads: Int
   /// Since boot.
   let startedTicks: UInt64
   let residentPages: UInt64
+
+  /// As far as `rss`.
+  private static let fieldsRead = 22
 
   /// USER_HZ, which is 100 on every architecture that we build for (time(7)).
   static let ticksPerSecond: UInt64 = 100
@@ -32,16 +37,27 @@ struct ProcessSample: Equatable {
     guard let open = line.firstIndex(of: UInt8(ascii: "(")),
       let close = line.lastIndex(of: UInt8(ascii: ")")), open < close
     else { return nil }
-    // From the state, which is field 3: field n is at n − 3. A machine has thousands of processes, so that only
-    // what is needed is looked at.
-    let fields = line[(close + 1)...].split(
-      separator: UInt8(ascii: " "), maxSplits: 22, omittingEmptySubsequences: true)
-    guard fields.count > 21, let first = fields[0].first,
-      let pid: Int32 = Self.number(line[..<open].prefix { $0 != 32 }),
-      let parent: Int32 = Self.number(fields[1]), let user: UInt64 = Self.number(fields[11]),
-      let system: UInt64 = Self.number(fields[12]), let threads: Int = Self.number(fields[17]),
-      let started: UInt64 = Self.number(fields[19]),
-      let resident: Int64 = Self.number(fields[21])
+    // From the state, which is field 3: field n is at n − 3. A machine has thousands of processes, so that the line
+    // is gone through once.
+    var fields: [Int] = []
+    fields.reserveCapacity(Self.fieldsRead * 2)
+    var index = close + 1
+    while fields.count < Self.fieldsRead * 2 {
+      while index < line.count, line[index] == 32 { index += 1 }
+      let start = index
+      while index < line.count, line[index] != 32 { index += 1 }
+      guard index > start else { return nil }
+      fields.append(start)
+      fields.append(index)
+    }
+    func field<T: FixedWidthInteger>(_ place: Int) -> T? {
+      Self.number(line[fields[place * 2]..<fields[place * 2 + 1]])
+    }
+    let first = line[fields[0]]
+    guard let pid: Int32 = Self.number(line[..<open].prefix { $0 != 32 }),
+      let parent: Int32 = field(1), let user: UInt64 = field(11), let system: UInt64 = field(12),
+      let childrenUser: Int64 = field(13), let childrenSystem: Int64 = field(14),
+      let threads: Int = field(17), let started: UInt64 = field(19), let resident: Int64 = field(21)
     else { return nil }
     let state = Character(Unicode.Scalar(first))
     self.pid = pid
@@ -49,6 +65,7 @@ struct ProcessSample: Equatable {
     self.state = state
     self.parent = parent
     self.cpuTicks = user + system
+    self.totalTicks = user + system + UInt64(max(0, childrenUser + childrenSystem))
     self.threads = threads
     self.startedTicks = started
     self.residentPages = UInt64(max(resident, 0))

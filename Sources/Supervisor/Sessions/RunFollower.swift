@@ -110,7 +110,7 @@ public enum RunFollower {
     _ stream: Int32, _ signals: Int32, _ link: OperatorLink, _ first: TerminalReplay,
     _ modes: inout ScreenModes
   ) throws(SyscallError) -> Bool {
-    let poller = try Poller()
+    var poller = try Poller()
     for number in [0, stream, signals] { try poller.add(number, .input) }
     var keys = DetachKeys()
     var replay = first

@@ -56,8 +56,7 @@ public enum RunListing {
   ) -> RunLine {
     let began = RunIdentifier.wallMilliseconds(of: run.id)
     let status = run.status
-    let processes =
-      status.flatMap { run.livingInit == nil ? nil : table.descendants(of: $0.initPid) } ?? []
+    let processes = run.livingInit(in: table).map { table.descendants(of: $0.pid) } ?? []
     let pageBytes = UInt64(getpagesize())
     return RunLine(
       id: run.id, name: status?.name, agent: status?.agent,

@@ -192,6 +192,15 @@ public final class RegisteredRun {
     return sample
   }
 
+  /// The same, as the process table had it.
+  func livingInit(in table: ProcessSnapshot) -> ProcessSample? {
+    guard let status, let sample = table.samples[status.initPid],
+      sample.existed(atNanoseconds: status.observedNanoseconds), !"ZX".contains(sample.state),
+      sample.name == PeerJudge.nameOfInit
+    else { return nil }
+    return sample
+  }
+
   /// Whether the supervisor is still there, also when its socket is not.
   var hasSupervisor: Bool { status.map { $0.sample(of: $0.supervisorPid) != nil } ?? false }
 

@@ -18,7 +18,7 @@ enum StatusMethods {
   }
 
   private static func status(_ loop: RunLoop) -> JSONObject {
-    let violations = loop.violations
+    let violations = loop.refusals.violations
     return [
       "state": .string(state(loop)),
       "violationCount": JSONValue(violations.total),

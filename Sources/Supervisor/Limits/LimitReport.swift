@@ -1,0 +1,71 @@
+internal import JSON
+
+/// What a run met of its limits.
+struct LimitReport: Equatable {
+  /// `v2`, `v1` or `rlimit`.
+  var flavour: String
+  var memoryPeakBytes: UInt64?
+  var processPeak: UInt64?
+  /// How often the kernel ended a process of the run for want of memory.
+  var memoryKills: UInt64 = 0
+  /// How often the kernel refused a process for the count.
+  var processRefusals: UInt64 = 0
+  /// Periods in which it was kept from running.
+  var throttledPeriods: UInt64 = 0
+  /// nil when nobody counted.
+  var usage: RunUsage?
+
+  /// Of a run that has ended; nil when nothing held it but resource limits.
+  /// - Parameters:
+  ///   - seen: by the watch of its budgets, while it ran.
+  ///   - whole: of everything in the ring, when the kernel told.
+  static func make(
+    _ run: borrowing PreparedRun, _ seen: RunUsage?, _ whole: RunUsage?
+  ) -> LimitReport? {
+    guard run.cgroup != nil || seen != nil else { return nil }
+    var report = run.cgroup?.report ?? LimitReport(flavour: "rlimit")
+    // Whoever ignores the end of its children hides what they used from the kernel's sum.
+    report.usage = RunUsage(
+      cpuMicroseconds: max(
+        seen?.cpuMicroseconds ?? 0, whole?.cpuMicroseconds ?? 0, run.cgroup?.cpuMicroseconds ?? 0),
+      writtenBytes: max(seen?.writtenBytes ?? 0, whole?.writtenBytes ?? 0))
+    return report
+  }
+
+  /// In words; nil when it met none.
+  func sentence(_ limits: RunLimits) -> String? {
+    guard memoryKills > 0 else { return nil }
+    let limit = limits.memoryBytes.map { " of \(Amounts.size($0))" } ?? ""
+    let peak = memoryPeakBytes.map { ", peak \(Amounts.size($0))" } ?? ""
+    return "memory limit\(limit) exceeded\(peak)"
+  }
+
+  /// In words: which budget is used up, and how far; nil when none is.
+  func budgetSentence(_ limits: RunLimits) -> String? {
+    guard let usage, let budget = limits.exceeded(by: usage) else { return nil }
+    let used =
+      switch budget {
+      case .cpuTime: "used \(Amounts.duration(usage.cpuMicroseconds / 1000))"
+      case .disk: "\(Amounts.size(usage.writtenBytes)) written"
+      }
+    return "\(limits.rule(of: budget)) exceeded, \(used)"
+  }
+
+  func json(_ limits: RunLimits) -> JSONValue {
+    func amount(_ value: UInt64?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
+    let written = limits.diskBytes == nil ? nil : usage?.writtenBytes
+    var object: JSONObject = [
+      "enforcedBy": .string(flavour), "memoryBytes": amount(limits.memoryBytes),
+      "memoryPeakBytes": amount(memoryPeakBytes), "memoryKills": JSONValue(memoryKills),
+      "processes": amount(limits.processes), "processPeak": amount(processPeak),
+      "processRefusals": JSONValue(processRefusals),
+    ]
+    object["cpus"] = limits.cpuThousandths.map { JSONValue(Double($0) / 1000) } ?? .null
+    object["throttledPeriods"] = JSONValue(throttledPeriods)
+    object["cpuTimeMilliseconds"] = amount(limits.cpuTimeMilliseconds)
+    object["cpuTimeUsedMilliseconds"] = amount(usage.map { $0.cpuMicroseconds / 1000 })
+    object["diskBytes"] = amount(limits.diskBytes)
+    object["diskWrittenBytes"] = amount(written)
+    return .object(object)
+  }
+}
