@@ -64,6 +64,16 @@ public struct ProgramResolver {
   ) throws(ProgramError) -> ResolvedProgram {
     try resolve(command: Array(command.utf8), arguments: arguments.map { Array($0.utf8) })
   }
+
+  /// What the command would execute and have interpreted, without what it needs to start.
+  public func executed(
+    command: String, arguments: [String]
+  ) throws(ProgramError) -> ExecutedFiles {
+    var resolution = Resolution(
+      files: RememberedFiles(files), caller: caller, scope: scope, machine: machine)
+    return try resolution.executed(
+      command: Array(command.utf8), arguments: arguments.map { Array($0.utf8) })
+  }
 }
 
 /// One resolution in progress: the context, and what has been found to be needed so far.
@@ -118,6 +128,15 @@ struct Resolution {
   mutating func resolve(
     command: [UInt8], arguments: [[UInt8]]
   ) throws(ProgramError) -> ResolvedProgram {
+    let (image, walked) = try reach(command: command, arguments: arguments) { _, _ in }
+    return try finish(image, walked)
+  }
+
+  /// Goes on from the command to the ELF image that is executed in the end.
+  /// - Parameter meet: sees each file on the way, the image too.
+  mutating func reach(
+    command: [UInt8], arguments: [[UInt8]], meet: (Invocation, Walked) -> Void
+  ) throws(ProgramError) -> (Invocation, Walked) {
     var next = Invocation(
       name: command, spelled: command, path: "/",
       arguments: arguments.map { Argument(bytes: $0, origin: .user) }, untrusted: false)
@@ -125,6 +144,7 @@ struct Resolution {
     var scripts = 0
     for _ in 0..<Resolution.stepsMax where scripts <= Resolution.scriptsMax {
       let walked = try walkProgram(next)
+      meet(next, walked)
       next.untrusted = next.untrusted || crossesWorkspace(walked.links)
       let head = try readHead(walked.real)
       if let target = try shimTarget(next, walked, head) {
@@ -133,7 +153,7 @@ struct Resolution {
         if let command = try userEnvCommand(next, walked) {
           next = command
         } else {
-          return try finish(next, walked)
+          return (next, walked)
         }
       } else {
         scripts += 1

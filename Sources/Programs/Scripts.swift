@@ -69,7 +69,7 @@ extension Resolution {
   }
 
   /// Node adds the suffix itself: `node app` is app.js.
-  private func walkScript(_ path: Path, _ runtime: Runtime?) -> Walked? {
+  func walkScript(_ path: Path, _ runtime: Runtime?) -> Walked? {
     if let walked = files.walkIfAny(path) { return walked }
     guard runtime?.isJavaScript == true else { return nil }
     for suffix in [".js", ".json", ".node"] {

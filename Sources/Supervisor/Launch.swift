@@ -103,6 +103,7 @@ public enum Launch {
     KillMethods.add(to: station)
     killSwitch.attach(to: station)
     broker?.addMethods(to: station)
+    if let broker { killSwitch.compensations = { [unowned broker] in broker.uncommitted } }
     manager?.summary = Explanation.oneLine(prepared)
     do throws(SyscallError) {
       try loop.add(station)
@@ -125,6 +126,9 @@ public enum Launch {
     let limits = prepared.cgroup?.report
     prepared.cgroup?.remove()
     let sagas = broker?.concludeSagas(outcome.end, in: loop) ?? []
+    if let broker, killSwitch.record != nil {
+      killSwitch.conclude(compensations: broker.compensations)
+    }
     var record = RunRecord(
       prepared, outcome: outcome, violations: loop.violations, trigger: loop.lastTrigger,
       network: network?.counters, broker: broker?.counters,

@@ -28,6 +28,8 @@ struct PreparedRun: ~Copyable {
   let policies: PolicySet?
   /// Of `--tools`.
   let tools: [Tool]
+  /// What they execute; nil without tools.
+  let toolPrograms: ToolPrograms?
   /// nil in an explanation.
   let audit: RunAudit?
   private var stage: StageProcess?
@@ -37,7 +39,8 @@ struct PreparedRun: ~Copyable {
   init(
     id: String, profile: RingProfile, plan: LaunchPlan, request: LaunchRequest, trail: [String],
     losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?, policies: PolicySet?,
-    tools: [Tool], limits: RunLimits = RunLimits(), cgroupPlan: CgroupPlan = .none,
+    tools: [Tool], toolPrograms: ToolPrograms?, limits: RunLimits = RunLimits(),
+    cgroupPlan: CgroupPlan = .none,
     cgroup: RunCgroup? = nil, audit: RunAudit?, stage: consuming StageProcess?,
     directory: consuming RunDirectory?,
     ids: consuming HostIDs
@@ -55,6 +58,7 @@ struct PreparedRun: ~Copyable {
     self.cgroup = cgroup
     self.policies = policies
     self.tools = tools
+    self.toolPrograms = toolPrograms
     self.audit = audit
     self.stage = stage
     self.directory = directory
@@ -127,10 +131,15 @@ enum Preparation {
     }
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
     let reads = try shares(options.reads, "--read")
+    let tools = try ToolFiles.load(options)
+    let toolPrograms = programs(
+      of: tools, options, profile, caller, workspace: workspace.path, writes: writes)
     let obeyed: [String]
     if workspace.access == .readWrite || !writes.isEmpty {
       if policies == nil { policies = try PolicyFiles.load(options) }
-      obeyed = profileFiles + OwnPlaces.obeyed(options, policies)
+      // What a transaction holds of a program is not what is executed outside.
+      let programs = workspace.layers == nil ? toolPrograms?.kept ?? [] : []
+      obeyed = profileFiles + OwnPlaces.obeyed(options, policies) + programs
     } else {
       obeyed = []
     }
@@ -156,7 +165,6 @@ enum Preparation {
       cgroup?.closeEntrances()
     }
     if policies == nil { policies = try PolicyFiles.load(options) }
-    let tools = try ToolFiles.load(options)
     // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
     var directory: RunDirectory?
     if forReal {
@@ -189,7 +197,8 @@ enum Preparation {
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
       transaction: transaction, network: network, policies: policies, tools: tools,
-      limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup, audit: audit,
+      toolPrograms: toolPrograms, limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup,
+      audit: audit,
       stage: stage.take(),
       directory: directory, ids: ids)
   }
@@ -205,6 +214,23 @@ enum Preparation {
       start: AuditEntries.start(
         id: id, options, profile, workspace: workspace, caller: caller, salt: salt),
       salt: salt)
+  }
+
+  /// Nothing is looked for in a run without tools.
+  private static func programs(
+    of tools: [Tool], _ options: RunOptions, _ profile: RingProfile, _ caller: Caller,
+    workspace: String, writes: [LaunchRequest.Share]
+  ) -> ToolPrograms? {
+    guard !tools.isEmpty else { return nil }
+    var writable = writes.map(\.path)
+    // In another ring a tool may write what the agent cannot.
+    if options.workspaceAccess != .readOnly { writable.append(workspace) }
+    let programs = ToolPrograms(
+      caller, workspace: workspace,
+      workingDirectory: caller.workingDirectory(within: workspace),
+      writable: profile.ring == 0 ? [] : writable)
+    if !options.degraded.contains(.namespaces) { programs.keep(of: tools) }
+    return programs
   }
 
   /// Ids of the host for a run of root's; nothing is reserved for an explanation.

@@ -44,7 +44,7 @@ import Testing
     let run = PreparedRun(
       id: "ID", profile: profile, plan: try Lowering.lower(request, host: EmptyMachine()),
       request: request, trail: [], losses: losses, transaction: nil, network: nil, policies: nil,
-      tools: [], audit: nil, stage: nil, directory: nil, ids: .none)
+      tools: [], toolPrograms: nil, audit: nil, stage: nil, directory: nil, ids: .none)
     var violations = ViolationRecorder()
     violations.record(
       Violation(pid: 1, executable: "/bin/m", call: "mount", arguments: [], count: 1))

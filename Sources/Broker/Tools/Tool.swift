@@ -118,6 +118,11 @@ public struct Tool: Equatable, Sendable {
     return (words, input.flatMap { all[$0]?.stringValue } ?? "", all)
   }
 
+  /// The words that no argument changes; in the place of each other one something that names no file.
+  public var fixedWords: [String] {
+    command.map { $0.isFixed ? $0.rendered([:]).first ?? "" : "/\u{1}" }
+  }
+
   public var json: JSONValue {
     var object: JSONObject = [
       "name": .string(name), "description": .string(description), "ring": JSONValue(ring),

@@ -3,8 +3,9 @@ internal import JSON
 internal import Policy
 internal import Saga
 
-/// `saga.begin`, `saga.step`, `saga.commit` and `saga.abort`. Both the tool of a step and the one that undoes it are
-/// checked and judged as `tool.call` is, when the step is registered: nobody is there to be asked later.
+/// `saga.begin`, `saga.step`, `saga.commit` and `saga.abort`. A step is judged as what it is, and its tool and the one
+/// that undoes it as `tool.call` is; what denies one of them denies the step. All of that when the step is
+/// registered: nobody is there to be asked later.
 extension BrokerMethods {
   func saga(
     _ call: BrokerCall, _ counters: inout BrokerCounters
@@ -51,23 +52,25 @@ extension BrokerMethods {
     var triggers: [ViolationTrigger] = []
     do throws(BrokerError) {
       var tool: SagaCall?
-      if let asked = params["tool"] {
-        tool = try judged(asked, "tool", call, &counters, &triggers)
-      }
+      if let asked = params["tool"] { tool = try checked(asked, "tool") }
       var undo: SagaCall?
       if let asked = params["undo"] {
-        undo = try judged(asked, "undo", call, &counters, &triggers)
+        undo = try checked(asked, "undo")
       } else if let tool, let declared = tool.tool.undo {
-        let asked: JSONValue = [
-          "name": .string(declared.tool),
-          "arguments": .object(declared.arguments(for: tool.arguments)),
-        ]
-        undo = try judged(asked, "undo", call, &counters, &triggers)
+        undo = try checked(
+          [
+            "name": .string(declared.tool),
+            "arguments": .object(declared.arguments(for: tool.arguments)),
+          ], "undo")
       }
       guard undo != nil || tool?.tool.isReadOnly == true else {
         throw BrokerError(
           .invalidParams, "undo: what undoes it is needed: {\"name\": a tool, \"arguments\": …}")
       }
+      _ = try judged(
+        Self.fields(saga, step, tool, undo), kind: "saga.step", call, &counters, &triggers)
+      try judge(&tool, call, &counters, &triggers)
+      try judge(&undo, call, &counters, &triggers)
       try sagas.step(
         saga, step, call: tool, undo: undo, request: id,
         mayBegin: { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } },
@@ -77,10 +80,24 @@ extension BrokerMethods {
     } catch { return BrokerReply(result: .refused(error), triggers: triggers) }
   }
 
-  private func judged(
-    _ asked: JSONValue, _ member: String, _ call: BrokerCall, _ counters: inout BrokerCounters,
-    _ triggers: inout [ViolationTrigger]
-  ) throws(BrokerError) -> SagaCall {
+  /// What a step is, for policies.
+  private static func fields(
+    _ saga: AgentSaga, _ step: String, _ tool: SagaCall?, _ undo: SagaCall?
+  ) -> JSONObject {
+    var fields: JSONObject = [
+      "saga": .string(saga.name), "step": .string(step), "reversible": true,
+      "read_only": .bool(tool?.tool.isReadOnly == true),
+    ]
+    if let undo { fields["undo"] = .string(undo.tool.name) }
+    if let tool {
+      fields["tool"] = .string(tool.tool.name)
+      fields["args"] = .object(tool.arguments)
+      fields["target_ring"] = JSONValue(tool.tool.ring)
+    }
+    return fields
+  }
+
+  private func checked(_ asked: JSONValue, _ member: String) throws(BrokerError) -> SagaCall {
     guard case .object(let object) = asked, let name = object["name"]?.stringValue,
       object.members.allSatisfy({ $0.name == "name" || $0.name == "arguments" })
     else {
@@ -89,21 +106,27 @@ extension BrokerMethods {
     let given = try Self.arguments(object["arguments"], "\(member).arguments")
     let tool = try runner().tool(name)
     let (words, input, arguments) = try tool.invocation(given)
-    let (why, refusal) = judgeTool(tool, arguments, call, &counters, &triggers)
-    if let refusal { throw refusal }
-    return SagaCall(tool: tool, words: words, input: input, arguments: arguments, why: why)
+    return SagaCall(tool: tool, words: words, input: input, arguments: arguments)
+  }
+
+  /// - Returns: what the log says of the decision.
+  private func judged(
+    _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters,
+    _ triggers: inout [ViolationTrigger]
+  ) throws(BrokerError) -> JSONObject {
+    let (decision, more) = judge(fields, kind: kind, call, &counters)
+    triggers += more
+    if let refusal = refusal(decision) { throw refusal }
+    return ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
   }
 
   /// As a call of the tool would be.
-  private func judgeTool(
-    _ tool: Tool, _ arguments: JSONObject, _ call: BrokerCall, _ counters: inout BrokerCounters,
+  private func judge(
+    _ asked: inout SagaCall?, _ call: BrokerCall, _ counters: inout BrokerCounters,
     _ triggers: inout [ViolationTrigger]
-  ) -> (why: JSONObject, refusal: BrokerError?) {
-    let (decision, more) = judge(
-      Self.fields(tool, arguments, ring: tool.ring), kind: "tool.call", call, &counters)
-    triggers += more
-    return (
-      ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)], refusal(decision)
-    )
+  ) throws(BrokerError) {
+    guard let tool = asked?.tool, let arguments = asked?.arguments else { return }
+    asked?.why = try judged(
+      Self.fields(tool, arguments, ring: tool.ring), kind: "tool.call", call, &counters, &triggers)
   }
 }

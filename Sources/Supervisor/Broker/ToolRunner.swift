@@ -13,6 +13,7 @@ internal import Rings
 /// outlives the connection that called it, nor the run.
 final class ToolRunner: RunService {
   let tools: [Tool]
+  let programs: ToolPrograms
   private let ring: UInt8
   private let concurrentMax: Int
   /// Of agt-run, the same for every tool.
@@ -52,9 +53,14 @@ final class ToolRunner: RunService {
     self.tools = tools
     ring = run.profile.ring
     concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
-    self.options = Self.options(options, workspace: run.request.workspace.path)
+    guard let programs = run.toolPrograms else { preconditionFailure("tools without programs") }
+    self.programs = programs
+    let workspace = run.request.workspace.path
+    self.options =
+      Self.options(options, programs, workspace: workspace)
+      + (options.onViolation == .deny ? [] : ["--on-violation", "kill"])
     let here = (try? Files.workingDirectory().text) ?? "/"
-    lastingOptions = Self.options(options, workspace: run.request.workspace.path) {
+    lastingOptions = Self.options(options, programs, workspace: workspace) {
       $0.hasPrefix("/") ? $0 : here + "/" + $0
     }
     self.environment = environment
@@ -63,7 +69,8 @@ final class ToolRunner: RunService {
 
   /// A tool sees what its caller sees, as far as its own ring lets it.
   private static func options(
-    _ options: RunOptions, workspace: String, place: (String) -> String = { $0 }
+    _ options: RunOptions, _ programs: ToolPrograms, workspace: String,
+    place: (String) -> String = { $0 }
   ) -> [String] {
     var words = [
       "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? ""),
@@ -73,6 +80,8 @@ final class ToolRunner: RunService {
     for path in options.tools + [options.profileFile, options.agentFile].compactMap({ $0 }) {
       words += ["--protect", place(path)]
     }
+    // Nor what another tool executes.
+    for path in programs.kept { words += ["--protect", path] }
     for path in options.reads { words += ["--read", place(path)] }
     for path in options.writes { words += ["--write", place(path)] }
     for name in options.degraded.map(\.rawValue).sorted() { words += ["--degrade", name] }
@@ -80,6 +89,7 @@ final class ToolRunner: RunService {
       words += ["--env", value.map { "\(name)=\($0.text)" } ?? name]
     }
     if let agent = options.agent { words += ["--agent", agent] }
+    if let levels = options.breachLevels { words += ["--breach", levels.text] }
     words += ["--audit-sync", options.auditSync.rawValue]
     return words
   }
