@@ -96,7 +96,8 @@ let package = Package(
         "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
         "Broker", "Transactions", "Hashing", "Audit", "AuditStore", "Saga",
       ]),
-    module("SagaRunner", ["Saga", "Supervisor", "Kernel", "JSON", "YAML", "Hashing"]),
+    module(
+      "SagaRunner", ["Saga", "Supervisor", "Transactions", "Kernel", "JSON", "YAML", "Hashing"]),
 
     command("agt-stage", ["StageCore"], linking: [linkOrder("agt-stage")]),
     command("agt-run", ["Supervisor"], linking: [linkOrder("agt-run")]),

@@ -70,22 +70,36 @@ public struct LaunchPlan: Equatable, Sendable {
     /// Holds `upper` and `work`.
     public var layers: [UInt8]
     public var layersJudged: Judged
+    /// The upper layer of another transaction in between; nil for none.
+    public var base: Base?
     public var options: MountOptions
     /// The on-disk owner of both that is shown as the program's own id.
     public var owner: Owner?
     /// Mounted in an ordinary user's namespace: overlayfs keeps its marks in `user.overlay.*`.
     public var userMarks: Bool
     public init(
-      path: [UInt8], judged: Judged, layers: [UInt8], layersJudged: Judged, options: MountOptions,
-      owner: Owner?, userMarks: Bool
+      path: [UInt8], judged: Judged, layers: [UInt8], layersJudged: Judged, base: Base? = nil,
+      options: MountOptions, owner: Owner?, userMarks: Bool
     ) {
       self.path = path
       self.judged = judged
       self.layers = layers
       self.layersJudged = layersJudged
+      self.base = base
       self.options = options
       self.owner = owner
       self.userMarks = userMarks
+    }
+  }
+
+  /// A directory of the host that an overlay shows above its own.
+  public struct Base: Equatable, Sendable {
+    /// Holds `upper`.
+    public var layers: [UInt8]
+    public var judged: Judged
+    public init(layers: [UInt8], judged: Judged) {
+      self.layers = layers
+      self.judged = judged
     }
   }
 

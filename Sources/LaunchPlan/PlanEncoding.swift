@@ -139,6 +139,10 @@ extension WireWriter {
       judged(overlay.judged)
       string(overlay.layers)
       judged(overlay.layersJudged)
+      optional(overlay.base) { encoder, base in
+        encoder.string(base.layers)
+        encoder.judged(base.judged)
+      }
       integer(overlay.options.rawValue)
       optional(overlay.owner) { $0.owner($1) }
       boolean(overlay.userMarks)
@@ -209,7 +213,9 @@ extension WireReader {
       return .overlay(
         LaunchPlan.Overlay(
           path: try path(), judged: try judged(), layers: try path(), layersJudged: try judged(),
-          options: try options(), owner: try owner(), userMarks: try boolean()))
+          base: try optional { r throws(DecodingError) in
+            LaunchPlan.Base(layers: try r.path(), judged: try r.judged())
+          }, options: try options(), owner: try owner(), userMarks: try boolean()))
     case let tag: throw failure("mount step \(tag)")
     }
   }

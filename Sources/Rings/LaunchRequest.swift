@@ -101,9 +101,12 @@ public struct LaunchRequest: Sendable {
   public struct Layers: Equatable, Sendable {
     public var path: String
     public var judged: LaunchPlan.Judged
-    public init(path: String, judged: LaunchPlan.Judged) {
+    /// Of another transaction, whose changes are seen and stay as they are.
+    public var base: LaunchPlan.Base?
+    public init(path: String, judged: LaunchPlan.Judged, base: LaunchPlan.Base? = nil) {
       self.path = path
       self.judged = judged
+      self.base = base
     }
   }
 

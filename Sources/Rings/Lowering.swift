@@ -383,7 +383,7 @@ struct LoweringState {
     if case .ordinary = request.starter { isOrdinary = true }
     return LaunchPlan.Overlay(
       path: Array(workspace.path.utf8), judged: workspace.share.judged,
-      layers: Array(layers.path.utf8), layersJudged: layers.judged,
+      layers: Array(layers.path.utf8), layersJudged: layers.judged, base: layers.base,
       options: [.noSetUserID, .noDevices], owner: diskOwner(workspace.share.owner),
       userMarks: isOrdinary)
   }

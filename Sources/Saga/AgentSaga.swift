@@ -13,11 +13,35 @@ public struct SagaTool: Equatable, Sendable {
   public var options: [String]
   /// What it reads on its standard input.
   public var input: String
+  /// What it executed when the call was judged; it is not run when that is something else.
+  public var program: [SagaFile]
 
-  public init(name: String, options: [String], input: String) {
+  public init(name: String, options: [String], input: String, program: [SagaFile] = []) {
     self.name = name
     self.options = options
     self.input = input
+    self.program = program
+  }
+}
+
+/// A file as it was.
+public struct SagaFile: Equatable, Sendable {
+  /// Absolute, without links.
+  public var path: String
+  /// SHA-256 in hexadecimal digits; nil of a folder.
+  public var digest: String?
+
+  public init(path: String, digest: String?) {
+    self.path = path
+    self.digest = digest
+  }
+
+  var json: JSONValue { ["path": .string(path), "sha256": JSONValue(digest)] }
+
+  init(_ json: JSONValue) throws(SagaProblem) {
+    let reader = RecordReader(json: json)
+    path = try reader.text("path")
+    digest = json["sha256"] == .null ? nil : try reader.text("sha256")
   }
 }
 
@@ -91,15 +115,18 @@ public struct SagaDeclaration: Equatable, Sendable {
         "tool": .string(tool.name), "words": JSONValue(words), "input": .string(tool.input),
         "options": JSONValue(tool.options), "ring": JSONValue(ring),
         "timeoutMilliseconds": JSONValue(timeoutMilliseconds),
+        "program": .array(tool.program.map(\.json)),
       ])
     }
 
     init?(_ json: JSONValue) throws(SagaProblem) {
       if json == .null { return nil }
       let reader = RecordReader(json: json)
+      guard let program = json["program"]?.arrayValue else { throw reader.wrong("program") }
       tool = SagaTool(
         name: try reader.text("tool"), options: try reader.list("options"),
-        input: try reader.text("input"))
+        input: try reader.text("input"),
+        program: try program.map { file throws(SagaProblem) in try SagaFile(file) })
       words = try reader.list("words")
       ring = try reader.count("ring")
       timeoutMilliseconds = try reader.unsigned("timeoutMilliseconds")

@@ -14,6 +14,9 @@ extension SagaMachine {
   // MARK: forward
 
   private mutating func forward() -> SagaRecord.Body? {
+    // Everything is done, and there is no way back.
+    if files == .committing { return nil }
+    if files == .committed { return .phase(.completed, nil, reason: "") }
     // Once for all steps: it looks at each.
     let hasCapacity = hasCapacity
     let abort = abortCause
@@ -33,7 +36,12 @@ extension SagaMachine {
     }
     if !isAborting, let body = start(hasCapacity) { return body }
     guard inFlight.isEmpty else { return nil }
-    if steps.indices.allSatisfy(isDone) { return .phase(.completed, nil, reason: "") }
+    if steps.indices.allSatisfy(isDone) {
+      guard graph.plan.commitsFiles else { return .phase(.completed, nil, reason: "") }
+      return files == .refused
+        ? .phase(.needsOperator, nil, reason: "its files are not committed: \(filesReason)")
+        : .files(.committing, reason: "")
+    }
     let waits = steps.indices.contains { step in
       let isTimed = steps[step].notBefore.map { $0 > clock } ?? false
       let isPending = steps[step].status == .pending
@@ -219,7 +227,7 @@ extension SagaMachine {
   /// A failure that the saga cannot go on without.
   func isForwardFailure(_ step: Int) -> Bool { hasFailed(step) && !isTolerated(step) }
 
-  private func isDone(_ step: Int) -> Bool {
+  func isDone(_ step: Int) -> Bool {
     switch steps[step].status {
     case .succeeded, .skipped, .compensated: true
     case .failed: isTolerated(step) && !needsCompensation(step)
@@ -253,6 +261,9 @@ extension SagaMachine {
       if let body = compensate(step, hasCapacity) { return body }
     }
     if isWaiting { return nil }
+    if graph.plan.commitsFiles, files != .discarded {
+      return files == .discarding ? nil : .files(.discarding, reason: "")
+    }
     let left = steps.indices.filter { steps[$0].isStuck }
     if !left.isEmpty {
       let names = left.map { "\(id($0)): \(steps[$0].reason)" }.joined(separator: "; ")
@@ -273,6 +284,10 @@ extension SagaMachine {
   }
 
   private mutating func compensate(_ step: Int, _ hasCapacity: Bool) -> SagaRecord.Body? {
+    // No later attempt would find another program.
+    if steps[step].isRefused {
+      return .stuck(step: id(step), reason: "its compensation was \(steps[step].reason)")
+    }
     let attempts = steps[step].counted[.compensate] ?? 0
     let retry = plan(step).compensation!.retry
     if attempts >= retry.attemptsMax {

@@ -36,6 +36,18 @@ extension SagaMachine {
       steps[step].reason = reason
     case .phase(let next, let cause, let reason): enter(next, cause, reason)
     case .runner(let boot, _): self.boot = boot
+    case .files(let state, let reason):
+      files = state
+      filesReason = reason
+      if state == .committing { phase = .running }
+      guard state == .discarded else { break }
+      // Nothing else is left of those that only write files.
+      for step in steps.indices where plan(step).kind == .compensatable {
+        if plan(step).compensation == nil, steps[step].status == .succeeded {
+          steps[step].status = .compensated
+          steps[step].happened = false
+        }
+      }
     case .approvalRequested(let name, let expiresAt):
       steps[graph.index(of: name)!].approval = SagaApprovalState(expiresAt: expiresAt)
     case .approved(let name, let uid):
@@ -66,13 +78,15 @@ extension SagaMachine {
       steps[step].happened = nil
       steps[step].counted[.probe] = 0
     case .probe: break
-    case .compensate: steps[step].status = .compensating
+    case .compensate:
+      steps[step].status = .compensating
+      steps[step].isRefused = false
     }
   }
 
   private mutating func runEnded(_ step: Int, _ outcome: SagaOutcome) {
     let retry = plan(step).retry
-    let isReadOnly = plan(step).kind == .readonly
+    let isReadOnly = plan(step).leavesNothing
     steps[step].mayRetry = false
     // Whether it happened is not known; what changes nothing has just failed.
     func unclear(mayRetry: Bool) {
@@ -115,7 +129,7 @@ extension SagaMachine {
         steps[step].status = .failed
         steps[step].isUnclear = false
       }
-    case .notStarted: failed(mayRetry: false)
+    case .notStarted, .refused: failed(mayRetry: false)
     case .lost: unclear(mayRetry: true)
     case .neverBegun: startAgain(step)
     }
@@ -163,6 +177,7 @@ extension SagaMachine {
     case .succeeded:
       steps[step].status = .compensated
       steps[step].happened = false
+    case .refused: steps[step].isRefused = true
     case .neverBegun: steps[step].counted[.compensate]! -= 1
     default: break
     }
@@ -188,6 +203,7 @@ extension SagaMachine {
     _ step: Int, _ happened: Bool, _ evidence: String, _ outputs: [String: String]
   ) {
     steps[step].isStuck = false
+    steps[step].isRefused = false
     steps[step].isSettled = false
     steps[step].isViolation = false
     steps[step].isUnclear = false

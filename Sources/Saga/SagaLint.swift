@@ -63,6 +63,7 @@ private struct SagaLinter {
       plan: plan, needs: needs, groups: groups, order: order, indices: indices)
     checkGroups(graph)
     checkPivot(graph)
+    checkFiles(graph)
     for (index, step) in plan.steps.enumerated() { checkReferences(step, index, graph) }
     checkUse()
     return graph
@@ -170,7 +171,7 @@ private struct SagaLinter {
       check(compensation.command, "the compensation of \(step.id.text)")
       checkCompensation(compensation, step)
     }
-    if step.kind == .compensatable && step.compensation == nil {
+    if step.kind == .compensatable && step.compensation == nil && !step.command.commitsWithSaga {
       error(
         "no-compensation", step.id.place,
         "\(step.id.text) is compensatable and has no compensation; add compensate, or call it readonly"
@@ -311,6 +312,33 @@ private struct SagaLinter {
           "unordered-with-pivot", step.id.place,
           "\(step.id.text) may fail after the pivot \(name), when nothing is undone any more; let "
             + "\(name) need it")
+      }
+    }
+  }
+
+  // MARK: files
+
+  /// The files of several steps are one transaction, which one step at a time goes on with.
+  private mutating func checkFiles(_ graph: SagaGraph) {
+    let sharing = plan.steps.indices.filter { plan.steps[$0].command.commitsWithSaga }
+    for (place, step) in sharing.enumerated() {
+      for other in sharing[..<place]
+      where !graph.isAncestor(other, of: step) && !graph.isAncestor(step, of: other) {
+        error(
+          "files-unordered", plan.steps[step].command.place,
+          "the files of \(plan.steps[other].id.text) and \(plan.steps[step].id.text) are committed "
+            + "together, so one comes after the other; let \(plan.steps[step].id.text) need "
+            + "\(plan.steps[other].id.text), or use commit: step")
+        break
+      }
+    }
+    for step in plan.steps {
+      for command in [step.compensation?.command, step.idempotency?.probe] {
+        guard let command, command.commitsWithSaga else { continue }
+        error(
+          "files-of-undo", command.place,
+          "what undoes or probes \(step.id.text) cannot wait for the end of the saga; use commit: step"
+        )
       }
     }
   }

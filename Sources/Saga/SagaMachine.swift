@@ -16,6 +16,9 @@ public struct SagaMachine: Sendable {
   /// Why the saga is in this phase.
   public internal(set) var reason = ""
   public internal(set) var steps: [SagaStepState]
+  public internal(set) var files = SagaFilesState.waiting
+  /// Why they were refused.
+  public internal(set) var filesReason = ""
   /// When the saga began, in milliseconds since 1970.
   public let begunAt: UInt64
   /// The latest time that was seen; it never runs backwards.
@@ -78,6 +81,17 @@ public struct SagaMachine: Sendable {
     return effects
   }
 
+  /// The runner has no more time: whatever undoes waits for another one.
+  /// - Precondition: the saga is being undone.
+  public mutating func leave(_ why: String, at now: UInt64) -> SagaRecord {
+    precondition(phase == .compensating, "nothing is being undone")
+    clock = max(clock, now)
+    let said = reason.isEmpty ? why : "\(reason); \(why)"
+    let body = SagaRecord.Body.phase(.compensating, nil, reason: said)
+    apply(body)
+    return SagaRecord(at: clock, body)
+  }
+
   /// Takes a record of the journal as it is.
   public mutating func replay(_ record: SagaRecord) throws(SagaProblem) {
     clock = max(clock, record.at)
@@ -88,6 +102,8 @@ public struct SagaMachine: Sendable {
   private mutating func commit(_ body: SagaRecord.Body, _ effects: inout [SagaEffect]) {
     effects.append(.append(SagaRecord(at: clock, body)))
     apply(body)
+    if case .files(.committing, _) = body { effects.append(.commitFiles) }
+    if case .files(.discarding, _) = body { effects.append(.discardFiles) }
     if case .started(let id, let kind, let attempt, let arguments, let key) = body {
       let step = graph.index(of: id)!
       stopping.remove(step)
@@ -105,6 +121,17 @@ public struct SagaMachine: Sendable {
       let state = steps[step]
       guard state.action == kind, state.attempt[kind] == attempt else { return nil }
       return .ended(step: id(step), kind, attempt: attempt, outcome)
+    case .files(let state, let reason):
+      let mayFollow: Set<SagaFilesState> =
+        switch files {
+        case .committing: [.committed, .refused]
+        case .discarding: [.discarded]
+        default: []
+        }
+      return mayFollow.contains(state) ? .files(state, reason: reason) : nil
+    case .commitAgain:
+      return phase == .needsOperator && files == .refused && steps.indices.allSatisfy(isDone)
+        ? .files(.committing, reason: "") : nil
     case .cancel(let uid, let reason):
       return mayCancel ? .cancelled(uid: uid, reason: reason) : nil
     case .approve(let step, let uid):
@@ -124,7 +151,9 @@ public struct SagaMachine: Sendable {
 
   /// Whether there is still something that a cancellation could undo or stop.
   public var mayCancel: Bool {
-    guard !isCancelled, !pivotHappened else { return false }
+    guard !isCancelled, !pivotHappened, files != .committing, files != .committed else {
+      return false
+    }
     return phase == .running || phase == .needsOperator || phase == .halted || phase == .halting
   }
 
@@ -161,7 +190,7 @@ public struct SagaMachine: Sendable {
       .resolved(let step, _, _, _, _):
       name = step
     case .declared(let declaration): return try check(declaration)
-    case .phase, .cancelled, .runner: return
+    case .phase, .cancelled, .runner, .files: return
     }
     if graph.index(of: name) == nil {
       throw SagaProblem(

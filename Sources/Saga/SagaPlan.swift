@@ -23,6 +23,9 @@ public struct SagaPlan: Equatable, Sendable {
   /// How many actions may run at the same time.
   public var parallelism = SagaLimits.parallelismDefault
   public var steps: [SagaStep] = []
+
+  /// Whether files of some steps wait for the end of the saga.
+  public var commitsFiles: Bool { steps.contains(where: \.command.commitsWithSaga) }
   public var fanOuts: [SagaFanOut] = []
 }
 
@@ -79,6 +82,12 @@ public struct SagaStep: Equatable, Sendable {
   public var idempotency: SagaIdempotency?
   public var approval: SagaApproval?
   public var compensation: SagaCompensation?
+
+  /// An attempt whose end is not known has done nothing that would stay: it changes nothing, or only files in a
+  /// transaction of the saga.
+  public var leavesNothing: Bool {
+    kind == .readonly || kind == .compensatable && compensation == nil
+  }
   /// Why the step cannot be undone.
   public var irreversible: String?
   /// Why an irreversible step needs nobody's approval.
@@ -112,6 +121,9 @@ public struct SagaCommand: Equatable, Sendable {
     case transaction
   }
 
+  /// When the changes of a transaction reach the disk.
+  public enum Commit: String, CaseIterable, Sendable { case step, saga }
+
   public var arguments: [SagaTemplate]
   /// 0 to 3; nil when a profile decides.
   public var ring: Int?
@@ -123,6 +135,8 @@ public struct SagaCommand: Equatable, Sendable {
   public var graceMilliseconds: UInt64
   /// How the workspace is shown; nil leaves it to the ring.
   public var workspace: Workspace?
+  /// With a transaction: whether its changes wait for the end of the saga, in one transaction with those of others.
+  public var commitsWithSaga = false
   public var reads: [String]
   public var writes: [String]
   /// Hosts that may be reached in ring 2, as `--net` takes them.

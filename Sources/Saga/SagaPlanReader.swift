@@ -245,6 +245,7 @@ struct SagaDefaults {
     var timeoutMilliseconds: UInt64?
     var graceMilliseconds = SagaLimits.graceDefaultMilliseconds
     var workspace: SagaCommand.Workspace?
+    var commitsWithSaga = false
     var reads: [String] = []
     var writes: [String] = []
     var network: [SagaName] = []
@@ -287,7 +288,18 @@ extension SagaPlanReader {
     }
     if let node = reader.optional("fs") {
       var files = try YAMLMappingReader(node, file: file)
-      if let node = files.optional("mode") { runs.workspace = try choice(node) }
+      if let node = files.optional("mode") {
+        runs.workspace = try choice(node)
+        runs.commitsWithSaga = false
+      }
+      if let node = files.optional("commit") {
+        let commit: SagaCommand.Commit = try choice(node)
+        guard runs.workspace == .transaction else {
+          throw node.error(
+            file, "commit says when a transaction is committed; add mode: transaction")
+        }
+        runs.commitsWithSaga = commit == .saga
+      }
       if let node = files.optional("read") { runs.reads = try strings(node) }
       if let node = files.optional("write") { runs.writes = try strings(node) }
       try files.finish()
@@ -333,12 +345,14 @@ extension SagaPlanReader {
     if arguments.count > SagaLimits.argumentsMax {
       throw node.error(file, "more than \(SagaLimits.argumentsMax) arguments; pass a file instead")
     }
-    return SagaCommand(
+    var command = SagaCommand(
       arguments: arguments, ring: runs.ring, profile: runs.profile,
       timeoutMilliseconds: runs.timeoutMilliseconds, graceMilliseconds: runs.graceMilliseconds,
       workspace: runs.workspace, reads: runs.reads, writes: runs.writes, network: runs.network,
       environment: runs.environment, memoryBytes: runs.memoryBytes, processes: runs.processes,
       place: place(node))
+    command.commitsWithSaga = runs.commitsWithSaga
+    return command
   }
 
   /// The list that a line for a shell stands for, when it is but words.

@@ -19,6 +19,8 @@ public struct SagaRecord: Equatable, Sendable {
     case stuck(step: String, reason: String)
     case skipped(step: String, reason: String)
     case phase(SagaPhase, SagaCause?, reason: String)
+    /// Of the files that wait for the end of the saga; durable before they are committed or discarded.
+    case files(SagaFilesState, reason: String)
     case approvalRequested(step: String, expiresAt: UInt64)
     case approved(step: String, uid: UInt32)
     case denied(step: String, uid: UInt32, reason: String)
@@ -71,6 +73,8 @@ extension SagaRecord {
       put(
         "phase", ("phase", .string(phase.rawValue)), ("cause", JSONValue(cause?.rawValue)),
         ("reason", .string(reason)))
+    case .files(let state, let reason):
+      put("files", ("state", .string(state.rawValue)), ("reason", .string(reason)))
     case .approvalRequested(let step, let expiresAt):
       put("approval.requested", ("step", .string(step)), ("expiresAt", JSONValue(expiresAt)))
     case .approved(let step, let uid):
@@ -120,6 +124,8 @@ extension SagaRecord {
     case "saga.phase":
       let cause: SagaCause? = json["cause"] == .null ? nil : try reader.choice("cause")
       body = .phase(try reader.choice("phase"), cause, reason: try reader.text("reason"))
+    case "saga.files":
+      body = .files(try reader.choice("state"), reason: try reader.text("reason"))
     case "saga.approval.requested":
       body = .approvalRequested(
         step: try reader.text("step"), expiresAt: try reader.unsigned("expiresAt"))
@@ -170,6 +176,7 @@ extension SagaOutcome {
     case .killed(let why): made("killed", "reason", .string(why))
     case .violation(let what): made("violation", "reason", .string(what))
     case .notStarted(let why): made("not-started", "reason", .string(why))
+    case .refused(let why): made("refused", "reason", .string(why))
     case .neverBegun: made("never-begun")
     case .lost(let why): made("lost", "reason", .string(why))
     }
@@ -187,6 +194,7 @@ extension SagaOutcome {
     case "killed": self = .killed(try reader.text("reason"))
     case "violation": self = .violation(try reader.text("reason"))
     case "not-started": self = .notStarted(try reader.text("reason"))
+    case "refused": self = .refused(try reader.text("reason"))
     case "never-begun": self = .neverBegun
     case "lost": self = .lost(try reader.text("reason"))
     default: throw reader.wrong("result")
@@ -205,6 +213,7 @@ extension SagaOutcome {
     case .killed(let why): "killed: \(why)"
     case .violation(let what): "forbidden call: \(what)"
     case .notStarted(let why): "not started: \(why)"
+    case .refused(let why): "not started: \(why)"
     case .neverBegun: "the runner ended before it began"
     case .lost(let why): "its outcome is lost: \(why)"
     }

@@ -32,6 +32,16 @@ public enum SagaPhase: String, CaseIterable, Sendable {
   }
 }
 
+/// What becomes of the files that wait for the end of the saga.
+public enum SagaFilesState: String, CaseIterable, Sendable {
+  /// They wait, or there are none yet.
+  case waiting
+  case committing, committed
+  /// They could not be committed; a person decides.
+  case refused
+  case discarding, discarded
+}
+
 public enum SagaStepStatus: String, CaseIterable, Sendable {
   case pending, running, succeeded, failed, unknown, compensating, compensated
   case compensationFailed = "compensation-failed"
@@ -61,6 +71,8 @@ public enum SagaOutcome: Equatable, Sendable {
   case violation(String)
   /// The program did not start; nothing happened.
   case notStarted(String)
+  /// What was to run is not what was registered; nothing happened.
+  case refused(String)
   /// The runner died before it started anything; nothing happened.
   case neverBegun
   /// Nobody knows: the supervisor of the attempt is gone without a word.
@@ -100,6 +112,8 @@ public struct SagaStepState: Equatable, Sendable {
   var isUnclear = false
   /// Whether the way in which it failed allows another attempt.
   var mayRetry = false
+  /// Whether what was to undo it is another program by now.
+  var isRefused = false
   /// Not to be tried again without a person.
   public internal(set) var isStuck = false
   public internal(set) var approval: SagaApprovalState?
@@ -149,6 +163,10 @@ public enum SagaEvent: Equatable, Sendable {
   case ended(step: Int, SagaActionKind, attempt: Int, SagaOutcome)
   /// - Parameter uid: who asked for it.
   case cancel(uid: UInt32, reason: String)
+  /// How the commit ended that was asked for, or the discard: `committed`, `refused` or `discarded`.
+  case files(SagaFilesState, reason: String)
+  /// Somebody has looked at the files that were refused.
+  case commitAgain
   case approve(step: Int, uid: UInt32)
   case deny(step: Int, uid: UInt32, reason: String)
   /// What a person found out.
@@ -163,6 +181,9 @@ public enum SagaEffect: Equatable, Sendable {
   case start(SagaAction)
   /// End the attempt, whole tree; its end is reported as any other.
   case stop(step: Int, SagaActionKind, attempt: Int)
+  /// Commit the files that wait, or discard them; each can be done again.
+  case commitFiles
+  case discardFiles
   /// Call again at that time at the latest.
   case wake(at: UInt64)
 }

@@ -3,6 +3,7 @@ internal import JSON
 internal import Kernel
 internal import Saga
 internal import Supervisor
+internal import Transactions
 
 /// One attempt: an agt-run of its own with a ring of its own.
 ///
@@ -20,6 +21,8 @@ final class Attempt {
   private let command: SagaCommand
   private let outputs: [SagaOutput]
   private let workspace: String
+  /// Of a step whose files wait for the end of the saga.
+  private let files: WaitingFiles?
   /// What its program cannot change.
   private let protects: [String]
   /// When the program is asked to end, in milliseconds since 1970.
@@ -36,8 +39,9 @@ final class Attempt {
 
   init(
     _ action: SagaAction, stepName: String, directory: SagaDirectory, workspace: String,
-    protects: [String], startedAt: UInt64
+    files: WaitingFiles, protects: [String], startedAt: UInt64
   ) {
+    self.files = action.kind == .run && action.command.commitsWithSaga ? files : nil
     self.protects = action.kind == .run ? protects : []
     step = action.step
     kind = action.kind
@@ -120,7 +124,8 @@ final class Attempt {
     case .readOnly: words += ["--workspace", workspace + ":ro"]
     case .readWrite: words += ["--workspace", workspace + ":rw"]
     // A name may end as a mode does.
-    case .transaction: words += ["--workspace", workspace + "/", "--txn=commit-on-success"]
+    case .transaction:
+      words += ["--workspace", workspace + "/"] + (files?.options ?? ["--txn=commit-on-success"])
     case nil: words += ["--workspace", workspace + "/"]
     }
     for path in command.reads { words += ["--read", path] }
@@ -209,7 +214,7 @@ final class Attempt {
     switch state {
     case "exited":
       let number = Int(result["status"]?.integerValue ?? 125)
-      if number == 0 { return succeeded() }
+      if number == 0 { return succeeded(result) }
       return cut ?? .exited(number, message: message)
     case "signaled":
       return cut ?? .signaled(reason.split(separator: " ").last.flatMap { Int($0) } ?? 0)
@@ -273,7 +278,10 @@ final class Attempt {
 
   // MARK: outputs
 
-  private func succeeded() -> SagaOutcome {
+  private func succeeded(_ result: JSONValue) -> SagaOutcome {
+    do throws(TransactionError) { try files?.take(result) } catch {
+      return .exited(125, message: "what it has changed: \(error.message)")
+    }
     var values: [String: String] = [:]
     for output in outputs {
       let bytes: [UInt8]
@@ -298,6 +306,11 @@ final class Attempt {
 
   /// The step chose what is there: no link is followed, nothing but a regular file is read.
   private func read(_ path: String, limit: Int) throws(SyscallError) -> [UInt8] {
+    do throws(TransactionError) {
+      if let bytes = try files?.read(path, limit: limit) { return bytes }
+    } catch {
+      throw SyscallError(call: "open", object: "\(path): \(error.message)", errno: ENOENT)
+    }
     let root = try Files.open(ByteString(workspace), O_RDONLY | O_DIRECTORY)
     let file = try Files.open(
       ByteString(path), O_RDONLY | O_NONBLOCK, at: root.raw, resolve: [.beneath, .noSymlinks])

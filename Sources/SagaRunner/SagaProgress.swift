@@ -161,6 +161,8 @@ public final class SagaLines: SagaProgress {
   private static func line(_ record: SagaRecord) -> String? {
     switch record.body {
     case .runner, .approvalRequested, .declared: nil
+    case .files(let state, let reason):
+      "its files: \(state.rawValue)" + (reason.isEmpty ? "" : ": \(SagaText.plain(reason))")
     case .started(let step, .run, let attempt, _, _):
       attempt == 1 ? "\(step): running" : "\(step): running, attempt \(attempt)"
     case .started(let step, .probe, _, _, _): "\(step): asking whether it has happened"

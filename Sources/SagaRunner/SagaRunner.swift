@@ -42,6 +42,11 @@ public final class SagaRunner {
   private var attempts: [Attempt] = []
   private var wakeAt: UInt64?
   private var hasLeft = false
+  /// Files that were refused are to be committed again.
+  private var hasAskedAgain = false
+  /// When it leaves, in milliseconds since 1970, and ends what runs.
+  private var limit: UInt64?
+  private let withinMilliseconds: UInt64?
   private var requests: [Int: UInt64] = [:]
 
   /// Attempts of an earlier runner and answers of people are looked for this often.
@@ -66,9 +71,13 @@ public final class SagaRunner {
   }
 
   /// Goes on with a saga that is there.
-  public init(_ directory: SagaDirectory, progress: any SagaProgress) throws(RunError) {
+  /// - Parameter withinMilliseconds: after which it ends what runs and leaves; nil for as long as it takes.
+  public init(
+    _ directory: SagaDirectory, progress: any SagaProgress, withinMilliseconds: UInt64? = nil
+  ) throws(RunError) {
     self.directory = directory
     self.progress = progress
+    self.withinMilliseconds = withinMilliseconds
     do throws(SyscallError) {
       // Before anybody can read our pid: a signal that is not expected ends the process.
       signals = try Signals.descriptor(for: [SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE])
@@ -92,11 +101,28 @@ public final class SagaRunner {
         directory, recordCount: loaded.recordCount, validBytes: loaded.validBytes)
       let own = try Files.readLink(ByteString("/proc/self/exe")).text
       agtRun = String(own[..<own.lastIndex(of: "/")!]) + "/agt-run"
-      // Relative paths of the plan mean the same whoever goes on from wherever.
-      try Files.changeDirectory(ByteString(header.driver?.directory ?? header.workspace))
       poller = try Poller()
       try poller.add(signals.raw, .input)
     } catch { throw RunError(.internalFailure, "saga \(directory.id): \(error.description)") }
+    try Self.enter(header)
+    limit = withinMilliseconds.map { clock.now + $0 }
+  }
+
+  /// Relative paths mean the same whoever goes on from wherever.
+  ///
+  /// Where the supervisor of an agent stood matters only in the workspace: all paths that it has left are absolute,
+  /// and its tools begin there only when that is in the workspace.
+  private static func enter(_ header: SagaJournal.Header) throws(RunError) {
+    let workspace = header.workspace
+    var place = header.driver?.directory ?? workspace
+    if place != workspace, !place.hasPrefix(workspace + "/") { place = workspace }
+    do throws(SyscallError) { try Files.changeDirectory(ByteString(place)) } catch {
+      throw RunError(
+        .usage,
+        "saga \(header.id): \(place), where its steps began: \(Errno.message(error.errno)) "
+          + "(\(Errno.name(error.errno)))",
+        hint: "put the directory back to where it was, then: agt saga resume \(header.id)")
+    }
   }
 
   /// Runs until the saga rests, or until the runner is asked to leave.
@@ -105,14 +131,23 @@ public final class SagaRunner {
     try OperatorAudit.record(.sagaRunning, entry)
     do throws(SyscallError) {
       progress.begin(machine, directory)
-      if !machine.phase.isResting || event != nil || isAskedToCancel {
+      // A person has looked at them: that is what the saga rests for.
+      let isCommittedAgain =
+        event == nil && !isAskedToCancel && machine.phase == .needsOperator
+        && machine.files == .refused
+      if !machine.phase.isResting || event != nil || isAskedToCancel || isCommittedAgain {
         try waitForAgent()
         // Those that run are known before anything is decided: they may have to end.
         let found = try adopt()
         try deliver(.runner(boot: Boot.identifier, pid: getpid()))
         for event in found { try deliver(event) }
+        try finishFiles()
       }
       if let event { try deliver(event) }
+      if isCommittedAgain {
+        hasAskedAgain = true
+        try deliver(.commitAgain)
+      }
       // Whoever asked was told that it will be done, also when the runner then died.
       try readCancellation()
       try deliver(.tick)
@@ -124,6 +159,7 @@ public final class SagaRunner {
           try turn()
         }
       }
+      if isOutOfTime { try leave() }
     } catch {
       progress.end(machine, journal.syncCount, journal.syncNanoseconds)
       throw RunError(
@@ -147,11 +183,34 @@ public final class SagaRunner {
     ]
   }
 
+  // MARK: the end of its time
+
+  private var isOutOfTime: Bool { limit.map { $0 <= clock.now } ?? false }
+
+  /// Ends what runs, confirmed, and says in the journal why it goes no further. How those attempts ended, the next
+  /// runner finds out for itself.
+  private func leave() throws(SyscallError) {
+    for attempt in attempts { attempt.stop() }
+    while !attempts.isEmpty {
+      for attempt in attempts { _ = try attempt.press(now: clock.now) }
+      _ = try poller.wait(milliseconds: Int32(Self.lookMilliseconds))
+      for attempt in attempts where !attempt.isGone { _ = try hasGone(attempt) }
+      attempts.removeAll { $0.isGone && $0.outcome(now: clock.now) != nil }
+    }
+    guard machine.phase == .compensating else { return }
+    let seconds = (withinMilliseconds ?? 0) / 1000
+    let record = machine.leave(
+      "undoing took longer than \(seconds) s; agt saga resume goes on with it", at: clock.now)
+    try journal.append([record])
+    progress.record(record, machine)
+  }
+
   // MARK: the loop
 
   private func turn() throws(SyscallError) {
     var next = clock.now + Self.displayMilliseconds
     if let wakeAt { next = min(next, wakeAt) }
+    if let limit { next = min(next, limit) }
     for attempt in attempts {
       if let time = try attempt.press(now: clock.now) { next = min(next, time) }
       if attempt.pid == nil || attempt.isGone {
@@ -162,6 +221,10 @@ public final class SagaRunner {
     let delay = Int32(clamping: next > clock.now ? next - clock.now : 0)
     for _ in try poller.wait(milliseconds: max(1, delay)) {
       for signal in try Signals.pending(signals.raw) { try handle(signal) }
+    }
+    if isOutOfTime {
+      hasLeft = true
+      return
     }
     try reap()
     try hearPeople()
@@ -187,19 +250,24 @@ public final class SagaRunner {
   private func reap() throws(SyscallError) {
     // A list of its own: an end may start others.
     for attempt in attempts {
-      if !attempt.isGone {
-        if let pid = attempt.pid {
-          guard let ended = try Processes.wait(pid, blocking: false) else { continue }
-          attempt.leave(ended.status)
-        } else {
-          guard try attempt.look() != .running else { continue }
-          attempt.leave(nil)
-        }
-      }
+      guard try hasGone(attempt) else { continue }
       guard let end = end(attempt) else { continue }
       attempts.removeAll { $0 === attempt }
       try deliver(end)
     }
+  }
+
+  /// Whether its agt-run is gone.
+  private func hasGone(_ attempt: Attempt) throws(SyscallError) -> Bool {
+    if attempt.isGone { return true }
+    if let pid = attempt.pid {
+      guard let ended = try Processes.wait(pid, blocking: false) else { return false }
+      attempt.leave(ended.status)
+    } else {
+      guard try attempt.look() != .running else { return false }
+      attempt.leave(nil)
+    }
+    return true
   }
 
   /// Of an attempt whose agt-run is gone; nil while its ring may still be there.
@@ -226,6 +294,9 @@ public final class SagaRunner {
       case .start(let action): if let end = try start(action) { failed.append(end) }
       case .stop(let step, let kind, let number):
         attempts.first { $0.step == step && $0.kind == kind && $0.number == number }?.stop()
+      case .commitFiles:
+        failed.append(WaitingFiles(directory).commit(isAgain: hasAskedAgain))
+      case .discardFiles: failed.append(discardFiles())
       case .wake(let time): wakeAt = time
       }
     }
@@ -235,18 +306,42 @@ public final class SagaRunner {
     progress.show(machine, now: clock.now)
   }
 
+  // MARK: files
+
+  private func discardFiles() -> SagaEvent {
+    if let problem = WaitingFiles(directory).discard() { progress.say(problem) }
+    return .files(.discarded, reason: "")
+  }
+
+  /// What a runner before us has begun.
+  private func finishFiles() throws(SyscallError) {
+    switch machine.files {
+    case .committing: try deliver(WaitingFiles(directory).commit(isAgain: true))
+    case .discarding: try deliver(discardFiles())
+    default: break
+    }
+  }
+
   // MARK: attempts
 
   private func attempt(_ action: SagaAction) -> Attempt {
     Attempt(
       action, stepName: machine.graph.plan.steps[action.step].id.text, directory: directory,
-      workspace: header.workspace,
+      workspace: header.workspace, files: WaitingFiles(directory),
       protects: ProtectedFiles.of(machine.graph.plan, header),
       startedAt: machine.steps[action.step].startedAt)
   }
 
   /// - Returns: its end, when it could not be started.
   private func start(_ action: SagaAction) throws(SyscallError) -> SagaEvent? {
+    if let tool = action.command.tool,
+      let problem = ToolPins.problem(
+        action.arguments, tool.program, environment: Vectors.environment,
+        workspace: header.workspace)
+    {
+      return .ended(
+        step: action.step, action.kind, attempt: action.attempt, .refused(problem))
+    }
     let attempt = attempt(action)
     do throws(SyscallError) {
       try attempt.start(

@@ -16,6 +16,11 @@ enum OverlayMount {
       }
       try attachMapped(overlay.path, overlay.judged, namespace)
       try attachMapped(overlay.layers, overlay.layersJudged, namespace)
+      var base: OwnedFD?
+      if let other = overlay.base {
+        try attachMapped(other.layers, other.judged, namespace)
+        base = try open(other.layers + ByteString("/upper"))
+      }
       let lower = try open(overlay.path)
       let upper = try open(overlay.layers + ByteString("/upper"))
       let work = try open(overlay.layers + ByteString("/work"))
@@ -24,11 +29,12 @@ enum OverlayMount {
       if namespace != nil, let status = try? Files.status(lower.raw) {
         try Identity.actOnFiles(uid: status.uid, gid: status.gid)
       }
+      let below = base.raw.map { path($0) + ":" } ?? ""
       // A launch that fails here ends, so that nothing has to be given back on the way out.
       let mount = try Mounts.create(
         "overlay",
         options: [
-          ("lowerdir", path(lower.raw)), ("upperdir", path(upper.raw)),
+          ("lowerdir", below + path(lower.raw)), ("upperdir", path(upper.raw)),
           ("workdir", path(work.raw)), ("metacopy", "off"), ("index", "off"),
           // The layers are brought to disk when they are kept, not whenever a ring ends.
           ("volatile", nil),
@@ -36,6 +42,7 @@ enum OverlayMount {
         RingMounts.flags(overlay.options))
       if namespace != nil { try Identity.actOnFilesAsSelf() }
       try Mounts.detach(overlay.layers)
+      if let other = overlay.base { try Mounts.detach(other.layers) }
       try Mounts.detach(overlay.path)
       return mount.release()
     }

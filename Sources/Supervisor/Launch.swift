@@ -105,6 +105,7 @@ public enum Launch {
     KillMethods.add(to: station)
     killSwitch.attach(to: station)
     broker?.addMethods(to: station)
+    if let broker { killSwitch.compensations = { [unowned broker] in broker.uncommitted } }
     manager?.summary = Explanation.oneLine(prepared)
     do throws(SyscallError) {
       try loop.add(station)
@@ -127,6 +128,9 @@ public enum Launch {
     let limits = LimitReport.make(prepared, budgets?.usage, loop.usage)
     prepared.cgroup?.remove()
     let sagas = broker?.concludeSagas(outcome.end, in: loop) ?? []
+    if let broker, killSwitch.record != nil {
+      killSwitch.conclude(compensations: broker.compensations)
+    }
     var record = RunRecord(
       prepared, outcome: outcome, violations: loop.refusals.violations,
       trigger: loop.refusals.lastTrigger,

@@ -7,8 +7,7 @@ public enum RunHelp {
     "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
     "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time", "--disk",
-    "--cgroup",
-    "--tmp", "--txn",
+    "--cgroup", "--tmp", "--txn", "--txn-base",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
     "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
     "--degrade",
@@ -56,8 +55,10 @@ public enum RunHelp {
       --agent-file FILE      the program and its options as FILE declares them (agt unit writes one)
 
       --txn[=MODE]           the workspace as a transaction: writable, and untouched on disk until
-                             agt txn commit (keep, the default), status 0 (commit-on-success), or
-                             never (discard); --workspace DIR:txn is the same
+                             agt txn commit (keep, the default; with keep-on-success only after
+                             status 0), status 0 (commit-on-success), or never (discard);
+                             --workspace DIR:txn is the same
+      --txn-base ID          what that transaction has changed is there already, and stays as it is
       --allow-executable     commit-on-success also brings files that would be executed or trusted
 
       --on-violation WHAT    deny: the call fails (default); kill: the run ends with 137;

@@ -54,6 +54,8 @@ public struct RunOptions: Sendable {
   public var breachLevels: BreachLevels?
   /// The workspace is a transaction; nil when it is not.
   public var transaction: TransactionMode?
+  /// The transaction whose changes are there already; nil for none.
+  public var transactionBase: String?
   /// A commit may also bring files that something would execute or trust.
   public var allowExecutable = false
   /// A readable alias of the run, for as long as it lasts.
@@ -221,6 +223,7 @@ private struct Parser {
       options.onViolation = try choice(flag, inline, RunOptions.OnViolation.self)
     case "--breach": try breach(flag, inline)
     case "--txn": try transaction(flag, inline)
+    case "--txn-base": try once(flag, inline) { $0.transactionBase = $1 }
     case "--allow-executable": try set(flag, inline) { $0.allowExecutable = true }
     case "--name": options.name = try label(flag, inline)
     case "--agent": options.agent = try label(flag, inline)
@@ -278,6 +281,10 @@ private struct Parser {
 
   private func checkTransaction() throws(RunError) {
     guard options.transaction != nil else {
+      if options.transactionBase != nil {
+        throw RunError(
+          .usage, "--txn-base goes with --txn", hint: "--txn=keep-on-success --txn-base ID")
+      }
       if options.allowExecutable {
         throw RunError(
           .usage, "--allow-executable goes with --txn", hint: "--txn=commit-on-success")
@@ -287,6 +294,9 @@ private struct Parser {
           .usage, "--on-violation rollback needs a transaction to roll back", hint: "add --txn")
       }
       return
+    }
+    if options.transactionBase != nil, options.transaction == .commitOnSuccess {
+      throw contradiction("--txn=commit-on-success", "--txn-base")
     }
     if options.workspaceAccess != nil { throw contradiction("--txn", "--workspace DIR:ro|rw") }
     if options.degraded.contains(.namespaces) {

@@ -10,6 +10,8 @@ internal import Transactions
 public enum TransactionMode: String, CaseIterable, Sendable {
   /// They wait for `agt txn commit` or `discard`.
   case keep
+  /// Status 0 keeps them, any other discards them.
+  case keepOnSuccess = "keep-on-success"
   /// Status 0 commits them, any other discards them.
   case commitOnSuccess = "commit-on-success"
   /// They are thrown away, also on success: a trial.
@@ -22,6 +24,8 @@ final class TransactionRun {
   private let mode: TransactionMode
   private let allowExecutable: Bool
   private var isOver = false
+  /// Whose changes are seen: nobody ends it while this lasts.
+  private let base: Transaction?
   let layers: LaunchRequest.Layers
 
   /// Ends what a crash left behind, and makes the layers.
@@ -40,13 +44,20 @@ final class TransactionRun {
         }
       }
       let status = try Self.status(workspace)
-      transaction = try store.begin(
+      let made = try store.begin(
         id: id, workspace: workspace.path, status: status, marksAreUsers: !caller.isRoot,
-        command: options.command)
-      let identity = try transaction.layersIdentity()
+        command: options.command, base: options.transactionBase)
+      transaction = made
+      let below = try options.transactionBase.map { id throws(TransactionError) in
+        try Self.takeBase(id, store, below: made)
+      }
+      base = below
       layers = LaunchRequest.Layers(
-        path: transaction.layersPath,
-        judged: LaunchPlan.Judged(device: identity.device, inode: identity.inode))
+        path: made.layersPath, judged: try Self.judged(made),
+        base: try below.map { base throws(TransactionError) in
+          LaunchPlan.Base(
+            layers: Array(base.layersPath.utf8), judged: try Self.judged(base))
+        })
     } catch {
       throw RunError(.notConfined, "--txn: \(error.message)", hint: error.hint)
     }
@@ -54,11 +65,40 @@ final class TransactionRun {
     allowExecutable = options.allowExecutable
   }
 
+  private static func judged(
+    _ transaction: Transaction
+  ) throws(TransactionError) -> LaunchPlan.Judged {
+    let identity = try transaction.layersIdentity()
+    return LaunchPlan.Judged(device: identity.device, inode: identity.inode)
+  }
+
+  private static func takeBase(
+    _ id: String, _ store: TransactionStore, below transaction: Transaction
+  ) throws(TransactionError) -> Transaction {
+    do throws(TransactionError) {
+      let base = try store.take(id)
+      if let problem = transaction.problem(above: base) { throw problem }
+      return base
+    } catch {
+      try? transaction.discard()
+      throw error
+    }
+  }
+
   /// A launch that failed leaves nothing.
   deinit { if !isOver { try? transaction.discard() } }
 
+  /// `agt txn sweep`, of the `agt` beside us.
+  private static var sweeper: TransactionStore.Sweeper {
+    guard let own = try? Files.readLink(ByteString("/proc/self/exe")).text else { return .none }
+    let agt = ViewPath.parent(own) + "/agt"
+    guard Files.mayAccess(ByteString(agt), X_OK) else { return .none }
+    return TransactionStore.Sweeper(
+      command: [agt, "txn", "sweep"].map { ByteString($0) }, environment: Vectors.environment)
+  }
+
   static func store(_ caller: Caller) -> TransactionStore {
-    TransactionStore(path: StateDirectory(caller).path("txn"))
+    TransactionStore(path: StateDirectory(caller).path("txn"), sweeper: sweeper)
   }
 
   /// Where the layers would be, for an explanation.
@@ -141,6 +181,11 @@ final class TransactionRun {
         if case .changes(let count) = committed { outcome.changes = count }
         return outcome
       }
+      if base != nil {
+        // What differs from the workspace is the base's as well.
+        try transaction.keep()
+        return TransactionOutcome(id: transaction.id, mode: mode, state: .kept)
+      }
       let changes = try transaction.changes()
       if changes.isEmpty && changes.conflicts.isEmpty { return discard("no changes") }
       try transaction.keep()
@@ -161,7 +206,7 @@ final class TransactionRun {
     case .lost: return "lost"
     case .exited, .signaled:
       if wasAskedToEnd { return KillReason.manual.rawValue }
-      if mode == .commitOnSuccess, end != .exited(0) { return "failed" }
+      if mode == .commitOnSuccess || mode == .keepOnSuccess, end != .exited(0) { return "failed" }
       return nil
     }
   }

@@ -75,3 +75,10 @@ enum Attributes {
     return found
   }
 }
+
+extension Attributes {
+  /// Whether it is the agent's, under the name that it has in the layers, and no mark of overlayfs.
+  static func isOfFile(_ attribute: ByteString, marks: ByteString) -> Bool {
+    meaning(of: attribute, marks: marks) != nil
+  }
+}

@@ -29,6 +29,7 @@ extension Transaction {
   public func commit(
     paths: [ByteString]? = nil, allowExecutable: Bool
   ) throws(TransactionError) -> Committed {
+    try refuseWithBase()
     let finished = hasManifest ? try finishCommit() : nil
     if finished?.isPartial == false { return .finished }
     let workspace = try workspace()

@@ -63,7 +63,16 @@ public final class Transaction {
 
   /// What a commit would change now, and what stands against it.
   public func changes() throws(TransactionError) -> ChangeSet {
-    try Scan.run(upper: try upper(), lower: try workspace(), record: record)
+    try refuseWithBase()
+    return try Scan.run(upper: try upper(), lower: try workspace(), record: record)
+  }
+
+  /// What differs from the workspace is not what its run did.
+  func refuseWithBase() throws(TransactionError) {
+    guard let base = record.base else { return }
+    throw TransactionError(
+      .refused, "\(id) lies on top of \(base), and is nothing without it",
+      hint: "agt txn discard \(id)")
   }
 
   /// What of the changes needs to be allowed by name.
@@ -171,7 +180,9 @@ public final class Transaction {
     try Stage.remove(record, workspace: workspace)
   }
 
-  func vanish() throws(TransactionError) { try store.vanish(id) }
+  func vanish() throws(TransactionError) {
+    try store.vanish(id, isDurable: record.state == .kept || hasManifest)
+  }
 
   func settle(_ times: [String: Int64]) throws(TransactionError) {
     record.settled.merge(times) { $1 }

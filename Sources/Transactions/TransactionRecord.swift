@@ -24,6 +24,8 @@ public struct TransactionRecord: Equatable, Sendable {
   public var begunNanoseconds: Int64
   /// The program and its arguments, for a person; what is not UTF-8 is replaced.
   public var command: [String]
+  /// The transaction on top of which its run worked: it is nothing without that one.
+  public var base: String?
   /// Of directories that a partial commit changed: when it left them, in hexadecimal path and nanoseconds.
   public var settled: [String: Int64]
 
@@ -52,6 +54,7 @@ public struct TransactionRecord: Equatable, Sendable {
         "workspace": .string(workspace), "device": .string(String(device)),
         "inode": .string(String(inode)), "userMarks": .bool(marksAreUsers),
         "begun": .string(String(begunNanoseconds)), "command": JSONValue(command),
+        "base": JSONValue(base),
         "settled": .array(
           settled.sorted { $0.key < $1.key }.map {
             .array([.string($0.key), .string(String($0.value))])
@@ -76,6 +79,7 @@ public struct TransactionRecord: Equatable, Sendable {
       id: id, workspace: workspace, device: device, inode: inode, marksAreUsers: marks,
       begunNanoseconds: begun, command: command.compactMap(\.stringValue))
     self.state = state
+    self.base = value["base"]?.stringValue
     for pair in settled {
       guard let parts = pair.arrayValue, parts.count == 2, let path = parts[0].stringValue,
         let time = parts[1].stringValue.flatMap(Int64.init)

@@ -8,10 +8,29 @@ public import Kernel
 ///     ID/layers/upper  what the run wrote, ID/layers/work beside it for overlayfs
 ///     ID/manifest      from the point of no return of a commit to its end
 ///     .new-ID, .gone-ID  on its way in, on its way out
+///     .sweep           locked by whoever removes what is on its way out
 public struct TransactionStore: Sendable {
   public let path: String
+  let sweeper: Sweeper
 
-  public init(path: String) { self.path = path }
+  public init(path: String, sweeper: Sweeper = .none) {
+    self.path = path
+    self.sweeper = sweeper
+  }
+
+  /// What calls `sweep`, when nobody is to wait for it.
+  public struct Sweeper: Sendable {
+    /// Its path first; empty when whoever discards waits until all is removed.
+    let command: [ByteString]
+    let environment: [ByteString]
+
+    public static let none = Sweeper(command: [], environment: [])
+
+    public init(command: [ByteString], environment: [ByteString]) {
+      self.command = command
+      self.environment = environment
+    }
+  }
 
   static let gone = ".gone-"
   private static let fresh = ".new-"
@@ -24,8 +43,10 @@ public struct TransactionStore: Sendable {
   /// - Parameters:
   ///   - workspace: canonical; `status` is that of the directory.
   ///   - marksAreUsers: whether an ordinary user mounts it.
+  ///   - base: the transaction that its run sees below it.
   public func begin(
-    id: String, workspace: String, status: FileStatus, marksAreUsers: Bool, command: [ByteString]
+    id: String, workspace: String, status: FileStatus, marksAreUsers: Bool, command: [ByteString],
+    base: String? = nil
   ) throws(TransactionError) -> Transaction {
     try refuseInside(workspace)
     let begun = Int64(clamping: Clock.wallNanoseconds())
@@ -45,11 +66,15 @@ public struct TransactionStore: Sendable {
       guard let lock = try Self.lock(directory.raw) else {
         throw SyscallError(call: "flock", object: id, errno: EWOULDBLOCK)
       }
-      let record = TransactionRecord(
+      var record = TransactionRecord(
         id: id, workspace: workspace, device: status.identity.device,
         inode: status.identity.inode, marksAreUsers: marksAreUsers, begunNanoseconds: begun,
         command: command.map(\.text))
-      try Transaction.replace(Transaction.recordName, record.encoded, at: directory.raw)
+      record.base = base
+      // Not synced: what a loss of power leaves of it is discarded in any case.
+      try Files.create(
+        ByteString(Transaction.recordName), mode: 0o600, contents: record.encoded,
+        at: directory.raw)
       try makeLayers(directory.raw, like: workspace, status)
       try Files.rename(name, to: ByteString(id), at: store.raw)
       return Transaction(
@@ -221,7 +246,7 @@ public struct TransactionStore: Sendable {
     let claim = try claim(id)
     if let transaction = try? transaction(claim) { return try transaction.discard() }
     if Transaction.hasManifest(claim.directory.raw) { throw damaged(claim) }
-    try vanish(claim.name)
+    try vanish(claim.name, isDurable: true)
   }
 
   private func transaction(_ claim: Claim) throws(TransactionError) -> Transaction {
@@ -243,21 +268,6 @@ public struct TransactionStore: Sendable {
     return TransactionError(
       .refused, "\(file) is damaged",
       hint: "what the run wrote is in \(place)/layers/upper; then: agt txn discard \(claim.name)")
-  }
-
-  /// From one moment to the next there is no such transaction; its files go afterwards.
-  func vanish(_ id: String) throws(TransactionError) {
-    try doing("removing \(path)/\(id)") { () throws(SyscallError) in
-      let parent = try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      let gone = ByteString(Self.gone + id)
-      try Files.rename(ByteString(id), to: gone, at: parent.raw)
-      do throws(SyscallError) {
-        try Files.removeTree(gone, at: parent.raw)
-      } catch {
-        // Recovery in another process may be at it as well.
-        if error.errno != ENOENT { throw error }
-      }
-    }
   }
 
   private func claim(_ id: String) throws(TransactionError) -> Claim {
@@ -304,11 +314,8 @@ public struct TransactionStore: Sendable {
     let names = try doing(path) { () throws(SyscallError) in
       try Files.names(in: try store.duplicate())
     }
+    if names.contains(where: { $0.starts(with: ByteString(Self.gone)) }) { try sweep(waits: false) }
     for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      if name.starts(with: ByteString(Self.gone)) {
-        try? Files.removeTree(name, at: store.raw)
-        continue
-      }
       if name.starts(with: ByteString(Self.fresh)),
         let status = try? Files.status(of: name, at: store.raw, followLink: false),
         status.changedNanoseconds + Self.beginningNanoseconds
@@ -346,7 +353,7 @@ public struct TransactionStore: Sendable {
       guard !hasManifest, Transaction.isRecordTorn(claim.directory.raw) else {
         throw error.kind == .refused ? damaged(claim) : error
       }
-      try vanish(claim.name)
+      try vanish(claim.name, isDurable: true)
       return .discarded
     }
     let hasManifest = transaction.hasManifest

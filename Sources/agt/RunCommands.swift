@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import JSON
 internal import Supervisor
+internal import Transactions
 
 /// What the commands about runs share.
 enum Runs {
@@ -162,6 +163,7 @@ struct GcCommand: ParsableCommand {
     discussion: """
       The record of each (supervisor_lost) is kept: agt inspect shows it.
       How a detached run ended, and its log, stay for a day; of those, the newest 32.
+      What discarded transactions left on the disk is removed (agt txn sweep).
 
       Exit status: 0 when nothing is left, 1 when a process cannot be ended (uninterruptible sleep).
       """)
@@ -191,6 +193,9 @@ struct GcCommand: ParsableCommand {
             : "still there: a process of it is in uninterruptible sleep"
         print("\(finding.run)\(finding.name.map { " (\($0))" } ?? ""): \(end)")
       }
+    }
+    try TransactionCommand.attempt { () throws(TransactionError) in
+      try TransactionCommand.store.sweep()
     }
     if findings.contains(where: { !$0.terminated }) { throw ExitCode(1) }
   }

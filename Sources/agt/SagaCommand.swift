@@ -169,12 +169,24 @@ struct SagaCommand: ParsableCommand {
     @Argument(help: "The saga, or the beginning of its identifier.")
     var id: String
 
+    @Option(
+      help: ArgumentHelp(
+        "End what runs after this long, and leave the rest as it is (75).", valueName: "time"))
+    var within: String?
+
     @OptionGroup var telling: Telling
 
     func run() throws {
+      var milliseconds: UInt64?
+      if let within {
+        do throws(QuantityError) { milliseconds = try Quantity.milliseconds(within) } catch {
+          throw Printing.fail(
+            RunError(.usage, "--within \(within): \(error.description)", hint: "--within 10m"))
+        }
+      }
       let directory = try SagaCommand.find(id)
       let runner = try SagaCommand.attempt { () throws(RunError) in
-        try SagaRunner(directory, progress: telling.progress)
+        try SagaRunner(directory, progress: telling.progress, withinMilliseconds: milliseconds)
       }
       try SagaCommand.finish(runner)
     }

@@ -8,7 +8,7 @@ struct TransactionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "txn", abstract: "Shows, commits and discards what runs did in transactions.",
     discussion: "Root's are in /var/lib/agt/txn, a user's in ~/.local/state/agt/txn.",
-    subcommands: [List.self, Diff.self, Commit.self, Discard.self, Recover.self])
+    subcommands: [List.self, Diff.self, Commit.self, Discard.self, Recover.self, Sweep.self])
 
   static let store = OperatorState.transactions
 
@@ -186,6 +186,16 @@ struct TransactionCommand: ParsableCommand {
         }
       }
       if failed { throw ExitCode(125) }
+    }
+  }
+
+  struct Sweep: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Removes from the disk what was discarded.",
+      discussion:
+        "A discard of many files starts it by itself, and waits only for their being gone.")
+    func run() throws {
+      try attempt { () throws(TransactionError) in try store.sweep() }
     }
   }
 }

@@ -63,6 +63,27 @@ struct Checker {
     }
   }
 
+  /// Files are committed only when every step that counts is there, and never after they were discarded.
+  func files(_ what: SagaFilesState, durable: [SagaRecord], world: World) -> String? {
+    let isRecorded = durable.contains {
+      if case .files(what, _) = $0.body { true } else { false }
+    }
+    if !isRecorded { return "the files are \(what) without a record" }
+    if !world.running.isEmpty { return "the files are \(what) while something runs" }
+    if what == .discarding {
+      return world.files == .committed ? "committed files are discarded" : nil
+    }
+    if world.files == .discarded { return "discarded files are committed" }
+    for step in graph.plan.steps.indices where graph.plan.steps[step].command.commitsWithSaga {
+      if Self.together(step, graph).count == 1, graph.plan.steps[step].kind != .readonly,
+        world.effects[step] == 0
+      {
+        return "the files are committed without \(graph.plan.steps[step].id.text)"
+      }
+    }
+    return nil
+  }
+
   private func run(_ step: Int, _ name: String, _ durable: [SagaRecord], _ world: World) -> String?
   {
     for case .phase(.compensating, _, _) in durable.map(\.body) {
@@ -118,6 +139,17 @@ struct Checker {
   func rest(_ machine: SagaMachine, _ world: World) -> String? {
     if !world.running.isEmpty { return "\(machine.phase) while something runs" }
     let steps = graph.plan.steps
+    if graph.plan.commitsFiles {
+      let expected: SagaFilesState? =
+        switch machine.phase {
+        case .completed: .committed
+        case .compensated, .cancelled, .partiallyCompensated: .discarded
+        default: nil
+        }
+      if let expected, world.files != expected {
+        return "\(machine.phase), and its files are \(world.files)"
+      }
+    }
     switch machine.phase {
     case .completed:
       for step in steps.indices {
@@ -148,7 +180,9 @@ struct Checker {
         return "partially compensated, and nothing to resolve"
       }
     case .needsOperator:
-      if machine.stuckSteps.isEmpty && !machine.mayCancel { return "waits for nobody knows what" }
+      if machine.stuckSteps.isEmpty && !machine.mayCancel && machine.files != .refused {
+        return "waits for nobody knows what"
+      }
       if machine.reason.isEmpty { return "needs an operator without a reason" }
     default: break
     }

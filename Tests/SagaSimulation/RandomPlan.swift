@@ -22,6 +22,7 @@ enum RandomPlan {
     if chance(8, &random) { plan.onFailure = .halt }
     if chance(8, &random) { plan.onViolation = .halt }
     for index in 0..<count { plan.steps.append(step(index, pivot: pivot, using: &random)) }
+    shareFiles(&plan, using: &random)
     if count > 3, chance(2, &random) {
       // Members of a fan-out are parallel: those between may not need each other.
       let first = Int.random(in: 0..<(count - 2), using: &random)
@@ -38,6 +39,22 @@ enum RandomPlan {
       ]
     }
     return plan
+  }
+
+  /// Steps in a row whose files wait for the end; the lint refuses the plan when a fan-out tears them apart.
+  private static func shareFiles(_ plan: inout SagaPlan, using random: inout SagaRandom) {
+    guard chance(3, &random) else { return }
+    var last: SagaName?
+    for index in plan.steps.indices where chance(2, &random) {
+      plan.steps[index].command.workspace = .transaction
+      plan.steps[index].command.commitsWithSaga = true
+      // Nothing but files: there is nothing else to undo.
+      if plan.steps[index].kind == .compensatable, chance(2, &random) {
+        plan.steps[index].compensation = nil
+      }
+      if let last, !plan.steps[index].needs.contains(last) { plan.steps[index].needs.append(last) }
+      last = plan.steps[index].id
+    }
   }
 
   private static func step(

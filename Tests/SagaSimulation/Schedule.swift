@@ -85,6 +85,7 @@ struct Schedule {
         RandomPlan.chance(12, &random)
           ? .deny(step: index, uid: uid, reason: "no") : .approve(step: index, uid: uid))
     }
+    if world.filesAsked != nil, RandomPlan.chance(2, &random) { return finishFiles() }
     // The next end, in any order of those that run; or the time passes.
     let next = world.running.indices.randomElement(using: &random)
     if let next, !RandomPlan.chance(4, &random) {
@@ -139,9 +140,33 @@ struct Schedule {
         where world.running[index].step == step && world.running[index].number == attempt {
           world.running[index].isStopped = true
         }
+      case .commitFiles: askForFiles(.committing)
+      case .discardFiles: askForFiles(.discarding)
       case .wake(let time): wake = time
       }
     }
+  }
+
+  private mutating func askForFiles(_ what: SagaFilesState) {
+    fault = fault ?? checker.files(what, durable: durable, world: world)
+    world.filesAsked = what
+  }
+
+  /// What was asked for is done, and told, unless the runner dies in between.
+  private mutating func finishFiles() {
+    guard let asked = world.filesAsked else { return }
+    world.filesAsked = nil
+    if asked == .committing, !isCalm, RandomPlan.chance(4, &random), world.files == .waiting {
+      return deliver(.files(.refused, reason: "a conflict"))
+    }
+    world.files = asked == .committing ? .committed : .discarded
+    if asked == .discarding {
+      for step in graph.plan.steps.indices where graph.plan.steps[step].leavesNothing {
+        world.effects[step] = 0
+      }
+    }
+    if !isCalm, RandomPlan.chance(4, &random) { return crash() }
+    deliver(.files(world.files, reason: ""))
   }
 
   /// The runner dies. What runs goes on, or ends unseen, or vanishes with the machine.
@@ -151,7 +176,10 @@ struct Schedule {
     if isPowerLoss {
       for attempt in world.running {
         world.hasRun[attempt.step] = true
-        if RandomPlan.chance(2, &random) { world.leave(attempt, graph) }
+        // A transaction of which nobody has heard is none.
+        if RandomPlan.chance(2, &random), !graph.plan.steps[attempt.step].leavesNothing {
+          world.leave(attempt, graph)
+        }
       }
       world.running = []
       world.results = []
@@ -180,6 +208,9 @@ struct Schedule {
   /// Finds out what became of each attempt that the journal says has started.
   private mutating func resume() {
     deliver(.runner(boot: world.boot, pid: 1))
+    // It may have been done already, which doing it again finds out.
+    world.filesAsked =
+      machine.files == .committing || machine.files == .discarding ? machine.files : nil
     for (step, kind, attempt) in machine.inFlight {
       let isRunning = world.running.contains {
         $0.step == step && $0.kind == kind && $0.number == attempt
@@ -203,6 +234,9 @@ struct Schedule {
   /// Somebody looks at a saga that rests, and says what is true.
   private mutating func person() {
     now += 1000
+    if machine.files == .refused, machine.stuckSteps.isEmpty, !RandomPlan.chance(4, &random) {
+      return deliver(.commitAgain)
+    }
     if machine.mayCancel, machine.stuckSteps.isEmpty || RandomPlan.chance(4, &random) {
       return deliver(.cancel(uid: 0, reason: "given up"))
     }

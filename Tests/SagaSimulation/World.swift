@@ -17,6 +17,9 @@ struct World {
   var effects: [Int]
   /// Whether each step's program ever ran.
   var hasRun: [Bool]
+  /// What was asked for the files that wait, until it is done; and what was done with them.
+  var filesAsked: SagaFilesState?
+  var files = SagaFilesState.waiting
   /// Another one after each loss of power.
   var boot = "boot"
   var running: [Attempt] = []
@@ -41,7 +44,13 @@ struct World {
     let outcome: SagaOutcome
     var acts = false
     switch action.kind {
-    case .run: (outcome, acts) = run(step, using: &random)
+    case .run:
+      (outcome, acts) = run(step, using: &random)
+      // A transaction whose run did not end well is discarded.
+      if step.leavesNothing, case .succeeded = outcome {
+      } else if step.leavesNothing {
+        acts = false
+      }
     case .probe:
       let answer = effects[action.step] > 0 ? SagaOutcome.succeeded(outputs: [:]) : .exited(1)
       outcome =
@@ -95,7 +104,7 @@ struct World {
     case .probe: break
     case .compensate: effects[attempt.step] = 0
     case .run:
-      let isOnce = step.idempotency != nil
+      let isOnce = step.idempotency != nil || step.leavesNothing
       effects[attempt.step] = isOnce ? 1 : effects[attempt.step] + 1
     }
   }

@@ -6,105 +6,6 @@ import Testing
 /// Sagas that an agent drives through its broker: whatever becomes of the agent, what it has not committed is
 /// undone, the last step first, outside of its ring.
 @Suite struct AgentSagaTests {
-  private static let client =
-    File.read(File.parent(File.parent(File.parent(#filePath))) + "/Clients/python/agt.py") ?? ""
-
-  private static let policy = """
-    apiVersion: agt-run/v1
-    kind: Policy
-    metadata: {name: test}
-    rules:
-      - {id: tools, when: kind == 'tool.call', then: allow}
-      - {id: never, when: kind == 'tool.call' and args.name == 'never', then: deny, say: Not that.}
-      - {id: ask, when: kind == 'tool.call' and args.name == 'ask', then: require_approval}
-
-    """
-
-  private static func tool(
-    _ name: String, _ script: String, ring: Int = 2, _ more: String = ""
-  ) -> String {
-    """
-    apiVersion: agt-run/v1
-    kind: Tool
-    metadata: {name: \(name), description: for tests}
-    ring: \(ring)
-    arguments: {type: object, properties: {name: {type: string, minLength: 1}}, required: [name]}
-    command: [sh, -c, "\(script)", sh, "{name}"]
-    \(more)
-
-    """
-  }
-
-  /// A place with the tools, and an agent of Python's in it.
-  private final class Place {
-    let site: SagaSite
-    var scratch: Scratch { site.scratch }
-
-    init(_ starter: Starter) {
-      site = SagaSite(starter)
-      scratch.write("agt.py", AgentSagaTests.client)
-      scratch.write("policy.yaml", AgentSagaTests.policy)
-      for (name, script, more) in [
-        (
-          "make", "echo make $1 >> log; touch $1",
-          "undo: {tool: unmake, arguments: {name: '{name}'}}"
-        ),
-        (
-          "unmake", "[ ! -e stuck-$1 ] || exit 9; echo undo $1 $AGT_STEP_ID >> log; rm -f $1", ""
-        ),
-        ("look", "cat $1", "readOnly: true"),
-        (
-          "burn", "echo burn $1 >> log; exit 3", "undo: {tool: unmake, arguments: {name: '{name}'}}"
-        ),
-        (
-          "crawl", "echo crawl $1 >> log; touch $1; sleep 30; echo late >> log",
-          "undo: {tool: unmake, arguments: {name: '{name}'}}"
-        ),
-      ] {
-        scratch.write("tools-\(name).yaml", AgentSagaTests.tool(name, script, more))
-      }
-      _ = Command(["/bin/mkdir", scratch.home + "/tools"]).run()
-      _ = Command.shell("mv tools-*.yaml \"$1\"/", [scratch.home + "/tools"], in: scratch.path)
-        .run()
-      scratch.write(
-        "quick.yaml",
-        """
-        apiVersion: agt-run/v1
-        kind: RingProfile
-        metadata: {name: quick, description: for tests of something else than the rate}
-        extends: ring2
-        requests: {perSecond: 1000000, burst: 1000000, concurrentTools: 8}
-        reasons: {requests: for tests of something else than the rate}
-        """)
-    }
-
-    func command(_ script: String, options: [String] = []) -> Command {
-      site.program(
-        "agt-run",
-        [
-          "--profile", "quick.yaml", "--quiet", "--policy", "policy.yaml", "--tools",
-          scratch.home + "/tools",
-        ] + options + [
-          "--", "/usr/bin/python3", "-c",
-          "import sys, os, time, signal\nsys.path.insert(0, os.getcwd())\nimport agt, asyncio\n"
-            + script,
-        ])
-    }
-
-    func run(_ script: String, options: [String] = []) -> Completed {
-      command(script, options: options).run()
-    }
-
-    var log: String { scratch.read("log") ?? "" }
-
-    /// The only saga that is there.
-    func saga() throws -> JSONValue {
-      let all = try JSONParser.parse(site.agt(["list", "--json"]).output)
-      let id = try #require(all.arrayValue?.last?["saga"]?.stringValue)
-      return try site.show(id)
-    }
-  }
-
   /// Two tools and an action of its own.
   private static let three = """
     s = agt.saga('three').begin()
@@ -118,7 +19,7 @@ import Testing
   private static let undone = "make a\nmake c\nundo c last\nundo b own\nundo a make-1\n"
 
   @Test(arguments: Starter.all) func commit(_ starter: Starter) throws {
-    let place = Place(starter)
+    let place = AgentPlace(starter)
     let run = place.run(
       Self.three + "print(s.tool('look', name='log').stdout)\ns.commit(); print(s.state)")
     #expect(run.status == 0 && run.out.hasSuffix("completed\n"), "\(run.summary)")
@@ -131,7 +32,7 @@ import Testing
   }
 
   @Test(arguments: Starter.all) func abort(_ starter: Starter) throws {
-    let place = Place(starter)
+    let place = AgentPlace(starter)
     let run = place.run(
       """
       try:
@@ -152,7 +53,7 @@ import Testing
 
   /// A tool that fails may have done half of it.
   @Test func aToolThatFails() throws {
-    let place = Place(.ordinary)
+    let place = AgentPlace(.ordinary)
     let run = place.run(
       """
       async def work():
@@ -173,7 +74,7 @@ import Testing
       "__import__('ctypes').CDLL(None).unshare(0x20000)",
     ], Starter.all)
   func theAgentEnds(_ how: String, _ starter: Starter) throws {
-    let place = Place(starter)
+    let place = AgentPlace(starter)
     let isKilled = how.hasPrefix("time")
     let name = "saga-\(UInt32.random(in: 0 ... .max))"
     let running = place.command(
@@ -200,7 +101,7 @@ import Testing
   /// The supervisor cannot undo it any more: it is left as it is, whole, for whoever goes on with it.
   @Test(arguments: [false, true], Starter.all)
   func theSupervisorIsKilled(_ hasToolAtWork: Bool, _ starter: Starter) throws {
-    let place = Place(starter)
+    let place = AgentPlace(starter)
     let running = place.command(
       Self.three + (hasToolAtWork ? "s.tool('crawl', name='d')" : "time.sleep(60)")
     ).start()
@@ -223,7 +124,7 @@ import Testing
 
   /// Nothing is taken for undone that is not.
   @Test(arguments: Starter.all) func aCompensationThatFails(_ starter: Starter) throws {
-    let place = Place(starter)
+    let place = AgentPlace(starter)
     place.scratch.write("stuck-b", "")
     let run = place.command(Self.three + "print(s.abort('enough'))").with {
       $0.timeoutSeconds = 90
@@ -244,7 +145,7 @@ import Testing
 
   /// What is not the agent's to say.
   @Test func forgeries() {
-    let place = Place(.ordinary)
+    let place = AgentPlace(.ordinary)
     let run = place.run(
       """
       b = agt.Broker()
@@ -285,7 +186,7 @@ import Testing
   }
 
   @Test func bounds() {
-    let place = Place(.native)
+    let place = AgentPlace(.native)
     let run = place.command(
       """
       def code(call):
@@ -306,7 +207,7 @@ import Testing
 
   /// Only the process that began it is gone.
   @Test func itsConnectionCloses() {
-    let place = Place(.ordinary)
+    let place = AgentPlace(.ordinary)
     let run = place.run(
       """
       b = agt.Broker()

@@ -226,13 +226,14 @@ import Testing
     let outcomes: [SagaOutcome] = [
       .succeeded(outputs: ["o": "v"]), .outputMissing("no"), .exited(3), .exited(125, message: "m"),
       .timedOut, .signaled(9),
-      .killed("k"), .violation("v"), .notStarted("n"), .neverBegun, .lost("l"),
+      .killed("k"), .violation("v"), .notStarted("n"), .neverBegun, .lost("l"), .refused("f"),
     ]
     let step = "a"
     records += outcomes.map { SagaRecord(at: 5, .ended(step: step, .run, attempt: 1, $0)) }
     records += [
       .scheduled(step: step, .probe, notBefore: 9, reason: "r"), .gaveUp(step: step, reason: "r"),
       .stuck(step: step, reason: "r"), .skipped(step: step, reason: "r"),
+      .files(.committing, reason: ""), .files(.refused, reason: "r"),
       .phase(.compensating, .deadline, reason: "r"), .phase(.halted, nil, reason: ""),
       .approvalRequested(step: step, expiresAt: 4), .approved(step: step, uid: 1),
       .denied(step: step, uid: 1, reason: "r"), .cancelled(uid: 2, reason: "r"),

@@ -3,7 +3,7 @@ import Testing
 import YAML
 
 @Suite struct SagaReaderTests {
-  /// The example of the design, as it stands there but for transactions.
+  /// The example of the design.
   static let release = """
     apiVersion: agt-run/v1
     kind: Saga
@@ -15,8 +15,9 @@ import YAML
     defaults: {ring: 3, timeout: {run: 5m, grace: 10s}}
     steps:
       - id: build
-        kind: readonly
+        kind: compensatable
         run: [make, dist, "${params.env}"]
+        fs: {mode: transaction, commit: saga}
         retry: {maxAttempts: 3, initial: 1s, factor: 2, max: 30s, jitter: 0.2, on: {exit: [75], timeout: true}}
         outputs: {digest: {from: file, path: out/digest, maxBytes: 4096}}
       - id: migrate
@@ -48,6 +49,8 @@ import YAML
     #expect(plan.deadlineMilliseconds == 1_800_000)
     #expect(plan.steps[0].retry.attemptsMax == 3)
     #expect(plan.steps[0].retry.statuses == [75])
+    #expect(plan.steps[0].command.commitsWithSaga && plan.steps[0].leavesNothing)
+    #expect(!plan.steps[1].command.commitsWithSaga && plan.commitsFiles)
     #expect(plan.steps[1].command.ring == 2)
     #expect(plan.steps[1].compensation?.command.ring == 2)
     #expect(plan.steps[1].command.graceMilliseconds == 10_000)
@@ -158,6 +161,17 @@ import YAML
       "compensation-needs-probe",
       "- {id: a, kind: compensatable, run: [x], compensate: {run: [y], when: succeeded}}"
     ),
+    (
+      "files-unordered",
+      """
+      - {id: a, kind: readonly, run: [x], fs: {mode: transaction, commit: saga}}
+      - {id: b, kind: readonly, run: [x], fs: {mode: transaction, commit: saga}}
+      """
+    ),
+    (
+      "files-of-undo",
+      "- {id: a, kind: compensatable, run: [x], compensate: {run: [y], fs: {mode: transaction, commit: saga}}}"
+    ),
     ("retriable-without-pivot", "- {id: a, kind: retriable, run: [x], idempotency: {key: k}}"),
     (
       "retriable-without-key",
@@ -202,6 +216,19 @@ import YAML
     #expect(findings.contains { $0.rule == rule && $0.isError }, "\(findings)")
     #expect(graph == nil)
     #expect(findings.allSatisfy { $0.place.line > 5 && $0.place.column > 1 })
+  }
+
+  /// Files alone need nothing else that undoes them.
+  @Test func filesOfTheSaga() throws {
+    let steps = """
+      steps:
+      - {id: a, kind: compensatable, run: [x], fs: {mode: transaction, commit: saga}}
+      - {id: b, kind: compensatable, needs: [a], run: [x], fs: {mode: transaction, commit: saga}}
+      """
+    #expect(SagaLint.check(try plan(steps)).findings == [])
+    #expect(throws: YAMLError.self) {
+      try plan("steps: [{id: a, kind: readonly, run: [x], fs: {mode: ro, commit: saga}}]")
+    }
   }
 
   @Test func timeouts() throws {

@@ -30,7 +30,7 @@ import Testing
       "Transactions", "YAML",
     ],
     "Saga": ["JSON", "YAML"],
-    "SagaRunner": ["Hashing", "JSON", "Kernel", "Saga", "Supervisor", "YAML"],
+    "SagaRunner": ["Hashing", "JSON", "Kernel", "Saga", "Supervisor", "Transactions", "YAML"],
     "Transactions": ["Hashing", "JSON", "Kernel"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]

@@ -3,9 +3,9 @@ internal import JSON
 internal import Policy
 internal import Saga
 
-/// `saga.begin`, `saga.step`, `saga.commit` and `saga.abort`. Both the tool of a step and the one that undoes it are
-/// checked and judged as `tool.call` is, when the step is registered, and a person is asked about both then: nobody is
-/// there to be asked later.
+/// `saga.begin`, `saga.step`, `saga.commit` and `saga.abort`. A step is judged as what it is, and its tool and the one
+/// that undoes it as `tool.call` is; what denies one of them denies the step. All of that when the step is
+/// registered: nobody is there to be asked later.
 extension BrokerMethods {
   func saga(
     _ call: BrokerCall, _ counters: inout BrokerCounters
@@ -54,23 +54,26 @@ extension BrokerMethods {
     var open: [Decision] = []
     do throws(BrokerError) {
       var tool: SagaCall?
-      if let asked = params["tool"] {
-        tool = try judged(asked, "tool", asks, call, &counters, &triggers, &open)
-      }
+      if let asked = params["tool"] { tool = try checked(asked, "tool") }
       var undo: SagaCall?
       if let asked = params["undo"] {
-        undo = try judged(asked, "undo", asks, call, &counters, &triggers, &open)
+        undo = try checked(asked, "undo")
       } else if let tool, let declared = tool.tool.undo {
-        let asked: JSONValue = [
-          "name": .string(declared.tool),
-          "arguments": .object(declared.arguments(for: tool.arguments)),
-        ]
-        undo = try judged(asked, "undo", asks, call, &counters, &triggers, &open)
+        undo = try checked(
+          [
+            "name": .string(declared.tool),
+            "arguments": .object(declared.arguments(for: tool.arguments)),
+          ], "undo")
       }
       guard undo != nil || tool?.tool.isReadOnly == true else {
         throw BrokerError(
           .invalidParams, "undo: what undoes it is needed: {\"name\": a tool, \"arguments\": …}")
       }
+      _ = try judged(
+        Self.fields(saga, step, tool, undo), kind: "saga.step", asks, call, &counters, &triggers,
+        &open)
+      try judge(&tool, asks, call, &counters, &triggers, &open)
+      try judge(&undo, asks, call, &counters, &triggers, &open)
       let begin = {
         [unowned self, tool, undo] (answer: @escaping AgentSagas.Answer) throws(BrokerError) in
         try sagas.step(
@@ -131,11 +134,24 @@ extension BrokerMethods {
     }
   }
 
-  private func judged(
-    _ asked: JSONValue, _ member: String, _ asks: Bool, _ call: BrokerCall,
-    _ counters: inout BrokerCounters, _ triggers: inout [ViolationTrigger],
-    _ open: inout [Decision]
-  ) throws(BrokerError) -> SagaCall {
+  /// What a step is, for policies.
+  private static func fields(
+    _ saga: AgentSaga, _ step: String, _ tool: SagaCall?, _ undo: SagaCall?
+  ) -> JSONObject {
+    var fields: JSONObject = [
+      "saga": .string(saga.name), "step": .string(step), "reversible": true,
+      "read_only": .bool(tool?.tool.isReadOnly == true),
+    ]
+    if let undo { fields["undo"] = .string(undo.tool.name) }
+    if let tool {
+      fields["tool"] = .string(tool.tool.name)
+      fields["args"] = .object(tool.arguments)
+      fields["target_ring"] = JSONValue(tool.tool.ring)
+    }
+    return fields
+  }
+
+  private func checked(_ asked: JSONValue, _ member: String) throws(BrokerError) -> SagaCall {
     guard case .object(let object) = asked, let name = object["name"]?.stringValue,
       object.members.allSatisfy({ $0.name == "name" || $0.name == "arguments" })
     else {
@@ -144,16 +160,34 @@ extension BrokerMethods {
     let given = try Self.arguments(object["arguments"], "\(member).arguments")
     let tool = try runner().tool(name)
     let (words, input, arguments) = try tool.invocation(given)
-    // As a call of the tool would be.
-    let (decision, more) = judge(
-      Self.fields(tool, arguments, ring: tool.ring), kind: "tool.call", call, &counters)
+    return SagaCall(tool: tool, words: words, input: input, arguments: arguments)
+  }
+
+  /// - Returns: what the log says of the decision.
+  private func judged(
+    _ fields: JSONObject, kind: String, _ asks: Bool, _ call: BrokerCall,
+    _ counters: inout BrokerCounters, _ triggers: inout [ViolationTrigger],
+    _ open: inout [Decision]
+  ) throws(BrokerError) -> JSONObject {
+    let (decision, more) = judge(fields, kind: kind, call, &counters)
     triggers += more
-    let why: JSONObject = ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
     if decision.verdict == .requireApproval, asks {
       open.append(decision)
     } else if let refusal = refusal(decision) {
       throw refusal
     }
-    return SagaCall(tool: tool, words: words, input: input, arguments: arguments, why: why)
+    return ["decision": JSONValue(decisions), "pid": JSONValue(call.peer.pid)]
+  }
+
+  /// As a call of the tool would be.
+  private func judge(
+    _ asked: inout SagaCall?, _ asks: Bool, _ call: BrokerCall,
+    _ counters: inout BrokerCounters, _ triggers: inout [ViolationTrigger],
+    _ open: inout [Decision]
+  ) throws(BrokerError) {
+    guard let tool = asked?.tool, let arguments = asked?.arguments else { return }
+    asked?.why = try judged(
+      Self.fields(tool, arguments, ring: tool.ring), kind: "tool.call", asks, call, &counters,
+      &triggers, &open)
   }
 }

@@ -169,6 +169,12 @@ final class BrokerService: RunService {
     methods.sagas.conclude(end, in: loop)
   }
 
+  /// Sagas that are undone if the run ends now.
+  var uncommitted: [JSONValue] { methods.sagas.uncommitted }
+
+  /// What has been undone at the end of the run, step by step.
+  var compensations: [JSONValue] { methods.sagas.compensations }
+
   // MARK: operators
 
   /// What people ask and answer about requests that wait for them.

@@ -76,7 +76,9 @@ final class ToolRunner: RunService {
     guard let programs = run.toolPrograms else { preconditionFailure("tools without programs") }
     self.programs = programs
     let workspace = run.request.workspace.path
-    self.options = Self.options(options, programs, workspace: workspace)
+    self.options =
+      Self.options(options, programs, workspace: workspace)
+      + (options.onViolation == .deny ? [] : ["--on-violation", "kill"])
     let here = (try? Files.workingDirectory().text) ?? "/"
     lastingOptions = Self.options(options, programs, workspace: workspace) {
       $0.hasPrefix("/") ? $0 : here + "/" + $0
@@ -109,6 +111,7 @@ final class ToolRunner: RunService {
       words += ["--env", value.map { "\(name)=\($0.text)" } ?? name]
     }
     if let agent = options.agent { words += ["--agent", agent] }
+    if let levels = options.breachLevels { words += ["--breach", levels.text] }
     words += ["--audit-sync", options.auditSync.rawValue]
     return words
   }

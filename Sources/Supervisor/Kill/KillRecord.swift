@@ -12,6 +12,8 @@ struct KillRecord {
   var decidedWallNanoseconds: UInt64
   var terminated: Bool
   var evidence: KillEvidence?
+  /// Of sagas that the agent drove and had not committed: what is undone, and when that is over, what was.
+  var compensations: [JSONValue] = []
   /// Whether it could be written to the state directory.
   var isStored = false
 
@@ -44,6 +46,7 @@ struct KillRecord {
       "microseconds": times.confirmed.map { JSONValue(($0 - times.decided) / 1000) } ?? .null,
       "processes": evidence.map { JSONValue($0.count) } ?? .null,
       "processesComplete": .bool(evidence?.isComplete ?? false),
+      "compensations": .array(compensations),
       "terminated": .bool(terminated), "evidenceDigest": JSONValue(digest),
       "stored": .bool(isStored),
     ]

@@ -24,7 +24,10 @@ final class KillSwitch: RunService {
   private var quarantine: OwnedFD?
   private(set) var isPaused = false
   /// nil until the end is confirmed, and for a run that ended by itself.
-  private(set) var record: JSONObject?
+  var record: JSONObject? { made?.json }
+  private var made: KillRecord?
+  /// What has begun or is about to be undone.
+  var compensations: () -> [JSONValue] = { [] }
 
   init(_ run: RunReference, _ store: KillStore) {
     self.run = run
@@ -125,16 +128,27 @@ final class KillSwitch: RunService {
   // MARK: the record
 
   private func conclude(in loop: RunLoop) {
-    guard var made = makeRecord(terminated: true) else { return }
+    guard let made = makeRecord(terminated: true) else { return }
+    self.made = made
+    store(made)
+    answer(record!, in: loop)
+    mounts = nil
+  }
+
+  private func store(_ record: KillRecord) {
     do throws(SyscallError) {
-      try store.write(made)
-      made.isStored = true
+      try store.write(record)
+      made?.isStored = true
     } catch {
       Output.say("agt-run: the record of the kill is not kept: \(error.description)")
     }
-    record = made.json
-    answer(made.json, in: loop)
-    mounts = nil
+  }
+
+  /// After what was to be undone has been, or is left: the record says so.
+  func conclude(compensations: [JSONValue]) {
+    guard made != nil, !compensations.isEmpty else { return }
+    made!.compensations = compensations
+    store(made!)
   }
 
   private func reportStuck(in loop: RunLoop) {
@@ -147,9 +161,11 @@ final class KillSwitch: RunService {
 
   private func makeRecord(terminated: Bool) -> KillRecord? {
     guard let order = machine.order else { return nil }
-    return KillRecord(
+    var record = KillRecord(
       run, order, machine.times, decidedWallNanoseconds: decidedWallNanoseconds,
       terminated: terminated, evidence: evidence)
+    record.compensations = compensations()
+    return record
   }
 
   /// That it is on its way, when it takes longer than a moment.

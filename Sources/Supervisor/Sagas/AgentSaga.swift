@@ -15,6 +15,8 @@ final class AgentSaga {
   }
 
   enum Step: Equatable {
+    /// It is not in the journal yet.
+    case registering
     /// The agent does it by itself, and says nothing before it commits.
     case own
     /// With the identifier of the request.
@@ -40,13 +42,25 @@ final class AgentSaga {
   }
 
   /// - Returns: false when there was such a step already.
-  func add(_ step: String, _ kind: Step) -> Bool {
+  func add(_ step: String) -> Bool {
     if steps[step] != nil { return false }
-    steps[step] = kind
+    steps[step] = .registering
     return true
   }
 
+  /// It is in the journal.
+  func begin(_ step: String, _ kind: Step) { steps[step] = kind }
+
+  /// It will not be in the journal.
+  func forget(_ step: String) { steps[step] = nil }
+
   func end(_ step: String) { steps[step] = .ended }
+
+  /// One without which nothing is settled yet: it is being registered, or its tool is at work.
+  var underWay: String? {
+    steps.keys.sorted().first { steps[$0] == .registering }
+      ?? toolsAtWork.map(\.step).min()
+  }
 
   /// The steps whose tools are at work, with their requests.
   var toolsAtWork: [(step: String, request: JSONValue)] {
@@ -82,13 +96,36 @@ struct SagaCall {
   let words: [String]
   let input: String
   let arguments: JSONObject
+  /// What it executes, once that was looked at.
+  var program: ToolProgram?
   /// What the log says of the decision.
-  let why: JSONObject
+  var why: JSONObject = [:]
+
+  /// Finds out what it executes. Reads files.
+  /// - Parameter member: of the request, for the error.
+  /// - Throws: `not_permitted` when a program of the run could have something else executed.
+  mutating func look(_ member: String, _ programs: ToolPrograms?) throws(BrokerError) {
+    guard let programs else { return }
+    let found: ToolProgram
+    do throws(BrokerError) { found = try programs.look(words) } catch {
+      throw BrokerError(error.code, "\(member): \(error.message)")
+    }
+    if let path = found.changeable {
+      throw BrokerError(
+        .notPermitted,
+        "\(member): \(path), which decides what \(tool.name) executes, can be changed by programs "
+          + "of the run; it has to lie outside of what they may write")
+    }
+    program = found
+  }
 
   /// - Parameter options: of agt-run, good wherever they are given.
   func kept(_ options: [String]) -> SagaDeclaration.Call {
     SagaDeclaration.Call(
-      tool: SagaTool(name: tool.name, options: options, input: input), words: words,
+      tool: SagaTool(
+        name: tool.name, options: options, input: input,
+        program: program?.files.map { SagaFile(path: $0.path, digest: $0.digest) } ?? []),
+      words: words,
       ring: Int(tool.ring), timeoutMilliseconds: tool.timeoutMilliseconds)
   }
 }
@@ -105,6 +142,7 @@ extension SagaOutcome {
     case "timed_out": self = .timedOut
     case "output_exceeded": self = .killed("it wrote more than it may")
     case "cancelled": self = .killed("cancelled")
+    case "lease_ended": self = .killed("its lease ended")
     case "not_started": self = .notStarted(message ?? "it did not start")
     case "killed":
       let reason = result["reason"]?.stringValue ?? "killed"

@@ -26,6 +26,7 @@ final class AgentSagas: RunService {
   private var sagas: [AgentSaga] = []
   private var stepCount = 0
   private var runners: [UndoRunner] = []
+  private var undoneAtEnd: [AgentSaga] = []
   /// When sagas are undone whose connections are closed, should the run not end first.
   private var orphans: [(saga: AgentSaga, atMilliseconds: UInt64)] = []
   private var clock: AlarmClock?
@@ -83,20 +84,32 @@ final class AgentSagas: RunService {
           directory: (try? Files.workingDirectory().text) ?? workspace)), store)
     let saga = AgentSaga(id: id, name: name, client: client, book)
     sagas.append(saga)
-    audit.record(.sagaStart, ["saga": .string(id), "name": .string(name)])
-    queue.perform(
-      { Self.attempt { () throws(RunError) in try book.open() } },
-      then: { [weak self] error in
-        if let error {
-          // Nothing can have been done in it.
-          saga.book.close()
-          saga.state = .over("failed")
-          return answer(.failure(BrokerError(.failed, error.message)))
-        }
-        if saga.state == .beginning { saga.state = .open }
-        answer(.success(["saga": .string(id)]))
-        self?.continueOrphans()
-      })
+    audit.intend(.sagaStart, ["saga": .string(id), "name": .string(name)]) { [weak self] refusal in
+      guard let self else { return }
+      if let refusal { return fail(saga, refusal, answer) }
+      queue.perform(
+        { Self.attempt { () throws(RunError) in try saga.book.open() } },
+        then: { [weak self] error in
+          if let error {
+            self?.fail(saga, error.message, answer)
+          } else {
+            self?.began(saga, answer)
+          }
+        })
+    }
+  }
+
+  private func began(_ saga: AgentSaga, _ answer: Answer) {
+    if saga.state == .beginning { saga.state = .open }
+    answer(.success(["saga": .string(saga.id)]))
+    continueOrphans()
+  }
+
+  /// Before there was a journal: nothing can have been done in it.
+  private func fail(_ saga: AgentSaga, _ why: String, _ answer: Answer) {
+    saga.book.close()
+    conclude(saga, "failed", why)
+    answer(.failure(BrokerError(.failed, why)))
   }
 
   /// - Parameters:
@@ -109,20 +122,61 @@ final class AgentSagas: RunService {
     guard stepCount < Self.stepsMax else {
       throw BrokerError(.busy, "the run has had \(Self.stepsMax) steps, as many as it may")
     }
-    let options = tools?.lastingOptions ?? []
-    let declaration = SagaDeclaration(
-      step: step, call: call?.kept(options), undo: undo?.kept(options))
-    guard let queue, saga.add(step, call == nil ? .own : .tool(request)) else {
+    guard let queue, saga.add(step) else {
       throw BrokerError(.invalidParams, "step: the saga has had a step \(step)")
     }
     stepCount += 1
-    audit.record(
-      .sagaStep,
-      [
-        "saga": .string(saga.id), "step": .string(step), "tool": JSONValue(call?.tool.name),
-        "undo": JSONValue(undo?.tool.name),
-      ])
-    let files = Box<SagaStepFiles>()
+    let calls = Box((call: call, undo: undo))
+    let programs = tools?.programs
+    let refused = { [saga] (error: BrokerError) in
+      saga.forget(step)
+      answer(.failure(error))
+    }
+    queue.perform(
+      {
+        calls.refusal = Self.refusal { () throws(BrokerError) in
+          try calls.value.call?.look("tool", programs)
+          try calls.value.undo?.look("undo", programs)
+        }
+        return nil
+      },
+      then: { [weak self] _ in
+        if let refusal = calls.refusal { return refused(refusal) }
+        guard let self, saga.state == .open, !isOver else { return refused(Self.over) }
+        audit.intend(.sagaStep, Self.entry(saga, step, calls.value.call, calls.value.undo)) {
+          [weak self] refusal in
+          guard let self, refusal == nil, saga.state == .open, !isOver else {
+            return refused(refusal.map { BrokerError(.failed, $0) } ?? Self.over)
+          }
+          register(
+            saga, step, calls.value.call, calls.value.undo, request: request, mayBegin: mayBegin,
+            answer: answer)
+        }
+      })
+  }
+
+  private static let over = BrokerError(.failed, "the saga is over")
+
+  private static func entry(
+    _ saga: AgentSaga, _ step: String, _ call: SagaCall?, _ undo: SagaCall?
+  ) -> JSONObject {
+    [
+      "saga": .string(saga.id), "step": .string(step), "tool": JSONValue(call?.tool.name),
+      "undo": JSONValue(undo?.tool.name), "program": call?.program?.json ?? .null,
+      "undoProgram": undo?.program?.json ?? .null,
+    ]
+  }
+
+  /// The log has it; brings it into the journal, and then begins it.
+  private func register(
+    _ saga: AgentSaga, _ step: String, _ call: SagaCall?, _ undo: SagaCall?, request: JSONValue,
+    mayBegin: @escaping () throws(BrokerError) -> Void, answer: @escaping Answer
+  ) {
+    guard let queue else { return }
+    let options = tools?.lastingOptions ?? []
+    let declaration = SagaDeclaration(
+      step: step, call: call?.kept(options), undo: undo?.kept(options))
+    let files = Box<SagaStepFiles?>(nil)
     queue.perform(
       {
         Self.attempt { () throws(RunError) in
@@ -139,7 +193,12 @@ final class AgentSagas: RunService {
         }
       },
       then: { [weak self] error in
-        if let error { return answer(.failure(BrokerError(.failed, error.message))) }
+        if let error {
+          // Whether the disk has it is not known; what it has is undone.
+          saga.end(step)
+          return answer(.failure(BrokerError(.failed, error.message)))
+        }
+        saga.begin(step, call == nil ? .own : .tool(request))
         guard let call else {
           return answer(.success(["saga": .string(saga.id), "step": .string(step)]))
         }
@@ -155,7 +214,7 @@ final class AgentSagas: RunService {
   ) {
     do throws(BrokerError) {
       guard saga.state == .open, !isOver, let tools else {
-        throw BrokerError(.failed, "the saga is over")
+        throw Self.over
       }
       try mayBegin()
       try tools.call(
@@ -187,8 +246,8 @@ final class AgentSagas: RunService {
   }
 
   func commit(_ saga: AgentSaga, answer: @escaping Answer) throws(BrokerError) {
-    if let work = saga.toolsAtWork.first {
-      throw BrokerError(.busy, "the step \(work.step) is under way; cancel it or wait for it")
+    if let step = saga.underWay {
+      throw BrokerError(.busy, "the step \(step) is under way; cancel it or wait for it")
     }
     guard let queue else { return }
     let bodies = saga.commitment
@@ -310,7 +369,12 @@ final class AgentSagas: RunService {
     queue?.finish()
     let (cause, reason) = Self.cause(of: end)
     for saga in sagas where saga.isOpen {
+      guard saga.book.directory != nil else {
+        conclude(saga, "failed", "the run ended before it began")
+        continue
+      }
       saga.state = .closing
+      undoneAtEnd.append(saga)
       // As above.
       try? saga.book.append([.phase(.compensating, cause, reason: reason)])
       saga.book.close()
@@ -323,6 +387,27 @@ final class AgentSagas: RunService {
       runner.conclude(status)
     }
     return sagas.map(\.json)
+  }
+
+  var uncommitted: [JSONValue] { sagas.filter(\.isOpen).map(\.json) }
+
+  /// What has become of the steps of those that were open at the end.
+  var compensations: [JSONValue] {
+    undoneAtEnd.map { saga in
+      var object = saga.json.objectValue ?? [:]
+      guard let machine = try? saga.book.directory?.load().machine else { return .object(object) }
+      func names(_ isMeant: (SagaStepState) -> Bool) -> JSONValue {
+        JSONValue(
+          machine.steps.indices.filter {
+            machine.graph.plan.steps[$0].compensation != nil && isMeant(machine.steps[$0])
+          }.map { machine.graph.plan.steps[$0].id.text })
+      }
+      object["undone"] = names { $0.status == .compensated }
+      object["left"] = names {
+        $0.status != .compensated && $0.status != .skipped && $0.happened != false
+      }
+      return .object(object)
+    }
   }
 
   private static func cause(of end: RunOutcome.End) -> (SagaCause, String) {
@@ -382,5 +467,17 @@ final class AgentSagas: RunService {
     return digits(random.next() | 1) + digits(random.next())
   }
 
-  private final class Box<Value> { var value: Value? }
+  private static func refusal(_ body: () throws(BrokerError) -> Void) -> BrokerError? {
+    do throws(BrokerError) {
+      try body()
+      return nil
+    } catch { return error }
+  }
+
+  /// What the thread leaves for the loop.
+  private final class Box<Value> {
+    var value: Value
+    var refusal: BrokerError?
+    init(_ value: Value) { self.value = value }
+  }
 }

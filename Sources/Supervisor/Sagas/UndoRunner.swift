@@ -12,6 +12,10 @@ final class UndoRunner {
     case open
   }
 
+  /// For the undoing of one saga when its run is over; sagas are undone side by side. What is not undone then is
+  /// left to `agt saga resume`.
+  static let timeMaxSeconds = 600
+
   private let pid: Int32
   /// Readable when it has ended.
   let pidfd: OwnedFD
@@ -29,7 +33,10 @@ final class UndoRunner {
       ByteString(directory.path + "/runs/.undo.log"), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW,
       mode: 0o600)
     pid = try Processes.spawn(
-      ByteString(agt), arguments: ["agt", "saga", "resume", directory.id].map { ByteString($0) },
+      ByteString(agt),
+      arguments: [
+        "agt", "saga", "resume", directory.id, "--within", "\(Self.timeMaxSeconds)s",
+      ].map { ByteString($0) },
       environment: environment.map { ByteString($0) },
       descriptors: [(nothing.raw, 0), (log.raw, 1), (log.raw, 2)], ownGroup: true)
     pidfd = try Processes.openPidfd(pid)
