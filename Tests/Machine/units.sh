@@ -192,10 +192,10 @@ ok "CPU time: its limit ends the agent" soon 30 shows spender ActiveState failed
 ok "CPU time: with 124" shows spender ExecMainStatus 124
 ok "CPU time: and the reason" has "$(result spender)" '"reason": "budget_exceeded"'
 
-# Shared memory is no process's data: only a cgroup bounds it.
-shared='import mmap, time; time.sleep(1); m = mmap.mmap(-1, 200 << 20)
-for i in range(0, 200 << 20, 4096): m[i] = 1
-time.sleep(100)'
+# Each process alone is within the limit; only a cgroup bounds both together. The larger one is the agent.
+shared='import os, time; time.sleep(1)
+if os.fork() == 0: time.sleep(1); y = b"y" * (24 << 20); time.sleep(100)
+x = b"x" * (48 << 20); time.sleep(100)'
 if grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
   agt unit mapper --ring 2 --memory 64MiB --workspace /srv/clerk -- /usr/bin/python3 -c "$shared" >/dev/null
   drop mapper '[Service]\nRestart=no\n'
