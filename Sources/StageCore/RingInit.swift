@@ -137,16 +137,12 @@ enum RingInit {
     _ = OwnedFD(root)
   }
 
-  /// The supervisor's word, or the program's when that is sooner.
+  /// The supervisor's word, which comes whatever has become of the program's process.
   private static func awaitPlan(
     _ program: Int32, _ launch: inout LaunchState
   ) throws(StageFailure) {
     try Stage.step("plan") { () throws(SyscallError) in
-      while true {
-        let ready = try Descriptors.awaitInput([launch.raw, Stage.socket])
-        if ready[0] { return }
-        if try RingLoop.obey(program, &launch) { return }
-      }
+      while try !RingLoop.obey(program, &launch) {}
     }
   }
 

@@ -92,7 +92,9 @@ struct StageProcess: ~Copyable {
     try deliver { () throws(SyscallError) in
       let file = try Descriptors.sealedMemory(name: "launch-plan", plan.encoded())
       try Messages.send(planSocket.raw, [1], descriptors: [file.raw])
-      // PID 1 has work as well, and is not to wait until the program's process says so.
+    }
+    // PID 1 has work as well, and waits for this word and not for the program's process, which may have ended.
+    try deliver { () throws(SyscallError) in
       try Messages.send(socket.raw, StageCommand.planned.encoded())
     }
   }
