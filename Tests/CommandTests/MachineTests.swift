@@ -46,7 +46,7 @@ import Testing
     let calls = (scratch.read("trace") ?? "").split(separator: "\n").map {
       $0.split(separator: " ", maxSplits: 1).map(String.init)
     }
-    let first = try #require(calls.first { $0[1].contains("unshare(CLONE_NEWNET)") })[0]
+    let first = try #require(calls.first { $0[1].contains("unshare(CLONE_NEWNET") })[0]
     let copies = calls.filter { $0[1].contains("open_tree(") }
     #expect(copies.contains { $0[0] == first })
     #expect(!copies.contains { $0[0] == first && $0[1].contains("AT_FDCWD") }, "\(copies)")
