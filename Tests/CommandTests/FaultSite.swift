@@ -27,14 +27,7 @@ final class FaultSite {
   /// How many processes there are: the last is the program, the one before it PID 1.
   var processCount: Int { (calls.map(\.process).max() ?? 0) + 1 }
 
-  /// Where its runs are registered; nil for the starter's usual place.
-  private let runtime: String?
-
-  init(
-    ring: String, as starter: Starter, terminal: Bool = false, net rules: [String] = [],
-    ownRegistry: Bool = false
-  ) {
-    runtime = ownRegistry ? place.path + "/run" : nil
+  init(ring: String, as starter: Starter, terminal: Bool = false, net rules: [String] = []) {
     self.ring = ring
     self.starter = starter
     hasTerminal = terminal
@@ -46,7 +39,6 @@ final class FaultSite {
       let copy = Command(["/bin/cp", source, "\(installed)/\(name)"]).run()
       precondition(copy.status == 0, copy.err)
     }
-    if let runtime { _ = Command(["/bin/mkdir", "-m", "700", runtime]).run() }
     // Made the starter's: the injector writes its log there.
     _ = Command.agtRun([], as: starter, in: place)
   }
@@ -77,20 +69,23 @@ final class FaultSite {
   static let hold: Int32 = -64
 
   /// A start of the program while one call fails.
-  /// - Parameter errno: what it fails with, less than 0 for a signal to the supervisor instead, or `hold`.
+  /// - Parameters:
+  ///   - errno: what it fails with, less than 0 for a signal to the supervisor instead, or `hold`.
+  ///   - name: of the run.
   func command(
-    process: Int, ordinal: Int, errno: Int32, program: [String] = ["/bin/echo", "RAN"]
+    process: Int, ordinal: Int, errno: Int32, program: [String] = ["/bin/echo", "RAN"],
+    name: String? = nil
   ) -> Command {
     runs += 1
     place.write(
       "fault", "\(installed)/real-stage \(installed)/log\(runs) \(process) \(ordinal) \(errno)\n")
     var command = Command.agtRun(
-      ["--quiet", "--ring", ring] + rules.flatMap { ["--net", $0] } + ["--"] + program,
+      ["--quiet", "--ring", ring] + rules.flatMap { ["--net", $0] }
+        + (name.map { ["--name", $0] } ?? []) + ["--"] + program,
       as: starter, in: work)
     command.words = command.words.map {
       $0 == Array(Binaries.agtRun.utf8) ? Array("\(installed)/agt-run".utf8) : $0
     }
-    if let runtime { command.environment.append("XDG_RUNTIME_DIR=\(runtime)") }
     command.timeoutSeconds = 10
     return command
   }
@@ -99,7 +94,6 @@ final class FaultSite {
   func agt(_ words: String...) -> Completed {
     var command = Command.agtRun([], as: starter, in: work)
     command.words = (starter.prefix + [Binaries.agt] + words).map { Array($0.utf8) }
-    if let runtime { command.environment.append("XDG_RUNTIME_DIR=\(runtime)") }
     return command.run()
   }
 
