@@ -139,9 +139,9 @@ final class RunCgroup {
   private static func leave(_ place: String) throws(SyscallError) {
     let aside = "\(place)/\(CgroupHost.supervisorName)"
     try makeParent(aside)
-    for pid in CgroupHost.words("\(place)/cgroup.procs") {
+    for pid in processes(in: place) ?? [] {
       do throws(SyscallError) {
-        try Files.overwrite(ByteString("\(aside)/cgroup.procs"), pid)
+        try Files.overwrite(ByteString("\(aside)/cgroup.procs"), "\(pid)")
       } catch { if error.errno != ESRCH { throw error } }
     }
   }
@@ -163,9 +163,7 @@ final class RunCgroup {
   func kill() -> Bool {
     if flavour == .v2 { return (try? write("cgroup.kill", "1")) != nil }
     guard hasFreezer else { return false }
-    for pid in CgroupHost.words("\(directory(CgroupHost.freezer))/cgroup.procs") {
-      if let pid = Int32(pid) { _ = try? Processes.signal(pid, SIGKILL) }
-    }
+    Self.killEach(in: directory(CgroupHost.freezer))
     // Version 1 lets nobody die who is frozen.
     return thaw()
   }
@@ -214,7 +212,7 @@ final class RunCgroup {
   /// Whether the kernel says that a process is in it; nil when it cannot be told.
   var isPopulated: Bool? {
     if hasFreezer {
-      return !CgroupHost.words("\(directory(CgroupHost.freezer))/cgroup.procs").isEmpty
+      return Self.processes(in: directory(CgroupHost.freezer)).map { !$0.isEmpty }
     }
     guard flavour == .v2, let events = values("cgroup.events")["populated"] else { return nil }
     return events != 0
@@ -264,11 +262,24 @@ final class RunCgroup {
   private static func endAll(in path: String) {
     if (try? Files.overwrite(ByteString("\(path)/cgroup.kill"), "1")) != nil { return }
     try? Files.overwrite(ByteString("\(path)/freezer.state"), "FROZEN")
-    for pid in CgroupHost.words("\(path)/cgroup.procs") {
-      if let pid = Int32(pid) { _ = try? Processes.signal(pid, SIGKILL) }
-    }
+    killEach(in: path)
     try? Files.overwrite(ByteString("\(path)/freezer.state"), "THAWED")
   }
+
+  private static func killEach(in path: String) {
+    for pid in processes(in: path) ?? [] { _ = try? Processes.signal(pid, SIGKILL) }
+  }
+
+  /// Who is in a cgroup; nobody when there is none, nil when it cannot be told.
+  static func processes(in path: String) -> [Int32]? {
+    do throws(SyscallError) {
+      let text = try Files.read(ByteString("\(path)/cgroup.procs"), limit: processesMaxBytes).text
+      return text.split(separator: "\n").compactMap { Int32($0) }
+    } catch { return error.errno == ENOENT || error.errno == ENODEV ? [] : nil }
+  }
+
+  /// As many pids as a machine can have (kernel.pid_max is 4,194,304 at most), a line each.
+  private static let processesMaxBytes = 8 << 22
 
   private static func removeDirectory(_ path: String) {
     for _ in 0..<removalAttempts {
@@ -289,7 +300,7 @@ final class RunCgroup {
   static func end(_ id: String) -> Bool {
     let places = places(of: id)
     for _ in 0..<endAttempts {
-      let full = places.filter { !CgroupHost.words("\($0)/cgroup.procs").isEmpty }
+      let full = places.filter { processes(in: $0)?.isEmpty != true }
       if full.isEmpty { return true }
       for path in full { endAll(in: path) }
       usleep(2000)
