@@ -298,6 +298,9 @@ public final class LogWriter {
       && status.links > 0 && signedSize == tree.size
       && (try? Files.status(of: LogNames.segment(last.first), at: directory.raw))?.identity
         == status.identity
+      // Whoever adds to one that is full begins the next.
+      && (last.bytes <= segmentMaxBytes
+        || (try? Files.status(of: LogNames.segment(tree.size), at: directory.raw)) == nil)
   }
 
   /// The end of a log that nobody will continue: what was set aside is given back. `sign` follows.
