@@ -49,6 +49,8 @@ extension Files {
       do throws(SyscallError) {
         try remove(next, at: here.raw)
       } catch {
+        // Another remover of the same tree was first.
+        if error.errno == ENOENT { continue }
         guard error.errno == EISDIR || error.errno == EPERM else { throw error }
         here = try enter(next, at: here.raw)
         path.append((next, try status(here.raw).identity))

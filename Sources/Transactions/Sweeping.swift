@@ -20,16 +20,25 @@ extension TransactionStore {
       let gone = ByteString(Self.gone + id)
       try Files.rename(ByteString(id), to: gone, at: parent.raw)
       if isDurable { try Files.sync(parent.raw) }
-      let deadline =
-        sweeper.command.isEmpty ? nil : Clock.monotonicNanoseconds() + Self.patienceNanoseconds
-      do throws(SyscallError) {
-        if try Files.removeTree(gone, at: parent.raw, until: deadline) { return }
-      } catch {
-        // A sweeper may be at it as well.
-        if error.errno != ENOENT { throw error }
-      }
-      do throws(SyscallError) { try startSweeper() } catch { try sweep(parent.raw) }
+      try remove([gone], parent.raw)
     }
+  }
+
+  /// Few files at once, many by a process of its own.
+  private func remove(_ names: [ByteString], _ store: Int32) throws(SyscallError) {
+    let deadline =
+      sweeper.command.isEmpty ? nil : Clock.monotonicNanoseconds() + Self.patienceNanoseconds
+    do throws(SyscallError) {
+      var isDone = true
+      for name in names where isDone {
+        isDone = try Files.removeTree(name, at: store, until: deadline)
+      }
+      if isDone { return }
+    } catch {
+      // A sweeper may be at it as well.
+      if error.errno != ENOENT { throw error }
+    }
+    do throws(SyscallError) { try startSweeper() } catch { try sweep(store) }
   }
 
   private func openStore() throws(SyscallError) -> OwnedFD {
@@ -38,16 +47,30 @@ extension TransactionStore {
 
   /// Nobody waits for it, and it holds nothing of ours open.
   private func startSweeper() throws(SyscallError) {
-    guard let program = sweeper.command.first else { return }
+    guard let program = sweeper.command.first else {
+      throw SyscallError(call: "posix_spawn", errno: ENOENT)
+    }
     let nothing = try Files.open(ByteString("/dev/null"), O_RDWR)
     _ = try Processes.spawn(
       program, arguments: sweeper.command, environment: sweeper.environment,
       descriptors: (0...2).map { (nothing.raw, $0) }, ownGroup: true)
   }
 
-  /// Removes what is on its way out.
-  /// - Parameter waits: for whoever is at it; else it is left to them.
-  public func sweep(waits: Bool = true) throws(TransactionError) {
+  /// What a crash left, or somebody is removing just now. It is nobody's business who recovers or begins a run.
+  func resumeSweeping() {
+    do throws(SyscallError) {
+      let store = try openStore()
+      let lock = try Files.open(
+        Self.sweepLock, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, at: store.raw)
+      guard try Descriptors.tryLock(lock.raw) else { return }
+      try remove(try gone(in: store.raw), store.raw)
+    } catch {
+      // What cannot be removed stays, and is tried again the next time.
+    }
+  }
+
+  /// Removes what is on its way out, after whoever is at it.
+  public func sweep() throws(TransactionError) {
     try doing("removing what was discarded in \(path)") { () throws(SyscallError) in
       let store: OwnedFD
       do throws(SyscallError) { store = try openStore() } catch {
@@ -56,19 +79,13 @@ extension TransactionStore {
       }
       let lock = try Files.open(
         Self.sweepLock, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, at: store.raw)
-      if waits {
-        try Descriptors.lock(lock.raw)
-      } else {
-        guard try Descriptors.tryLock(lock.raw) else { return }
-      }
+      try Descriptors.lock(lock.raw)
       try sweep(store.raw)
     }
   }
 
   private func sweep(_ store: Int32) throws(SyscallError) {
-    let names = try Files.names(
-      in: try Files.open(ByteString("."), O_RDONLY | O_DIRECTORY, at: store))
-    for name in names where name.starts(with: ByteString(Self.gone)) {
+    for name in try gone(in: store) {
       var attempts = 0
       while true {
         attempts += 1
@@ -84,4 +101,10 @@ extension TransactionStore {
   }
 
   private static let attemptsMax = 16
+
+  private func gone(in store: Int32) throws(SyscallError) -> [ByteString] {
+    let names = try Files.names(
+      in: try Files.open(ByteString("."), O_RDONLY | O_DIRECTORY, at: store))
+    return names.filter { $0.starts(with: ByteString(Self.gone)) }
+  }
 }

@@ -314,7 +314,7 @@ public struct TransactionStore: Sendable {
     let names = try doing(path) { () throws(SyscallError) in
       try Files.names(in: try store.duplicate())
     }
-    if names.contains(where: { $0.starts(with: ByteString(Self.gone)) }) { try sweep(waits: false) }
+    if names.contains(where: { $0.starts(with: ByteString(Self.gone)) }) { resumeSweeping() }
     for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       if name.starts(with: ByteString(Self.fresh)),
         let status = try? Files.status(of: name, at: store.raw, followLink: false),
