@@ -69,7 +69,7 @@ final class Attempt {
     let errors = try file("err", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
     let events = try file("events", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)
     let child = try Processes.spawn(
-      ByteString(agtRun), arguments: words(action, trace: trace).map { ByteString($0) },
+      ByteString(agtRun), arguments: try words(action, trace: trace).map { ByteString($0) },
       environment: Vectors.environment,
       descriptors: [
         (nothing.raw, 0), (output.raw, 1), (errors.raw, 2), (events.raw, 3), (lock.raw, 4),
@@ -93,7 +93,9 @@ final class Attempt {
     try Files.open(ByteString("\(base).\(suffix)"), flags | O_NOFOLLOW, mode: 0o600)
   }
 
-  private func words(_ action: SagaAction, trace: String) -> [String] {
+  private func words(
+    _ action: SagaAction, trace: String
+  ) throws(SyscallError) -> [String] {
     let grace = command.graceMilliseconds
     // The runner ends it at its time; this is for when the runner is gone.
     let timeout = (command.timeoutMilliseconds ?? 0) + grace + 1000
@@ -103,7 +105,7 @@ final class Attempt {
     ]
     if let ring = command.ring { words += ["--ring", "\(ring)"] }
     if let profile = command.profile { words += ["--profile", profile] }
-    if let tool = command.tool { words += tool.options } else { words += views() }
+    if let tool = command.tool { words += tool.options } else { words += try views() }
     var environment = action.environment
     environment["TRACEPARENT"] = trace
     for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
@@ -118,14 +120,15 @@ final class Attempt {
   }
 
   /// What a plan shows its program.
-  private func views() -> [String] {
+  private func views() throws(SyscallError) -> [String] {
     var words: [String] = []
     switch command.workspace {
     case .readOnly: words += ["--workspace", workspace + ":ro"]
     case .readWrite: words += ["--workspace", workspace + ":rw"]
     // A name may end as a mode does.
     case .transaction:
-      words += ["--workspace", workspace + "/"] + (files?.options ?? ["--txn=commit-on-success"])
+      words += ["--workspace", workspace + "/"]
+      words += try files?.options() ?? ["--txn=commit-on-success"]
     case nil: words += ["--workspace", workspace + "/"]
     }
     for path in command.reads { words += ["--read", path] }
@@ -280,7 +283,9 @@ final class Attempt {
 
   private func succeeded(_ result: JSONValue) -> SagaOutcome {
     do throws(TransactionError) { try files?.take(result) } catch {
-      return .exited(125, message: "what it has changed: \(error.message)")
+      let message = "what it has changed: \(error.message)"
+      // Else a part of it may be with the files of other steps now, and another attempt would go on from that.
+      return error.kind == .refused ? .exited(125, message: message) : .lost(message)
     }
     var values: [String: String] = [:]
     for output in outputs {

@@ -22,13 +22,26 @@ struct WaitingFiles {
   private var place: ByteString { ByteString(directory.path + "/transaction") }
 
   /// nil while no step has changed anything.
-  var id: String? {
-    (try? Files.read(place, limit: 64))?.text.split(separator: "\n").first.map(String.init)
+  private func id() throws(TransactionError) -> String? {
+    do throws(SyscallError) { return try readID() } catch {
+      throw TransactionError(.failed, error.description)
+    }
+  }
+
+  private func readID() throws(SyscallError) -> String? {
+    do throws(SyscallError) {
+      let text = try Files.read(place, limit: 64).text
+      return text.split(separator: "\n").first.map(String.init)
+    } catch {
+      if error.errno == ENOENT { return nil }
+      throw error
+    }
   }
 
   /// Of agt-run, for a step.
-  var options: [String] {
-    ["--txn=\(TransactionMode.keepOnSuccess.rawValue)"] + (id.map { ["--txn-base", $0] } ?? [])
+  func options() throws(SyscallError) -> [String] {
+    let base = try readID().map { ["--txn-base", $0] } ?? []
+    return ["--txn=\(TransactionMode.keepOnSuccess.rawValue)"] + base
   }
 
   /// Takes over what a step that succeeded has left.
@@ -36,7 +49,7 @@ struct WaitingFiles {
   func take(_ result: JSONValue) throws(TransactionError) {
     let left = result["transaction"]
     guard left?["state"] == "kept", let fresh = left?["id"]?.stringValue else { return }
-    guard let id else { return try write(fresh) }
+    guard let id = try id() else { return try write(fresh) }
     if id == fresh { return }
     let step: Transaction
     do throws(TransactionError) { step = try store.take(fresh) } catch {
@@ -58,15 +71,15 @@ struct WaitingFiles {
 
   /// A file as the steps see it; nil when none has changed anything.
   func read(_ path: String, limit: Int) throws(TransactionError) -> [UInt8]? {
-    guard let id else { return nil }
+    guard let id = try id() else { return nil }
     return try store.take(id).read(ByteString(path), limit: limit)
   }
 
   /// - Parameter isAgain: it was begun, or refused and looked at by a person, before: then one that is gone was
   ///   committed.
   func commit(isAgain: Bool) -> SagaEvent {
-    guard let id else { return .files(.committed, reason: "nothing was changed") }
     do throws(TransactionError) {
+      guard let id = try id() else { return .files(.committed, reason: "nothing was changed") }
       let transaction: Transaction
       do throws(TransactionError) { transaction = try store.take(id) } catch {
         if error.kind == .notFound, isAgain {
@@ -90,15 +103,15 @@ struct WaitingFiles {
 
   /// - Returns: why they could not be discarded, which changes nothing for the workspace.
   func discard() -> String? {
-    guard let id else { return nil }
     do throws(TransactionError) {
+      guard let id = try id() else { return nil }
       try store.discard(id)
       try? record(
         .ended,
         ["transaction": .string(id), "state": "discarded", "reason": "the saga was undone"])
       return nil
     } catch {
-      return error.kind == .notFound ? nil : "the transaction \(id) stays: \(error.message)"
+      return error.kind == .notFound ? nil : "the transaction of the saga stays: \(error.message)"
     }
   }
 

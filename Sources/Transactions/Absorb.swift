@@ -32,6 +32,14 @@ extension Transaction {
     if let problem = other.problem(above: self) { throw problem }
     let merge = Merge(
       from: try other.upper(), to: try upper(), workspace: try workspace(), marks: record.marks)
+    if let path = try doing(
+      "joining \(other.id) with \(id)",
+      { () throws(SyscallError) in
+        try merge.tooLong(below: [])
+      })
+    {
+      throw TransactionError(.refused, "\(Display.path(path)): the path is too long")
+    }
     try doing("joining \(other.id) with \(id)") { () throws(SyscallError) in
       try merge.directory([], isHidden: false)
       try Files.syncFileSystem(merge.to.root.raw)
@@ -46,6 +54,17 @@ private struct Merge {
   let workspace: Tree
   let marks: ByteString
 
+  /// Looked for before anything is moved.
+  func tooLong(below path: ByteString) throws(SyscallError) -> ByteString? {
+    for name in try Files.names(in: try from.openDirectory(path)) {
+      let inner = Scan.join(path, name)
+      if inner.count > Scan.maximumPathBytes { return inner }
+      guard try from.status(of: inner)?.kind == .directory else { continue }
+      if let found = try tooLong(below: inner) { return found }
+    }
+    return nil
+  }
+
   /// - Parameter isHidden: whether nothing of the workspace shows through there.
   func directory(_ path: ByteString, isHidden: Bool) throws(SyscallError) {
     try open(path, from)
@@ -54,9 +73,6 @@ private struct Merge {
     let isHidden = isHidden || hidesItself
     for name in try Files.names(in: try from.openDirectory(path)) {
       let inner = Scan.join(path, name)
-      guard inner.count <= Scan.maximumPathBytes else {
-        throw SyscallError(call: "openat2", object: path.text, errno: ENAMETOOLONG)
-      }
       guard let status = try from.status(of: inner) else { continue }
       try entry(inner, status, try to.status(of: inner), isHidden: isHidden)
     }
