@@ -32,6 +32,23 @@ final class ApprovalNotifier: RunService {
     var settings = ApprovalSettings()
     var pid: Int32?
     var failure: String?
+    private let monitor = Monitor()
+    /// Behind the monitor: the loop waits no more.
+    private var isGivenUp = false
+
+    /// - Returns: the process that was begun before; else none will be.
+    func giveUp() -> Int32? {
+      monitor.locked {
+        isGivenUp = true
+        return pid
+      }
+    }
+
+    func unlessGivenUp(_ begin: () throws(SyscallError) -> Int32) throws(SyscallError) {
+      try monitor.locked { () throws(SyscallError) in
+        if !isGivenUp { pid = try begin() }
+      }
+    }
   }
 
   private let environment: [[UInt8]]
@@ -39,7 +56,7 @@ final class ApprovalNotifier: RunService {
   private let audit: RunAudit
   private let threads = BlockingCalls()
   private var waiting: [(approval: String, text: [UInt8])] = []
-  private var starting = 0
+  private var starting: [Start] = []
   private var running: [Int32: Running] = [:]
   private var clock: AlarmClock?
   private weak var loop: RunLoop?
@@ -65,7 +82,7 @@ final class ApprovalNotifier: RunService {
   }
 
   private func startNext() {
-    while starting + running.count < Self.runningMax, !waiting.isEmpty, loop != nil {
+    while starting.count + running.count < Self.runningMax, !waiting.isEmpty, loop != nil {
       let (approval, text) = waiting.removeFirst()
       let start = Start()
       do throws(BrokerError) {
@@ -74,7 +91,7 @@ final class ApprovalNotifier: RunService {
         } done: { [weak self] isInTime in
           self?.started(approval, start, isInTime)
         }
-        starting += 1
+        starting.append(start)
       } catch { record(approval, ["outcome": "not_started", "message": .string(error.message)]) }
     }
   }
@@ -89,18 +106,20 @@ final class ApprovalNotifier: RunService {
         // Opened anew, so that it is read from its beginning.
         let input = try Files.open(ByteString("/proc/self/fd/\(memory.raw)"), O_RDONLY)
         let nothing = try Files.open(ByteString("/dev/null"), O_WRONLY)
-        start.pid = try Processes.spawn(
-          ByteString(program), arguments: start.settings.notify.map { ByteString($0) },
-          environment: environment.map { ByteString($0) },
-          descriptors: [(input.raw, 0), (nothing.raw, 1), (nothing.raw, 2)], ownGroup: true)
+        try start.unlessGivenUp { () throws(SyscallError) in
+          try Processes.spawn(
+            ByteString(program), arguments: start.settings.notify.map { ByteString($0) },
+            environment: environment.map { ByteString($0) },
+            descriptors: [(input.raw, 0), (nothing.raw, 1), (nothing.raw, 2)], ownGroup: true)
+        }
       } catch { throw BrokerError(.failed, error.description) }
     } catch { start.failure = error.message }
   }
 
   private func started(_ approval: String, _ start: Start, _ isInTime: Bool) {
-    starting -= 1
+    starting.removeAll { $0 === start }
     defer { startNext() }
-    guard isInTime else {
+    if !isInTime, start.giveUp() == nil {
       return record(approval, ["outcome": "not_started", "message": "the disk does not answer"])
     }
     if let failure = start.failure {
@@ -182,10 +201,11 @@ final class ApprovalNotifier: RunService {
   func finish() {
     loop = nil
     waiting = []
-    for one in running.values {
-      kill(one.pid)
-      _ = try? Processes.wait(one.pid, blocking: true)
+    for pid in running.values.map(\.pid) + starting.compactMap({ $0.giveUp() }) {
+      kill(pid)
+      _ = try? Processes.wait(pid, blocking: true)
     }
     running = [:]
+    starting = []
   }
 }
