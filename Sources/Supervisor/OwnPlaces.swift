@@ -50,6 +50,7 @@ enum OwnPlaces {
       if showsHost || shown.contains(where: { holds($0, path) }) { protection.hidden.append(path) }
     }
     for named in obeyed { try keep(named, writable, workspace, &protection) }
+    if writable.isEmpty { return protection }
     // Executed outside of the ring, by their path. What a transaction holds of them is no file outside.
     for file in programs where workspace.layers == nil || !holds(workspace.path, file) {
       try keep(file, writable, workspace, &protection)
@@ -58,7 +59,7 @@ enum OwnPlaces {
   }
 
   /// Our own commands, as far as they are there.
-  private static let programs: [String] = {
+  static let programs: [String] = {
     guard let own = try? Files.readLink(ByteString("/proc/self/exe")).text else { return [] }
     let directory = ViewPath.parent(own)
     return [directory, ViewPath.parent(directory) + "/libexec/agt-run"].flatMap { place in

@@ -87,6 +87,39 @@ import Testing
         + "echo evil\nchanged kept in 2 own in 2\n", "\(run.summary)")
   }
 
+  /// The broker opens files outside of the ring, where nothing is read-only: what tools execute is written there by
+  /// nobody either, nor what leads to it.
+  @Test func theBrokerIsNoWayAround() {
+    let (scratch, outside) = (Scratch(), Scratch())
+    outside.write("kept.sh", "echo kept in $AGT_RING\n", mode: 0o666)
+    scratch.write("own.sh", "echo own in $AGT_RING\n", mode: 0o666)
+    scratch.write("beside.sh", "echo beside\n", mode: 0o666)
+    _ = Command(["/bin/ln", "-s", "kept.sh", outside.path + "/way.sh"]).run()
+    var files: [String] = []
+    for (name, script) in [("own", "own.sh"), ("way", outside.path + "/way.sh")] {
+      scratch.write("\(name).yaml", Self.tool(name, "[sh, \(script)]", ring: 2))
+      files += ["--tools", "\(name).yaml"]
+    }
+    let policy = Self.policy + "  - {id: files, when: kind == 'file.open', then: allow}\n"
+    let run = BrokerSite(ring: 2, starter: .native).command(
+      FileOpenTests.helpers + Self.helpers + """
+        def write(path, mode):
+            fd = fopen(path, mode)
+            if isinstance(fd, str): return fd
+            os.write(fd, b'echo evil\\n')
+            return 'written'
+        for mode in ('write', 'append'):
+            print(write('\(scratch.path)/own.sh', mode), write('\(outside.path)/way.sh', mode),
+                  write('\(outside.path)/kept.sh', mode), write('\(scratch.path)/beside.sh', mode))
+        print(call('own'), call('way'), text('\(outside.path)/kept.sh'))
+        """, policy: policy, options: files, in: scratch
+    ).run()
+    #expect(
+      run.out
+        == String(repeating: "denied denied denied written\n", count: 2)
+        + "own in 2 kept in 2 echo kept in $AGT_RING\n", "\(run.summary)")
+  }
+
   /// Where nothing can be made read-only, nothing of the workspace's runs in a higher ring.
   @Test func withoutNamespaces() {
     let (scratch, outside) = (Scratch(), Scratch())

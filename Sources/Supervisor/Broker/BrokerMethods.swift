@@ -85,12 +85,15 @@ final class BrokerMethods {
   private var lastAllowed: Allowed?
   /// Nothing begins any more, whenever it was asked for and approved.
   var isOnHold = false
-  /// Whether the breach detector has everything denied for a while.
-  var isCoolingDown: () -> Bool = { false }
-  /// Nothing begins, whatever was allowed before.
-  var isHeld: Bool { isOnHold || isCoolingDown() }
+  /// Why the loop has everything denied.
+  var held: () -> BrokerError? = { nil }
+  /// Why nothing begins, whatever was allowed before; nil when it may.
+  var obstacle: BrokerError? { isOnHold ? Self.onHold : held() }
 
-  static let held = BrokerError(.held, "the run is on hold: everything is denied until it ends")
+  func mayBegin() throws(BrokerError) { if let obstacle { throw obstacle } }
+
+  static let onHold = BrokerError(.held, "the run is on hold: everything is denied until it ends")
+  static let ending = BrokerError(.held, "the run is ending: nothing begins any more")
   static let coolsDown = BrokerError(
     .held, "too much was refused: everything is denied for a minute")
   /// What every judged request has, whatever the agent says of itself.

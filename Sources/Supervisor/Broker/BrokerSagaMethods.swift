@@ -78,7 +78,7 @@ extension BrokerMethods {
         [unowned self, tool, undo] (answer: @escaping AgentSagas.Answer) throws(BrokerError) in
         try sagas.step(
           saga, step, call: tool, undo: undo, request: id,
-          mayBegin: { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } },
+          mayBegin: { [unowned self] () throws(BrokerError) in try mayBegin() },
           answer: answer)
       }
       if let first = open.first {
@@ -123,7 +123,7 @@ extension BrokerMethods {
     return try approvals.park(
       decisions, facts: facts(call, told), client: call.client, now: call.now
     ) { [unowned self] done throws(BrokerError) in
-      if isHeld { throw Self.held }
+      try mayBegin()
       try begin { result in
         switch result {
         case .success(let value): done(value)

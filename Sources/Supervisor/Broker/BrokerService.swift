@@ -66,8 +66,9 @@ final class BrokerService: RunService {
 
   func start(in loop: RunLoop) throws(SyscallError) {
     self.loop = loop
-    methods.isCoolingDown = { [unowned loop] in
-      loop.refusals.isDenyingAll(AlarmClock.nowMilliseconds)
+    methods.held = { [unowned loop] in
+      if loop.isEnding { return BrokerMethods.ending }
+      return loop.refusals.isDenyingAll(AlarmClock.nowMilliseconds) ? BrokerMethods.coolsDown : nil
     }
     try loop.watch(clock.descriptor, .input, for: self)
     try loop.add(methods.notifier)
@@ -270,8 +271,8 @@ final class BrokerService: RunService {
     switch outcome {
     case .call(let request, let method):
       counters.requests += 1
-      if methods.isHeld, method.phase != .greeting {
-        return refuse(methods.isOnHold ? BrokerMethods.held : BrokerMethods.coolsDown, request.id)
+      if let obstacle = methods.obstacle, method.phase != .greeting {
+        return refuse(obstacle, request.id)
       }
       let call = BrokerCall(
         request: request, peer: connection.peer, client: connection.number,

@@ -64,7 +64,7 @@ extension BrokerMethods {
     guard let network else {
       throw NetworkService.Refused("nothing may be reached; --net names it")
     }
-    let mayBegin = { [unowned self] in !isHeld }
+    let mayBegin = { [unowned self] in obstacle == nil }
     try network.connect(host: host, port: port, mayBegin: mayBegin) { ending in
       room.end()
       done(ending)
@@ -94,7 +94,7 @@ extension BrokerMethods {
         call, ["method": "net.connect", "host": .string(host), "port": JSONValue(port)]),
       client: call.client, now: call.now
     ) { [unowned self] done throws(BrokerError) in
-      if isHeld { throw Self.held }
+      try mayBegin()
       let room = try call.descriptorRoom()
       do throws(NetworkService.Refused) {
         try reach(host, port, room) { [unowned self] ending in

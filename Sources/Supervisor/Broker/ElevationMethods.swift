@@ -71,7 +71,7 @@ extension BrokerMethods {
     try look(asked.commands) { found in
       call.goOn { [unowned self] counters throws(BrokerError) in
         let programs = try found.get()
-        if isHeld { throw Self.held }
+        try mayBegin()
         guard decision.verdict == .allow else { return try parkElevation(asked, programs, call) }
         try grant(asked, programs, call, approval: nil) { result in
           switch result {
@@ -103,7 +103,7 @@ extension BrokerMethods {
     _ asked: Asked, _ programs: Programs, _ call: BrokerCall, approval: String?,
     done: @escaping (Result<JSONValue, BrokerError>) -> Void
   ) throws(BrokerError) {
-    let mayBegin = { [unowned self] () throws(BrokerError) in if isHeld { throw Self.held } }
+    let mayBegin = { [unowned self] () throws(BrokerError) in try self.mayBegin() }
     try mayBegin()
     var why = asked.why
     why["approval"] = JSONValue(approval)
@@ -150,7 +150,7 @@ extension BrokerMethods {
               ])
             }
           }
-          if isHeld { throw Self.held }
+          try mayBegin()
           try look(asked.commands, expecting: programs) { [unowned self] found in
             do throws(BrokerError) {
               let programs = try found.get()

@@ -142,6 +142,8 @@ final class FileResult: @unchecked Sendable {
   private(set) var isOfKernel = false
   private(set) var descriptor: DonatedDescriptor?
   private(set) var failure: SyscallError?
+  /// Closed to writers besides.
+  var executed: [String] = []
 
   /// Whatever comes of it, `path` is where it leads.
   func lookAt(_ asked: String, _ mode: FileLook.Mode, followsLinks: Bool) {

@@ -9,7 +9,7 @@ internal import Policy
 struct ClosedPlaces: Sendable {
   private let paths: [String]
 
-  /// The kernel's own, what agt-run itself keeps, and what decides what runs may do.
+  /// The kernel's own, what agt-run itself keeps, and what decides what runs and their tools do.
   init(_ environment: [[UInt8]], obeyed: [String]) {
     let named = ["/proc", "/sys", "/dev"] + OwnPlaces.all(Caller(environment)) + obeyed
     let here = (try? Files.workingDirectory().text) ?? "/"
@@ -54,8 +54,11 @@ extension BrokerMethods {
     }
     let room = try call.descriptorRoom()
     let result = FileResult()
+    // What tools execute is read-only inside, and this is not the way around that.
+    let writing = mode == .read ? nil : tools.map { ($0.programs, $0.tools) }
     try blocking.run {
       result.lookAt(path, mode, followsLinks: true)
+      if let (programs, tools) = writing { result.executed = programs.places(of: tools) }
     } done: { isInTime in
       call.goOn { [unowned self] counters throws(BrokerError) in
         try judgeFile(result, path, mode, asks: asks, isInTime, room, call, &counters)
@@ -71,11 +74,12 @@ extension BrokerMethods {
     _ result: FileResult, _ asked: String, _ mode: FileLook.Mode, asks: Bool, _ isInTime: Bool,
     _ room: DescriptorRoom, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) throws(BrokerError) -> BrokerReply {
-    if isHeld { throw Self.held }
+    try mayBegin()
     let path = isInTime ? result.path ?? asked : asked
     let fields: JSONObject = ["path": .string(path), "mode": .string(mode.rawValue)]
     // Read each time: what did not exist can have been made somewhere else, behind a link.
-    if ClosedPlaces(environment, obeyed: obeyed).holds(PolicyPath.normalize(path))
+    let own = mode == .read ? [] : result.executed + OwnPlaces.programs
+    if ClosedPlaces(environment, obeyed: obeyed + own).holds(PolicyPath.normalize(path))
       || isInTime && result.isOfKernel
     {
       return forbid(
@@ -130,7 +134,7 @@ extension BrokerMethods {
         call, ["method": "file.open", "path": .string(path), "mode": .string(mode.rawValue)]),
       client: call.client, now: call.now
     ) { [unowned self] done throws(BrokerError) in
-      if isHeld { throw Self.held }
+      try mayBegin()
       let room = try call.descriptorRoom()
       var why = why
       why["approval"] = .string(approval)
@@ -171,7 +175,7 @@ extension BrokerMethods {
       guard let self else { return }
       do throws(BrokerError) {
         if let refusal { throw BrokerError(.failed, refusal) }
-        if isHeld { throw Self.held }
+        try mayBegin()
         try blocking.run {
           result.open()
         } done: { isInTime in

@@ -105,7 +105,7 @@ extension BrokerMethods {
     _ wanted: Wanted, done: @escaping (JSONValue) -> Void
   ) throws(BrokerError) {
     let mayBegin = { [unowned self] () throws(BrokerError) in
-      if isHeld { throw Self.held }
+      try self.mayBegin()
       if let lease = wanted.lease { try elevations.require(lease) }
     }
     try mayBegin()
@@ -133,7 +133,7 @@ extension BrokerMethods {
     let ticket = try approvals.park(
       [decision], facts: facts(call, more), client: call.client, now: AlarmClock.nowMilliseconds
     ) { [unowned self] done throws(BrokerError) in
-      if isHeld { throw Self.held }
+      try mayBegin()
       let leased = wanted.leased(by: elevations)
       try look(
         [(invocation.tool.name, invocation.words)] + leased.commands,

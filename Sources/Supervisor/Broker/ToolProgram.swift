@@ -58,17 +58,24 @@ final class ToolPrograms: @unchecked Sendable {
   func keep(of tools: [Tool]) {
     guard !writable.isEmpty else { return }
     for tool in tools {
-      let words = tool.fixedWords
-      guard
-        let found = try? resolver.executed(
-          command: words[0], arguments: Array(words.dropFirst()))
-      else { continue }
-      for file in found.files where isWritable(file) && !keptPaths.contains(file) {
+      for file in declared(tool)?.files ?? [] where isWritable(file) && !keptPaths.contains(file) {
         guard let text = String(validating: file.bytes, as: UTF8.self) else { continue }
         keptPaths.append(file)
         kept.append(text)
       }
     }
+  }
+
+  /// Whoever could write one of these could have something else executed than the tools declare.
+  func places(of tools: [Tool]) -> [String] {
+    tools.compactMap { declared($0) }.flatMap { $0.files + $0.deciding }.compactMap {
+      String(validating: $0.bytes, as: UTF8.self)
+    }
+  }
+
+  private func declared(_ tool: Tool) -> ExecutedFiles? {
+    let words = tool.fixedWords
+    return try? resolver.executed(command: words[0], arguments: Array(words.dropFirst()))
   }
 
   /// - Throws: when nothing could be executed, or it cannot be read.

@@ -200,11 +200,26 @@ final class AgentSagas: RunService {
         }
         saga.begin(step, call == nil ? .own : .tool(request))
         guard let call else {
-          return answer(.success(["saga": .string(saga.id), "step": .string(step)]))
+          self?.letBegin(saga, step, mayBegin: mayBegin, answer: answer)
+          return
         }
         self?.start(
           saga, step, call, files.value, request: request, mayBegin: mayBegin, answer: answer)
       })
+  }
+
+  /// What the agent does by itself begins with the answer.
+  private func letBegin(
+    _ saga: AgentSaga, _ step: String, mayBegin: () throws(BrokerError) -> Void,
+    answer: @escaping Answer
+  ) {
+    do throws(BrokerError) {
+      guard saga.state == .open, !isOver else { throw Self.over }
+      try mayBegin()
+      answer(.success(["saga": .string(saga.id), "step": .string(step)]))
+    } catch {
+      ended(saga, step, .notStarted(error.message)) { answer(.failure(error)) }
+    }
   }
 
   private func start(
