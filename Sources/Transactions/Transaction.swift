@@ -79,7 +79,7 @@ public final class Transaction {
   public func gated(_ changes: ChangeSet) throws(TransactionError) -> [Gate.Finding] {
     let upper = try upper()
     let workspace = try workspace()
-    return Gate.findings(changes.additions) { path in
+    return Gate.findings(changes.removals + changes.additions) { path in
       guard let place = try? upper.parent(of: path) else { return nil }
       return try? Files.readLink(place.name, at: place.directory)
     } isInWorkspace: { path in

@@ -56,11 +56,96 @@ import Testing
   ])
   func gated(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) != nil) }
 
+  /// What continuous integration runs.
+  @Test(arguments: [
+    ".forgejo/workflows/ci.yml", ".forgejo", ".gitea/workflows/ci.yml", ".gitea",
+    ".builds/test.yml", ".build.yml", ".semaphore/semaphore.yml", "cloudbuild.yaml",
+    "cloudbuild.json", "deploy/cloudbuild.yml", "buildspec.yml", "buildspec-test.yaml",
+    "Jenkinsfile.release", "azure-pipelines.yml", "azure-pipelines-nightly.yaml",
+    ".azure-pipelines/test.yml", ".azuredevops/test.yml", ".tekton/push.yaml",
+    ".teamcity/settings.kts", ".harness/a.yaml", ".zuul.yaml", "zuul.yaml", ".zuul.d/a.yaml",
+    "zuul.d/a.yaml", ".cirrus.star", "bitrise.yml", "codemagic.yaml", ".readthedocs.yaml",
+    ".readthedocs.yml", "netlify.toml", "vercel.json", "render.yaml", "amplify.yml",
+    ".coderabbit.yaml", ".coderabbit.yml", ".pr_agent.toml", ".github/dependabot.yml",
+    ".github/scripts/test.sh", ".github/actions/a/action.yml",
+  ])
+  func gatedIntegration(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) != nil) }
+
+  /// What is executed or trusted beside code.
+  @Test(arguments: [
+    "src/__pycache__/a.cpython-312.pyc", "a.pyc", "A.PYC", "venv/pyvenv.cfg", "a/.zshrc.zwc",
+    "binding.gyp", "node_modules/a/binding.gyp", "pnpm-workspace.yaml", ".pnpmfile.mjs",
+    "composer.json", "uv.toml", "nuget.config", "NuGet.Config", ".huskyrc", ".huskyrc.json",
+    ".huskyrc.js", ".lintstagedrc", ".lintstagedrc.mjs", "lint-staged.config.js",
+    ".simple-git-hooks.json", "simple-git-hooks.cjs", ".git-hooks/pre-push", "prek.toml",
+    ".overcommit.yml", "captainhook.json", "grumphp.yml", ".trunk/trunk.yaml", ".bundle/config",
+    ".bundle/plugin/index", ".swiftpm/configuration/mirrors.json", "rust-toolchain",
+    "rust-toolchain.toml", ".bazelversion", ".bazeliskrc", ".buckconfig", ".buckconfig.local",
+    "gradle.properties", "gradle/wrapper/gradle-wrapper.properties",
+    "gradle/wrapper/gradle-wrapper.jar", ".sbtopts", ".jvmopts", ".htaccess", "www/.user.ini",
+  ])
+  func gatedCode(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) != nil) }
+
+  /// What programs read when they start.
+  @Test(arguments: [
+    ".Rprofile", "analysis/.Rprofile", ".RData", ".Renviron", ".ghci", ".ocamlinit", ".pdbrc",
+    ".irbrc", ".pryrc", ".iex.exs", ".psysh.php", ".gdbinit", ".lldbinit", ".pylintrc", "pylintrc",
+    ".pylintrc.toml", "pylintrc.toml", ".flake8", "mypy.ini", ".mypy.ini", ".rubocop.yml",
+    ".lvimrc", ".lazy.lua", ".dir-locals-2.el", ".ycm_extra_conf.py", ".merlin",
+    ".vim/coc-settings.json", ".helix/languages.toml", ".vs/tasks.vs.json", ".fleet/run.json",
+    ".nova/Tasks/a.json", "test.run.xml", "a.sublime-project", ".gitpod/automations.yaml",
+    ".ona/automations.yaml", ".idx/dev.nix", ".codesandbox/tasks.json", ".replit",
+    ".mise/config.toml", ".mise/tasks/a", "mise/config.toml", "mise/conf.d/a.toml", ".miserc.toml",
+    ".prototools", ".autoenv.zsh", ".bash_login", ".bash_aliases", ".login", ".logout", ".zlogin",
+    ".zlogout", ".kshrc", ".cshrc", ".tcshrc", ".xprofile", ".xsession", ".eslintrc.js",
+    ".prettierrc", "a/.octaverc",
+  ])
+  func gatedStart(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) != nil) }
+
+  /// Where version control keeps what it trusts.
+  @Test(arguments: [
+    ".jj", ".jj/repo", ".jj/repo/config.toml", ".jj/repo/config-id", ".jj/workspace-config.toml",
+    ".jj/repo/store/git_target", ".jj/repo/store/git", ".jj/repo/store/git/config",
+    ".jj/repo/store/git/hooks/post-checkout", ".sl", ".sl/config", ".sl/sharedpath", "_darcs",
+    "_darcs/prefs/defaults", ".pijul/config", ".repo/repo/main.py", ".hgsub", ".hgsubstate",
+  ])
+  func gatedRepositories(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) != nil) }
+
+  /// What agents obey.
+  @Test(arguments: [
+    "AGENTS.override.md", "AGENTS.local.md", "AGENT.md", "src/AGENTS.md", "AMAZONQ.md",
+    "CODEBUDDY.md", "CODEBUDDY.local.md", "CRUSH.md", "HERMES.md", ".hermes.md", "IFLOW.md",
+    "QWEN.md", "WARP.md", "replit.md", ".kiro/steering/a.md", ".roo/rules/a.md", ".roorules",
+    ".roorules-code", ".roomodes", ".opencode/plugin/a.ts", "opencode.json", "opencode.jsonc",
+    ".amazonq/rules/a.md", ".junie/guidelines.md", ".goosehints", ".goose/recipes/a.yaml",
+    ".github/instructions/a.instructions.md", ".github/prompts/a.prompt.md",
+    ".github/agents/a.agent.md", ".github/hooks/a.json", ".github/skills/a/SKILL.md",
+    ".github/copilot-instructions.md", ".github/lsp.json", "lsp.json", ".agent/rules/a.md",
+    ".agents/skills/a/SKILL.md", ".aiassistant/rules/a.md", ".amp/settings.json",
+    ".augment/rules/a.md", ".augment-guidelines", ".claude-plugin/plugin.json", ".cline/hooks/a",
+    ".codebuddy/rules/a.md", ".codex-plugin/plugin.json", ".cursor-plugin/plugin.json",
+    ".devin/rules/a.md", ".factory/hooks/a", ".iflow/settings.json", ".kilo/rules/a.md",
+    ".kilocode/rules/a.md", ".kilocodemodes", "kilo.json", "kilo.jsonc", ".openhands/setup.sh",
+    ".openhands_instructions", ".pi/extensions/a.ts", ".qoder/rules/a.md", ".qwen/settings.json",
+    ".rovodev/prompts.yml", ".serena/project.yml", ".tabnine/guidelines/a.md", ".trae/rules/a.md",
+    ".vibe/config.toml", ".warp/workflows/a.yaml", ".crushrc", "crushrc", "crush.json",
+    ".crush.json", ".rules", ".mcp.json", ".cursor/mcp.json", ".windsurf/rules/a.md", "GEMINI.md",
+    ".idea/workspace.xml",
+  ])
+  func gatedAgents(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) != nil) }
+
   @Test(arguments: [
     "main.py", "hooks/x", "config", "src/git/config", ".github/CODEOWNERS", "README.md",
     ".gitignore", "environment", "docs/package.json.md", ".git/objects/ab/cd", ".git/HEAD",
     ".git/refs/heads/main", ".git/logs/HEAD", ".git/index", ".git/ORIG_HEAD", ".git/FETCH_HEAD",
     ".git/packed-refs", ".git/COMMIT_EDITMSG", ".hg/store/00changelog.i", "mise.md", "HEAD",
+    ".github/ISSUE_TEMPLATE/bug.yml", ".github/PULL_REQUEST_TEMPLATE.md", ".github/logo.png",
+    ".gitea/issue_template/bug.yml", ".sl/store/00changelog.i", "_darcs/patches/1", "prefs",
+    ".pijul/pristine/db", ".jj/repo/op_heads/heads/1", ".jj/working_copy/checkout",
+    ".jj/repo/store/git/objects/ab/cd", "mise/src/main.rs", "buildspec.md", "repo/config.toml",
+    ".pytest_cache/v/cache/lastfailed", ".mypy_cache/3.12/a.json", ".ruff_cache/0.4/1",
+    ".venv/lib/a.py", ".tox/log/1", ".coverage", ".build/release.yaml", ".next/trace", ".DS_Store",
+    ".editorconfig", ".dockerignore", ".clang-format", "src/rc.py", "a.pyi", "AGENTS.md.orig",
   ])
   func free(_ path: String) { #expect(Gate.reason(forPath: bytes(path)) == nil) }
 
@@ -79,6 +164,64 @@ import Testing
     } isInWorkspace: {
       there.map { bytes($0) }.contains($0)
     }.map { String(decoding: $0.path, as: UTF8.self) }
+  }
+
+  /// Paths and reasons.
+  private func removals(
+    _ removed: [String], _ there: [String] = [], kind: FileStatus.Kind = .regular,
+    and added: [Change] = []
+  ) -> [String: String] {
+    let changes = removed.map { path in
+      Change(
+        bytes(path),
+        before: Entry(
+          kind: kind, mode: 0o755, uid: 0, gid: 0, sizeBytes: 0, modifiedNanoseconds: 0),
+        after: nil)
+    }
+    let there = there.map { bytes($0) }
+    let found = Gate.findings(
+      changes + added, linkTarget: { _ in nil }, isInWorkspace: { there.contains($0) })
+    return Dictionary(
+      uniqueKeysWithValues: found.map { (String(decoding: $0.path, as: UTF8.self), $0.reason) })
+  }
+
+  /// A check that is gone does not fail.
+  @Test(arguments: [
+    ".github/workflows/ci.yml", ".gitattributes", ".git/hooks/pre-push", ".husky/pre-commit",
+    ".pre-commit-config.yaml", ".npmrc", "AGENTS.md", "sub/.git/config",
+  ])
+  func removedNames(_ path: String) {
+    let reason = removals([path])[path]
+    #expect(reason == Gate.reason(forPath: bytes(path)).map { "is removed; \($0)" })
+    #expect(reason != nil)
+  }
+
+  @Test func removedOutput() {
+    #expect(removals(["bin/a", "src/a.c", "__pycache__/a.pyc", "venv/a.pth", "a.so"]).isEmpty)
+    // Its files are named.
+    #expect(removals([".github"], kind: .directory).isEmpty)
+    #expect(removals(["link"], kind: .symbolicLink).isEmpty)
+  }
+
+  @Test func removedRepositories() {
+    #expect(removals(["d/config"], ["d/HEAD", "d/objects"]).keys.sorted() == ["d/config"])
+    #expect(removals(["d/hooks/update"], ["d/HEAD", "d/objects"]).count == 1)
+    #expect(removals(["d/config"]).isEmpty)
+  }
+
+  @Test("a directory takes the place of a file") func replacedByDirectory() {
+    let directory = Change(
+      bytes(".envrc"), before: nil,
+      after: Entry(
+        kind: .directory, mode: 0o755, uid: 0, gid: 0, sizeBytes: 0, modifiedNanoseconds: 0))
+    #expect(removals([".envrc"], and: [directory]) == [".envrc": "is removed; a shell runs it"])
+  }
+
+  @Test("a library is executed without the bit") func libraries() {
+    #expect(findings(["lib/a.so", "lib/a.so.1", "lib/so"]) == ["lib/a.so"])
+    let entry = Entry(
+      kind: .regular, mode: 0o644, uid: 0, gid: 0, sizeBytes: 0, modifiedNanoseconds: 0)
+    #expect(removals([], and: [Change(bytes("a.so"), before: entry, after: entry)]).isEmpty)
   }
 
   @Test("a directory becomes a repository") func bareRepositories() {
