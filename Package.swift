@@ -79,25 +79,27 @@ let package = Package(
     module("JSON"),
     module("YAML", ["CYAML"]),
     module("LaunchPlan"),
+    module("Paths"),
     module("Hashing", ["CNettle"]),
     module("Audit", ["CNettle", "CSodium", "Hashing", "JSON"]),
     module("AuditStore", ["Audit", "Hashing", "JSON", "Kernel"]),
     module("Programs", ["JSON"]),
-    module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan"]),
-    module("Policy", ["CPCRE2", "Hashing", "YAML", "JSON"]),
+    module("Rings", ["CLinux", "CSeccomp", "YAML", "JSON", "LaunchPlan", "Paths"]),
+    module("Policy", ["CPCRE2", "Hashing", "YAML", "JSON", "Paths"]),
     module("Network", ["Policy"]),
     module("Broker", ["JSON", "YAML"]),
     module("StageCore", ["Kernel", "LaunchPlan"]),
     module("Saga", ["YAML", "JSON"]),
-    module("Transactions", ["Kernel", "JSON", "Hashing"]),
+    module("Transactions", ["Kernel", "JSON", "Hashing", "Paths"]),
     module(
       "Supervisor",
       [
         "Kernel", "JSON", "YAML", "LaunchPlan", "Programs", "Rings", "Policy", "Network",
-        "Broker", "Transactions", "Hashing", "Audit", "AuditStore", "Saga",
+        "Broker", "Transactions", "Hashing", "Audit", "AuditStore", "Saga", "Paths",
       ]),
     module(
-      "SagaRunner", ["Saga", "Supervisor", "Transactions", "Kernel", "JSON", "YAML", "Hashing"]),
+      "SagaRunner",
+      ["Saga", "Supervisor", "Transactions", "Kernel", "JSON", "YAML", "Hashing", "Paths"]),
 
     command("agt-stage", ["StageCore"], linking: [linkOrder("agt-stage")]),
     command("agt-run", ["Supervisor"], linking: [linkOrder("agt-run")]),
@@ -107,7 +109,7 @@ let package = Package(
       name: "agt",
       dependencies: [
         "Supervisor", "Policy", "Rings", "JSON", "YAML", "Kernel", "Transactions", "Saga",
-        "SagaRunner", "Audit", "AuditStore",
+        "SagaRunner", "Audit", "AuditStore", "Paths",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, linkerSettings: staticLibraries),
 

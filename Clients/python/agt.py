@@ -8,7 +8,8 @@
     send_mail("a@example.org", "hi")        # GovernanceDenied, unless the policy allows it
 
 Inside a ring that was started with ``agt-run --policy FILE``, AGT_BROKER says where the broker is. Outside of
-one, and when the broker is gone, everything is denied; AGT_BROKER=off allows everything, for tests on a desk.
+one, and when the broker is gone, everything is denied; AGT_BROKER=off allows what
+needs no broker to happen (decide, govern, open, connect, note, own steps of a saga), for tests on a desk.
 One file, standard library only; threads may share one client. The protocol: docs/broker-protocol.md.
 """
 

@@ -40,6 +40,15 @@ public enum EntryKind: String, CaseIterable, Sendable {
 
   /// Written even when nothing but the space set aside for them is left.
   public var isUrgent: Bool { self == .kill || self == .runEnd || self == .logRecovered }
+
+  /// So few in a run, however much its program does, that none of them is left out of a log that has become too long:
+  /// whoever fills it does not hide behind that.
+  public var isBounded: Bool {
+    switch self {
+    case .violation, .breach, .pause, .resume, .hold, .release: true
+    default: isUrgent
+    }
+  }
 }
 
 /// One leaf of a log: a canonical JSON object (RFC 8785) with the members `data`, `index`, `kind`, `time`.

@@ -277,11 +277,11 @@ public final class GroupCommitter: @unchecked Sendable {
   }
 
   private static func isBeginning(_ kind: EntryKind) -> Bool {
-    [.planEnforced, .profileWidened, .runProgram].contains(kind)
+    [.planEnforced, .profileWidened, .policyLoaded, .txnStart, .runProgram].contains(kind)
   }
 
   private static func isBoundary(_ kind: EntryKind) -> Bool {
-    [.runStart, .planEnforced, .profileWidened, .runProgram, .runEnd].contains(kind)
+    isBeginning(kind) || [.runStart, .txnEnd, .runEnd].contains(kind)
   }
 
   private static func milliseconds() -> UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
@@ -379,22 +379,22 @@ public final class GroupCommitter: @unchecked Sendable {
     }
   }
 
-  /// The disk is full: what is urgent goes into the space that was set aside.
+  /// What is urgent goes into the space that was set aside on a full disk; into a log that has become too long, whatever
+  /// is bounded goes.
   /// - Returns: how many entries are lost.
   private func salvage(_ batch: [Item], _ writer: LogWriter, _ error: LogError) -> Int {
-    let urgent = batch.filter { $0.kind.isUrgent }
-    guard error == .full, !urgent.isEmpty, urgent.count < batch.count else {
-      return batch.count
+    guard error == .full else { return batch.count }
+    for kept in [batch.filter(\.kind.isBounded), batch.filter(\.kind.isUrgent)]
+    where !kept.isEmpty && kept.count < batch.count {
+      do throws(LogError) {
+        for item in kept { try append(item, writer) }
+        try writer.flush()
+        if mode != .off { try writer.sync() }
+        try writer.sign()
+        return batch.count - kept.count
+      } catch { continue }
     }
-    do throws(LogError) {
-      for item in urgent { try append(item, writer) }
-      try writer.flush()
-      if mode != .off { try writer.sync() }
-      try writer.sign()
-      return batch.count - urgent.count
-    } catch {
-      return batch.count
-    }
+    return batch.count
   }
 
   private func answer(_ batch: [Item], _ error: LogError?, _ lost: Int, didSync: Bool) {

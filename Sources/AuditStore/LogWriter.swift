@@ -41,6 +41,7 @@ public final class LogWriter {
   private var lastTime: (milliseconds: UInt64, text: String) = (.max, "")
   private var leaves: [Digest] = []
   private var isUrgent = false
+  private var isBounded = true
   private var failure: LogError?
   /// The key that an entry names which recovery kept.
   var recoveredKey: String?
@@ -78,7 +79,7 @@ public final class LogWriter {
 
   /// An empty log in an empty directory. Nothing is signed before the first commit.
   /// - Parameters:
-  ///   - runMaxBytes: of a log that nobody goes on with; then only urgent kinds are taken.
+  ///   - runMaxBytes: of a log that nobody goes on with; then only bounded kinds are taken.
   ///   - isContinued: whether another writer may go on with it. One that ends with this writer keeps
   ///     nothing for that, and sets space aside from its first sync on: most runs are over before.
   public static func create(
@@ -124,6 +125,7 @@ public final class LogWriter {
     leaves.append(MerkleTree.leaf(lines.span.extracting(start...)))
     lines.append(0x0A)
     if kind.isUrgent { isUrgent = true }
+    if !kind.isBounded { isBounded = false }
     return index
   }
 
@@ -136,12 +138,14 @@ public final class LogWriter {
       lines.removeAll(keepingCapacity: true)
       leaves.removeAll(keepingCapacity: true)
       isUrgent = false
+      isBounded = true
     }
     let last = segments.count - 1
     if segments[last].bytes > segmentMaxBytes { try beginSegment() }
     let place = segments[segments.count - 1].bytes
     do throws(LogError) {
-      if !isContinued, !isUrgent, place + Int64(lines.count) > runMaxBytes { throw LogError.full }
+      let isTooLong = !isContinued && place + Int64(lines.count) > runMaxBytes
+      if isTooLong, !isUrgent, !isBounded { throw LogError.full }
       try reserve(place + Int64(lines.count))
       try calls.writeAll(file.raw, lines, at: place)
     } catch {

@@ -27,7 +27,7 @@ public struct BrokerError: Error, Equatable, Sendable {
     case busy
     /// What would be executed is not what was judged, or programs of the run could change it.
     case changed
-    /// A policy has put the run on hold: everything is denied until it ends.
+    /// Everything is denied: a policy has put the run on hold, too much was refused, or the run is ending.
     case held
 
     /// As JSON-RPC 2.0 numbers them, section 5.1; ours from its range for servers.

@@ -14,7 +14,8 @@ public struct Session: Sendable {
     case dropped(BrokerError)
   }
 
-  private let ring: UInt8
+  /// What requests count as; a policy may lower it.
+  public var ring: UInt8
   private var isGreeted = false
 
   public init(ring: UInt8) { self.ring = ring }

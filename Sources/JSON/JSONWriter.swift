@@ -168,8 +168,8 @@ public enum JSONWriter {
 
   /// RFC 8785, section 3.2.2.2.
   ///
-  /// - Parameter escapesAllControls: Escapes U+007F to U+009F too, which a terminal may obey; the
-  ///   canonical form leaves them as they are.
+  /// - Parameter escapesAllControls: Escapes what a terminal may obey or not show, too; the canonical form leaves it as it
+  ///   is.
   private static func appendString(
     _ text: String, escapesAllControls: Bool, to output: inout [UInt8]
   ) {
@@ -184,29 +184,19 @@ public enum JSONWriter {
     }
     if isPlain { return }
     output.removeLast(output.count - start)
-    var isAfterC2 = false
-    for byte in text.utf8 {
-      if isAfterC2 {
-        isAfterC2 = false
-        if byte < 0xA0 {
-          appendEscape(byte, to: &output)
-          continue
-        }
-        output.append(0xC2)
-      }
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"", "\\":
         output.append(UInt8(ascii: "\\"))
-        output.append(byte)
-      case 0x08: output.append(contentsOf: "\\b".utf8)
-      case 0x09: output.append(contentsOf: "\\t".utf8)
-      case 0x0A: output.append(contentsOf: "\\n".utf8)
-      case 0x0C: output.append(contentsOf: "\\f".utf8)
-      case 0x0D: output.append(contentsOf: "\\r".utf8)
-      case 0..<0x20: appendEscape(byte, to: &output)
-      case 0x7F where escapesAllControls: appendEscape(byte, to: &output)
-      case 0xC2 where escapesAllControls: isAfterC2 = true
-      default: output.append(byte)
+        output.append(UInt8(scalar.value))
+      case "\u{08}": output.append(contentsOf: "\\b".utf8)
+      case "\u{09}": output.append(contentsOf: "\\t".utf8)
+      case "\u{0A}": output.append(contentsOf: "\\n".utf8)
+      case "\u{0C}": output.append(contentsOf: "\\f".utf8)
+      case "\u{0D}": output.append(contentsOf: "\\r".utf8)
+      case "\0"..<" ": appendEscape(scalar, to: &output)
+      case _ where escapesAllControls && isUnseen(scalar): appendEscape(scalar, to: &output)
+      default: output.append(contentsOf: UTF8.encode(scalar)!)
       }
     }
   }
@@ -214,14 +204,37 @@ public enum JSONWriter {
   /// Whether a byte is written as it is, whatever follows.
   private static func isPlain(_ byte: UInt8, _ escapesAllControls: Bool) -> Bool {
     byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
-      && !(escapesAllControls && (byte == 0x7F || byte == 0xC2))
+      && !(escapesAllControls && mayBeginUnseen(byte))
   }
 
-  /// `\u00xx`.
-  private static func appendEscape(_ byte: UInt8, to output: inout [UInt8]) {
-    output.append(contentsOf: "\\u00".utf8)
-    for digit in [byte >> 4, byte & 0x0F] {
-      output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+  /// DEL, and first bytes of what `isUnseen` names.
+  private static func mayBeginUnseen(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x7F, 0xC2, 0xD8, 0xE1, 0xE2, 0xEF, 0xF3: true
+    default: false
+    }
+  }
+
+  /// What a terminal obeys or does not show: controls, and what orders, joins and separates text (categories Cc, Cf, Zl and
+  /// Zp of Unicode as far as they are not letters' own).
+  private static func isUnseen(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.value {
+    case 0x7F...0x9F, 0xAD, 0x61C, 0x180E, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F,
+      0xFEFF,
+      0xFFF9...0xFFFB, 0xE0000...0xE007F:
+      true
+    default: false
+    }
+  }
+
+  /// `\u` and four digits; two of them for what is beyond the first plane.
+  private static func appendEscape(_ scalar: Unicode.Scalar, to output: inout [UInt8]) {
+    for unit in UTF16.encode(scalar)! {
+      output.append(contentsOf: "\\u".utf8)
+      for shift in [12, 8, 4, 0] as [UInt16] {
+        let digit = UInt8(unit >> shift & 0x0F)
+        output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+      }
     }
   }
 }

@@ -87,7 +87,11 @@ public enum Messages {
       }
     }
     if let failure { throw failure }
-    if bytes.isEmpty { return nil }
+    if bytes.isEmpty {
+      // An empty message looks like the end, and its descriptors are nobody's.
+      for number in numbers.prefix(Int(count)) { _ = OwnedFD(number) }
+      return nil
+    }
     return (bytes, Array(numbers.prefix(Int(count))))
   }
 }

@@ -46,6 +46,21 @@ public enum Terminals {
     _ = try retrying("tcsetattr") { unsafe tcsetattr(terminal, TCSANOW, &raw) }
   }
 
+  /// The same terminal, opened anew for writing without waiting: what others opened, and use, keeps its own way. By its
+  /// name, or as the session's own, which needs no permission.
+  /// - Returns: nil when it is neither.
+  public static func reopened(_ terminal: Int32) -> OwnedFD? {
+    let device = agt_terminal_device(terminal)
+    for path in ["/proc/self/fd/\(terminal)", "/dev/tty"] {
+      if let opened = try? Files.open(ByteString(path), O_WRONLY | O_NONBLOCK | O_NOCTTY),
+        device >= 0, agt_terminal_device(opened.raw) == device
+      {
+        return opened
+      }
+    }
+    return nil
+  }
+
   public static func windowSize(_ terminal: Int32) -> WindowSize? {
     var rows: UInt16 = 0
     var columns: UInt16 = 0

@@ -15,16 +15,19 @@ public enum ClientHello: Equatable, Sendable {
   public static let maximumBytes = 32_768
 
   private static let handshake: UInt8 = 22
+  /// change_cipher_spec, alert, handshake, application_data, heartbeat: servers pass over some of them before the hello.
+  private static let recordTypes: ClosedRange<UInt8> = 20...24
   /// Encrypted Client Hello (RFC 9849, section 5).
   private static let encryptedHello: UInt16 = 0xfe0d
 
   /// - Parameter bytes: everything that the client has sent so far.
   public static func read(_ bytes: [UInt8]) -> ClientHello {
     guard let first = bytes.first else { return .incomplete }
-    // A record of a handshake in some version 3.x; no other protocol in use begins with these bytes.
-    guard first == handshake else { return .notTLS }
+    // A record in some version 3.x; no other protocol in use begins with these bytes.
+    guard recordTypes.contains(first) else { return .notTLS }
     guard bytes.count > 1 else { return .incomplete }
     guard bytes[1] == 3 else { return .notTLS }
+    guard first == handshake else { return .malformed("another record comes before the hello") }
     do throws(Failure) {
       return try message(bytes)
     } catch {

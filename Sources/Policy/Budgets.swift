@@ -2,10 +2,7 @@
 public struct Budgets: Equatable, Sendable {
   /// Counted by `decide(_:buckets:nowMilliseconds:)` over requests that name a tool.
   public var toolCallsMax: Int?
-  public var tokensMax: Int?
-  /// Least confidence, 0 to 1, below which an answer is not used.
-  public var confidenceMin: Double?
-  /// In processors.
+  /// In processors, 0.01 to 1000.
   public var processorsMax: Double?
   public var memoryMaxMiB: Int?
   public var timeoutSeconds: Int?
@@ -15,11 +12,9 @@ public struct Budgets: Equatable, Sendable {
   /// Takes the stricter of each.
   mutating func tighten(_ other: Budgets) {
     toolCallsMax = Self.least(toolCallsMax, other.toolCallsMax)
-    tokensMax = Self.least(tokensMax, other.tokensMax)
     processorsMax = Self.least(processorsMax, other.processorsMax)
     memoryMaxMiB = Self.least(memoryMaxMiB, other.memoryMaxMiB)
     timeoutSeconds = Self.least(timeoutSeconds, other.timeoutSeconds)
-    if let least = other.confidenceMin { confidenceMin = max(confidenceMin ?? least, least) }
   }
 
   private static func least<Value: Comparable>(_ first: Value?, _ second: Value?) -> Value? {

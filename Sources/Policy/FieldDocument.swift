@@ -101,13 +101,20 @@ struct FieldDocument {
       header.budgets.toolCallsMax = try calls.integer(file, in: 0...1_000_000_000)
     }
     if let tokens = reader.optional("max_tokens") {
-      header.budgets.tokensMax = try tokens.integer(file, in: 0...Int.max)
+      let most = try tokens.integer(file, in: 0...Int.max)
+      rules.append(threshold("max_tokens", tokens, "token_count", .greater, .integer(Int64(most))))
     }
     if let confidence = reader.optional("confidence_threshold") {
-      header.budgets.confidenceMin = try confidence.number(file)
+      let least = try confidence.number(file)
+      rules.append(
+        threshold("confidence_threshold", confidence, "confidence", .less, .number(least)))
     }
     if let processors = reader.optional("max_cpu") {
-      header.budgets.processorsMax = try processors.number(file)
+      let most = try processors.number(file)
+      guard (0.01...1000).contains(most) else {
+        throw processors.error(file, "\"max_cpu\" is a number of processors from 0.01 to 1000")
+      }
+      header.budgets.processorsMax = most
     }
     if let memory = reader.optional("max_memory_mb") {
       header.budgets.memoryMaxMiB = try memory.integer(file, in: 1...1 << 30)
@@ -123,6 +130,18 @@ struct FieldDocument {
       }
     }
     try reader.finish()
+  }
+
+  /// Denies what says of itself that it is beyond, before any other rule; what says nothing is not concerned.
+  private func threshold(
+    _ key: String, _ node: YAMLNode, _ field: String, _ op: FieldCondition.Operator,
+    _ value: JSONValue
+  ) -> Parsed {
+    var condition = FieldCondition(field: field, op: op, value: value)
+    condition.node = node
+    return Parsed(
+      node: node, file: file, id: key, action: "deny", verdict: .deny, conditions: [condition],
+      message: "", priority: header.isAscending ? Int.min : Int.max, isOverride: false)
   }
 
   private func trustRule(_ key: String, _ node: YAMLNode) throws(YAMLError) -> Parsed? {

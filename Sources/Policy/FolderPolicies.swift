@@ -1,3 +1,4 @@
+internal import Paths
 internal import YAML
 
 /// `governance.yaml` files in the folders above a path, merged from the root down.
@@ -49,8 +50,7 @@ public enum FolderPolicies {
   /// From the root to the path itself, which may be a folder.
   private static func folders(_ path: String, _ root: String) -> [String] {
     var folders = [root == "/" ? "" : root]
-    let rest = path.dropFirst(root.count)
-    for component in rest.split(separator: "/") {
+    for component in PathText.components(PathText.below(path, root) ?? "") {
       folders.append(folders[folders.count - 1] + "/" + component)
     }
     return folders

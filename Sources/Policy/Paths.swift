@@ -1,5 +1,7 @@
+internal import Paths
+
 /// File paths as text: what `path` fields and `under` compare. Nothing is looked up, so symbolic
-/// links are not followed; the broker passes paths that it has resolved.
+/// links are not followed; for `file.open` the broker passes the path that it has resolved.
 public enum PolicyPath {
   /// The path without empty, `.` and `..` components and without a slash at the end.
   ///
@@ -8,8 +10,8 @@ public enum PolicyPath {
   public static func normalize(_ path: String) -> String {
     if isNormal(path) { return path }
     let isAbsolute = path.utf8.first == UInt8(ascii: "/")
-    var components: [Substring] = []
-    for component in path.split(separator: "/", omittingEmptySubsequences: true) {
+    var components: [String] = []
+    for component in PathText.components(path) {
       switch component {
       case ".": continue
       case "..":
@@ -28,12 +30,7 @@ public enum PolicyPath {
 
   /// Whether `path` is `folder` or lies in it; both normalised and absolute.
   static func isPath(_ path: String, under folder: String) -> Bool {
-    if folder == "/" { return path.utf8.first == UInt8(ascii: "/") }
-    let path = path.utf8
-    let folder = folder.utf8
-    guard path.count >= folder.count, path.starts(with: folder) else { return false }
-    return path.count == folder.count
-      || path[path.index(path.startIndex, offsetBy: folder.count)] == UInt8(ascii: "/")
+    PathText.isInside(path, folder)
   }
 
   /// Whether normalising would change nothing: the common case, without allocation.

@@ -1,5 +1,6 @@
 internal import Hashing
 internal import JSON
+internal import Paths
 internal import YAML
 
 /// Policies that were read, checked and compiled. Immutable; a reload makes another one.
@@ -232,8 +233,8 @@ struct DocumentReader {
     let root = PolicyPath.normalize(folder)
     let isInside =
       folder.isEmpty
-      ? path.utf8.first != UInt8(ascii: "/") && path != ".." && !path.hasPrefix("../")
-      : path.hasPrefix(root == "/" ? "/" : root + "/")
+      ? path.utf8.first != UInt8(ascii: "/") && !PathText.isInside(path, "..")
+      : PathText.isInside(path, root)
     if extended.path.utf8.first == UInt8(ascii: "/") || !isInside || Text.hasControl(path) {
       throw node.error(
         file,

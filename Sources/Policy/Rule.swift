@@ -23,15 +23,15 @@ public enum Verdict: Int, Sendable, Comparable, CaseIterable {
 
 /// What has to be done besides following the verdict.
 public enum Obligation: Equatable, Sendable {
-  /// Write the decision into the audit log, with the rule.
+  /// An entry of the audit log of its own, however many equal requests there are.
   case audit
-  /// Show the text to the operator.
+  /// Tell the agent and the audit log.
   case warn(String)
   /// Kill the run.
   case kill
   /// Roll back the workspace transaction or the saga.
   case rollback
-  /// Move the run's further requests to this ring, 0 to 3.
+  /// Judge the run's further requests as those of this ring, 0 to 3.
   case demote(Int)
   /// Count the request against this limit; `decide(_:buckets:nowMilliseconds:)` does.
   case rateLimit(RateLimit)

@@ -53,6 +53,34 @@ public struct ViolationTrigger: Sendable {
   }
 }
 
+extension Decision {
+  /// `kill` and `rollback` among the obligations, as triggers of the rules that have them.
+  public var triggers: [ViolationTrigger] {
+    var triggers: [ViolationTrigger] = []
+    for obligation in obligations {
+      let action: ViolationTrigger.Action
+      switch obligation {
+      case .kill: action = .kill
+      case .rollback: action = .rollback
+      default: continue
+      }
+      guard let rule = rules.first(where: { $0.rule.obligations.contains(obligation) })?.rule else {
+        continue
+      }
+      triggers.append(
+        ViolationTrigger(
+          condition: rule.condition, action: action, after: 1, withinMilliseconds: 0,
+          place: Place(file: rule.file, line: rule.line, column: rule.column), root: rule.root))
+    }
+    return triggers
+  }
+
+  /// The ring that further requests count as: the least mighty of those that the rules demand; nil for none.
+  public var demotion: UInt8? {
+    obligations.compactMap { if case .demote(let ring) = $0 { UInt8(ring) } else { nil } }.max()
+  }
+}
+
 /// When the events of each trigger happened, as far as its window reaches.
 public struct ViolationWindows: Sendable {
   fileprivate var times: [Int: [UInt64]] = [:]

@@ -164,6 +164,11 @@ filesystem:
     - {path: /run/pcscd, optional: true, why: "smart cards"}
     - {path: /run/lxd.socket, optional: true, why: "containers are started outside"}
     - {path: /var/snap/lxd/common/lxd, optional: true, why: "containers are started outside"}
+    - {path: /var/lib/lxd, optional: true, why: "containers are started outside"}
+    - {path: /var/lib/incus, optional: true, why: "containers are started outside"}
+    - {path: /run/incus, optional: true, why: "containers are started outside"}
+    - {path: /nix/var/nix/daemon-socket, optional: true, why: "builds are started outside"}
+    - {path: /run/k3s, optional: true, why: "the container engine's sockets"}
     - {path: /tmp/.X11-unix, optional: true, why: "the display sees and types every key"}
     - {path: /tmp/.ICE-unix, optional: true, why: "the session manager starts programs outside"}
     - {path: ~/.ssh, optional: true, why: "private keys"}
@@ -254,7 +259,7 @@ environment:
     XDG_CACHE_HOME, XDG_DATA_HOME, XDG_STATE_HOME]
 
 capabilities: none
-landlock: {files: write, scope: [], tcp: allow}
+landlock: {files: write, scope: [abstract-unix-socket], tcp: allow}
 
 syscalls:
   groups:
@@ -279,6 +284,37 @@ syscalls:
     - name: file handles
       why: a handle opens files that the view hides (the shocker exploit)
       violation: [open_by_handle_at]
+    - name: setuid files
+      why: >-
+        a file with a setuid or setgid bit in a shared workspace would run with its owner's rights
+        for others; approved work does not need to make one
+      deny:
+        - {call: chmod, when: [{argument: 1, mask: S_ISUID|S_ISGID, notIn: [0]}]}
+        - {call: fchmod, when: [{argument: 1, mask: S_ISUID|S_ISGID, notIn: [0]}]}
+        - {call: fchmodat, when: [{argument: 2, mask: S_ISUID|S_ISGID, notIn: [0]}]}
+        - {call: fchmodat2, when: [{argument: 2, mask: S_ISUID|S_ISGID, notIn: [0]}]}
+        - {call: creat, when: [{argument: 1, mask: S_ISUID|S_ISGID, notIn: [0]}]}
+        - call: open
+          when:
+            - {argument: 1, mask: O_CREAT|O_TMPFILE, notIn: [0, O_DIRECTORY]}
+            - {argument: 2, mask: S_ISUID|S_ISGID, notIn: [0]}
+        - call: openat
+          when:
+            - {argument: 2, mask: O_CREAT|O_TMPFILE, notIn: [0, O_DIRECTORY]}
+            - {argument: 3, mask: S_ISUID|S_ISGID, notIn: [0]}
+    - name: openat2
+      why: >-
+        its mode is behind a pointer, where setuid bits cannot be seen; callers fall back to openat
+      fail: {errno: ENOSYS, calls: [openat2]}
+    - name: special files
+      why: >-
+        pipes and sockets with names are ordinary; devices are not, and mknod makes setuid files too
+      allow:
+        - call: mknod
+          when: [{argument: 1, mask: S_IFMT|S_ISUID|S_ISGID, in: [0, S_IFREG, S_IFIFO, S_IFSOCK]}]
+        - call: mknodat
+          when: [{argument: 2, mask: S_IFMT|S_ISUID|S_ISGID, in: [0, S_IFREG, S_IFIFO, S_IFSOCK]}]
+      deny: [mknod, mknodat]
     - name: introspection
       why: a tracer can make a weaker process act for it, or suspend its filter (CVE-2022-30594)
       violation: [ptrace]
@@ -321,7 +357,7 @@ limits:
 requests: {perSecond: 50, burst: 100, concurrentTools: 16}
 
 """#,
-    sha256: "483a5b3f3968cc8a3e685c1befb9ff4273de5b95f712232ef066e7280f822e36")
+    sha256: "173bd7d6788071498070f34eba39c83116ee79ec6b22403572425fd5e72e4c32")
 
   public static let ring2 = Text(
     file: "ring2.yaml (built in)",
@@ -358,7 +394,7 @@ environment:
     GIT_COMMITTER_NAME, GIT_COMMITTER_EMAIL]
 
 network: loopback
-landlock: {files: full, scope: [], tcp: allow}
+landlock: {files: full, scope: [abstract-unix-socket], tcp: allow}
 
 syscalls:
   groups:
@@ -501,7 +537,7 @@ reasons:
   requests: the published rate of this ring
 
 """#,
-    sha256: "cb4038779cf833f79bd14a86252c32a6e3836fa93c1756183dafef11a760572b")
+    sha256: "3957eff0bc5f7b1f9c713ad89810bace40511cdf86064a072cc8325acc5f00c0")
 
   public static let ring3 = Text(
     file: "ring3.yaml (built in)",

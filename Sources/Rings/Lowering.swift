@@ -1,4 +1,5 @@
 public import LaunchPlan
+internal import Paths
 
 /// From a ring profile, a program and a machine to the plan that the stage executes: pure, so that golden
 /// tests can hold every plan.
@@ -493,7 +494,7 @@ struct LoweringState {
     var steps: [LaunchPlan.MountStep] = []
     if profile.filesystem.scratch != nil, share.path.hasPrefix("/tmp/") {
       var here = "/tmp"
-      for component in share.path.split(separator: "/").dropFirst() {
+      for component in PathText.components(share.path).dropFirst() {
         here += "/" + component
         steps.append(.directory(path: Array(here.utf8), mode: 0o755))
       }

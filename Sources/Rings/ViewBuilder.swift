@@ -1,4 +1,5 @@
 internal import LaunchPlan
+internal import Paths
 
 /// Builds the mount steps of a private root path by path. It keeps a picture of what stands already, so
 /// that parents, links and nested mounts come out in an order that can be executed.
@@ -63,7 +64,7 @@ struct ViewBuilder {
     _ path: String, options: LaunchPlan.MountOptions, judged: LaunchPlan.Judged? = nil,
     owner: LaunchPlan.Owner? = nil, evenInside: Bool = false
   ) -> String? {
-    var rest = path.split(separator: "/").map(String.init)
+    var rest = PathText.components(path)
     var here = ""
     var links = 0
     while !rest.isEmpty {
@@ -77,8 +78,8 @@ struct ViewBuilder {
         links += 1
         guard links <= Self.maximumLinks, let target = host.linkTarget(of: next) else { return nil }
         symbolicLink(next, to: target)
-        let base = target.hasPrefix("/") ? [] : here.split(separator: "/").map(String.init)
-        rest = Self.normalised(base + target.split(separator: "/").map(String.init)) + rest
+        let base = target.utf8.first == UInt8(ascii: "/") ? [] : PathText.components(here)
+        rest = Self.normalised(base + PathText.components(target)) + rest
         here = ""
         continue
       }

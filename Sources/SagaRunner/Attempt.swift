@@ -1,6 +1,7 @@
 internal import Glibc
 internal import JSON
 internal import Kernel
+internal import Paths
 internal import Saga
 internal import Supervisor
 internal import Transactions
@@ -116,7 +117,7 @@ final class Attempt {
 
   /// In a transaction what lies deeper cannot be protected (`OwnPlaces`).
   private func isAtTop(_ path: String) -> Bool {
-    !path.hasPrefix(workspace + "/") || !path.dropFirst(workspace.utf8.count + 1).contains("/")
+    !(PathText.below(path, workspace) ?? "").utf8.contains(UInt8(ascii: "/"))
   }
 
   /// What a plan shows its program.

@@ -1,4 +1,5 @@
 internal import Kernel
+internal import Paths
 internal import Saga
 
 /// What a step could change to be obeyed outside of its ring: the plan from which the next saga is made, and the
@@ -32,7 +33,7 @@ enum ProtectedFiles {
 
   /// Whether no link leads there.
   private static func isSame(_ path: String, _ canonical: String) -> Bool {
-    let parts = path.split(separator: "/").filter { $0 != "." }
-    return parts.elementsEqual(canonical.split(separator: "/"))
+    let parts = PathText.components(path).filter { $0 != "." }
+    return PathText.areEqual("/" + parts.joined(separator: "/"), canonical)
   }
 }

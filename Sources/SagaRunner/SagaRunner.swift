@@ -2,6 +2,7 @@ internal import Glibc
 internal import Hashing
 internal import JSON
 internal import Kernel
+internal import Paths
 public import Saga
 public import Supervisor
 
@@ -115,7 +116,7 @@ public final class SagaRunner {
   private static func enter(_ header: SagaJournal.Header) throws(RunError) {
     let workspace = header.workspace
     var place = header.driver?.directory ?? workspace
-    if place != workspace, !place.hasPrefix(workspace + "/") { place = workspace }
+    if !PathText.isInside(place, workspace) { place = workspace }
     do throws(SyscallError) { try Files.changeDirectory(ByteString(place)) } catch {
       throw RunError(
         .usage,

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 internal import Programs
 
 /// Who started the run, as numbers and from the environment: a static program has no name service
@@ -54,6 +55,6 @@ struct Caller {
   /// The caller's own directory where it lies in the workspace, else the workspace itself.
   func workingDirectory(within workspace: String) -> String {
     guard let here = try? Files.workingDirectory().text else { return workspace }
-    return here == workspace || here.hasPrefix(workspace + "/") ? here : workspace
+    return PathText.isInside(here, workspace) ? here : workspace
   }
 }

@@ -10,6 +10,8 @@ final class ForegroundTerminal: RunService {
   private let descriptors: UInt8
   private var relay: TerminalRelay?
   private var listensToInput = false
+  private var listensToProgram = false
+  private var waitsForScreen = false
 
   init(descriptors: UInt8) { self.descriptors = descriptors }
 
@@ -21,6 +23,7 @@ final class ForegroundTerminal: RunService {
   func open(_ master: consuming OwnedFD, in loop: RunLoop) throws(SyscallError) {
     let relay = try TerminalRelay(master: master, descriptors: descriptors)
     try loop.watch(relay.master.raw, .input, for: self)
+    listensToProgram = true
     try relay.enterRawMode()
     if let input = relay.inputDescriptor {
       try loop.watch(input, .input, for: self)
@@ -59,12 +62,29 @@ final class ForegroundTerminal: RunService {
     let master = relay.master.raw
     if event.descriptor == master {
       if event.writable { try relay.flushInput() }
-      if event.readable, !(try relay.readOutput()) { return try loop.unwatch(master) }
+      if event.readable, !(try relay.readOutput()) {
+        try loop.unwatch(master)
+        listensToProgram = false
+      }
+    } else if event.descriptor == relay.screenDescriptor {
+      try relay.flushOutput()
     } else if event.readable, !(try relay.readInput()) {
       try loop.unwatch(event.descriptor)
       listensToInput = false
     }
-    try loop.change(master, relay.wantsToWrite ? [.input, .output] : .input)
+    if listensToProgram {
+      var interest: Poller.Interest = relay.wantsToShow ? [] : .input
+      if relay.wantsToWrite { interest.insert(.output) }
+      try loop.change(master, interest)
+    }
+    if let screen = relay.screenDescriptor, relay.wantsToShow != waitsForScreen {
+      waitsForScreen = relay.wantsToShow
+      if waitsForScreen {
+        try loop.watch(screen, .output, for: self)
+      } else {
+        try loop.unwatch(screen)
+      }
+    }
     if let input = relay.inputDescriptor, listensToInput {
       try loop.change(input, relay.mayRead ? .input : [])
     }

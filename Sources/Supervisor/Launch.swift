@@ -141,7 +141,7 @@ public enum Launch {
     }
     record.sagas = sagas
     let loss = audit.end(record.outcome, status: record.status)
-    try record.write(to: options.resultFile)
+    try prepared.result?.write(JSONWriter.pretty(record.json) + [10])
     station.conclude(record.ending, isKept: starter != nil && record.executed)
     manager?.conclude(record)
     events.emit("ended", ["status": JSONValue(record.status)])

@@ -151,10 +151,12 @@ final class NetworkService: RunService {
   /// it first, once.
   private func announce(_ name: String, then: @escaping (_ refusal: String?) -> Void) {
     if announced.contains(name) { return then(nil) }
+    // A name can carry data out, and each takes an entry of the log.
+    guard announced.count < Self.namesMax else { return then("too many names") }
     if let delay = audit.delay { return then(delay) }
     audit.intend(.netResolve, ["name": .string(name)]) { [weak self] refusal in
       guard let self else { return }
-      if refusal == nil, announced.count < Self.namesMax { announced.insert(name) }
+      if refusal == nil { announced.insert(name) }
       then(refusal)
       try? arm()
     }

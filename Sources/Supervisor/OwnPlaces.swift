@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 internal import Policy
 internal import Rings
 
@@ -61,8 +62,8 @@ enum OwnPlaces {
   /// Our own commands, as far as they are there.
   static let programs: [String] = {
     guard let own = try? Files.readLink(ByteString("/proc/self/exe")).text else { return [] }
-    let directory = ViewPath.parent(own)
-    return [directory, ViewPath.parent(directory) + "/libexec/agt-run"].flatMap { place in
+    let directory = PathText.parent(own)
+    return [directory, PathText.parent(directory) + "/libexec/agt-run"].flatMap { place in
       ["agt", "agt-run", "agt-stage"].map { place + "/" + $0 }
     }.filter { (try? Files.status(of: ByteString($0))) != nil }
   }()
@@ -80,9 +81,8 @@ enum OwnPlaces {
   ) throws(RunError) {
     let share: LaunchRequest.Share
     do throws(SyscallError) {
-      let path = try walk(named) { link throws(SyscallError) in
-        guard writable.contains(where: { holds($0, link) }) else { return }
-        throw SyscallError(call: "readlink", object: link, errno: ELOOP)
+      let path = try LinkWalk.canonical(named) { link throws(SyscallError) in
+        try LinkWalk.refuse(link, in: writable)
       }
       share = LaunchRequest.Share(path: path, status: try Files.status(of: ByteString(path)))
     } catch {
@@ -96,47 +96,12 @@ enum OwnPlaces {
     if protection.obeyed.contains(where: { holds($0.path, share.path) }) { return }
     if workspace.layers == nil || !holds(workspace.path, share.path) {
       protection.guard(try ancestors(of: share.path, below: top))
-    } else if ViewPath.parent(share.path) != workspace.path {
+    } else if PathText.parent(share.path) != workspace.path {
       // A directory on the way can be no mount of its own there: what is written has to go to the layers.
       throw kept(named, "with --txn the program could replace the directory that holds it")
     }
     protection.obeyed.append(share)
   }
-
-  /// The canonical path, like realpath(3).
-  /// - Parameter meet: sees the path of each symbolic link on the way.
-  private static func walk(
-    _ path: String, meet: (String) throws(SyscallError) -> Void
-  ) throws(SyscallError) -> String {
-    var here = path.hasPrefix("/") ? "" : try Files.workingDirectory().text
-    var rest = path.split(separator: "/").map(String.init)
-    var links = 0
-    while !rest.isEmpty {
-      let part = rest.removeFirst()
-      if part == "." { continue }
-      if part == ".." {
-        here = here.isEmpty || ViewPath.parent(here) == "/" ? "" : ViewPath.parent(here)
-        continue
-      }
-      let next = here + "/" + part
-      guard try Files.status(of: ByteString(next), followLink: false).kind == .symbolicLink else {
-        here = next
-        continue
-      }
-      try meet(next)
-      links += 1
-      guard links <= linksMax else {
-        throw SyscallError(call: "readlink", object: next, errno: ELOOP)
-      }
-      let target = try Files.readLink(ByteString(next)).text
-      if target.hasPrefix("/") { here = "" }
-      rest = target.split(separator: "/").map(String.init) + rest
-    }
-    return here.isEmpty ? "/" : here
-  }
-
-  /// A chain that is longer is a loop (path_resolution(7)).
-  private static let linksMax = 40
 
   private static func kept(_ named: String, _ why: String) -> RunError {
     RunError(
@@ -163,7 +128,7 @@ enum OwnPlaces {
   }
 
   private static func holds(_ share: String, _ path: String) -> Bool {
-    path == share || path.hasPrefix(share == "/" ? "/" : share + "/")
+    PathText.isInside(path, share)
   }
 
   private static func refuse(
@@ -184,13 +149,13 @@ enum OwnPlaces {
     of path: String, below share: String
   ) throws(RunError) -> [LaunchRequest.Share] {
     var all: [LaunchRequest.Share] = []
-    var here = ViewPath.parent(path)
+    var here = PathText.parent(path)
     while here != share, holds(share, here) {
       do throws(SyscallError) {
         all.append(
           LaunchRequest.Share(path: here, status: try Files.status(of: ByteString(here))))
       } catch { throw failure(here, error) }
-      here = ViewPath.parent(here)
+      here = PathText.parent(here)
     }
     return all.reversed()
   }

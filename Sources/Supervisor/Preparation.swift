@@ -32,6 +32,8 @@ struct PreparedRun: ~Copyable {
   let toolPrograms: ToolPrograms?
   /// nil in an explanation.
   let audit: RunAudit?
+  /// Of `--result-json`; nil without, and in an explanation.
+  let result: ResultFile?
   private var stage: StageProcess?
   private var directory: RunDirectory?
   private let ids: HostIDs
@@ -41,7 +43,8 @@ struct PreparedRun: ~Copyable {
     losses: [Loss], transaction: TransactionRun?, network: NetworkPlan?, policies: PolicySet?,
     tools: [Tool], toolPrograms: ToolPrograms?, limits: RunLimits = RunLimits(),
     cgroupPlan: CgroupPlan = .none,
-    cgroup: RunCgroup? = nil, audit: RunAudit?, stage: consuming StageProcess?,
+    cgroup: RunCgroup? = nil, audit: RunAudit?, result: ResultFile? = nil,
+    stage: consuming StageProcess?,
     directory: consuming RunDirectory?,
     ids: consuming HostIDs
   ) {
@@ -60,6 +63,7 @@ struct PreparedRun: ~Copyable {
     self.tools = tools
     self.toolPrograms = toolPrograms
     self.audit = audit
+    self.result = result
     self.stage = stage
     self.directory = directory
     self.ids = ids
@@ -110,8 +114,10 @@ enum Preparation {
     let (loaded, profileFiles) = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
-    // What the stage begins with: the sockets of the ring's network, and what the program must not change.
-    var policies = profile.network == .none ? nil : try PolicyFiles.load(options)
+    // What the stage begins with: the sockets of the ring's network, limits, and what the program must not change.
+    let policies = try PolicyFiles.load(options)
+    let budgets = policies?.budgets ?? Budgets()
+    tighten(&profile, by: budgets)
     let network = try NetworkPlan.choose(
       options.network, policy: policies?.network ?? [], profile: profile,
       degraded: options.degraded)
@@ -139,14 +145,18 @@ enum Preparation {
       workspace.access = .readWrite
     }
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
+    let exposed = [workspace.path] + writes.map(\.path)
+    try checkLinks(options.writes, "--write", exposed)
     let reads = try shares(options.reads, "--read")
+    try checkLinks(options.reads, "--read", exposed)
+    var result: ResultFile?
+    if forReal, let file = options.resultFile { result = try ResultFile(file, writable: exposed) }
     try checkProtected(options.protects)
     let tools = try ToolFiles.load(options)
     let toolPrograms = programs(
       of: tools, options, profile, caller, workspace: workspace.path, writes: writes)
     let obeyed: [String]
     if workspace.access == .readWrite || !writes.isEmpty {
-      if policies == nil { policies = try PolicyFiles.load(options) }
       // What a transaction holds of a program is not what is executed outside.
       let programs = workspace.layers == nil ? toolPrograms?.kept ?? [] : []
       obeyed = profileFiles + OwnPlaces.obeyed(options, policies) + programs
@@ -162,7 +172,7 @@ enum Preparation {
     let terminal = try self.terminal(options, ring: profile.ring)
     let limits = RunLimits(
       memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
-      cpuThousandths: options.cpuThousandths,
+      cpuThousandths: cpuThousandths(options, budgets),
       cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes)
     if limits.diskBytes != nil, !RunUsage.canCountWritten {
       throw RunError(
@@ -181,7 +191,6 @@ enum Preparation {
         cgroups: cgroup?.descriptors ?? [])
       cgroup?.closeEntrances()
     }
-    if policies == nil { policies = try PolicyFiles.load(options) }
     // The stage is busy with what it can do without a plan; before it gets one, the run can be found.
     var directory: RunDirectory?
     if forReal {
@@ -218,7 +227,7 @@ enum Preparation {
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
       transaction: transaction, network: network, policies: policies, tools: tools,
       toolPrograms: toolPrograms, limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup,
-      audit: audit,
+      audit: audit, result: result,
       stage: stage.take(),
       directory: directory, ids: ids)
   }
@@ -257,6 +266,23 @@ enum Preparation {
     if let bytes = options.scratchBytes { profile.filesystem.scratch?.sizeBytes = bytes }
   }
 
+  /// A policy may ask for less than the profile and the command line, never for more.
+  private static func tighten(_ profile: inout RingProfile, by budgets: Budgets) {
+    func least(_ first: UInt64?, _ second: UInt64?) -> UInt64? {
+      guard let first, let second else { return first ?? second }
+      return min(first, second)
+    }
+    profile.limits.memoryBytes = least(
+      profile.limits.memoryBytes, budgets.memoryMaxMiB.map { UInt64($0) << 20 })
+    profile.limits.wallMilliseconds = least(
+      profile.limits.wallMilliseconds, budgets.timeoutSeconds.map { UInt64($0) * 1000 })
+  }
+
+  private static func cpuThousandths(_ options: RunOptions, _ budgets: Budgets) -> UInt64? {
+    let most = budgets.processorsMax.map { UInt64(($0 * 1000).rounded(.down)) }
+    return [options.cpuThousandths, most].compactMap(\.self).min()
+  }
+
   /// Parts of the host that were named, judged once.
   private static func shares(_ paths: [String], _ flag: String) throws(RunError) -> [LaunchRequest
     .Share]
@@ -280,6 +306,28 @@ enum Preparation {
       }
     }
     return all
+  }
+
+  /// A program may have put a link where a path of the command line goes, in this run's place or in an earlier run.
+  /// - Parameter exposed: directories that a program may write, or an earlier one could.
+  private static func checkLinks(
+    _ paths: [String], _ flag: String, _ exposed: [String]
+  ) throws(RunError) {
+    for path in paths {
+      do throws(SyscallError) {
+        _ = try LinkWalk.canonical(path) { link throws(SyscallError) in
+          try LinkWalk.refuse(link, in: exposed)
+        }
+      } catch {
+        let target = (try? Files.canonical(ByteString(path)).text) ?? "where it leads"
+        throw RunError(
+          .notConfined,
+          error.errno == ELOOP
+            ? "\(flag) \(path): \(error.object) is a link that a program could have made"
+            : "\(flag) \(path): \(error.description)",
+          hint: "if that is meant, name \(target) itself")
+      }
+    }
   }
 
   /// What is not there cannot be kept as it is.
@@ -322,12 +370,21 @@ enum Preparation {
   private static func overrides(
     _ options: RunOptions, _ environment: [[UInt8]]
   ) -> [(name: String, value: [UInt8])] {
-    options.environment.compactMap { name, value in
-      if let value { return (name, value) }
+    var all: [(name: String, value: [UInt8])] = []
+    // Compiled files that Python leaves would have to be allowed by name before they are committed: it believes them
+    // more than their sources.
+    if options.transaction != nil { all.append(("PYTHONDONTWRITEBYTECODE", [UInt8(ascii: "1")])) }
+    for (name, value) in options.environment {
+      all.removeAll { $0.name == name }
+      if let value {
+        all.append((name, value))
+        continue
+      }
       let prefix = Array("\(name)=".utf8)
-      guard let entry = environment.first(where: { $0.starts(with: prefix) }) else { return nil }
-      return (name, Array(entry.dropFirst(prefix.count)))
+      guard let entry = environment.first(where: { $0.starts(with: prefix) }) else { continue }
+      all.append((name, Array(entry.dropFirst(prefix.count))))
     }
+    return all
   }
 
   /// Which of the program's standard descriptors are a terminal.

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Hashing
 internal import Kernel
+internal import Paths
 public import Rings
 internal import YAML
 
@@ -156,7 +157,7 @@ enum ProfileCache {
   /// A cache that cannot be written costs time and nothing else.
   private static func write(_ bytes: [UInt8], _ name: String, in directory: String) {
     if open(directory).raw == nil {
-      try? Files.makeDirectory(ByteString(ViewPath.parent(directory)), mode: 0o700)
+      try? Files.makeDirectory(ByteString(PathText.parent(directory)), mode: 0o700)
       try? Files.makeDirectory(ByteString(directory), mode: 0o700)
     }
     guard let place = open(directory) else { return }

@@ -13,7 +13,7 @@ public struct RunError: Error, Equatable, Sendable {
   }
 }
 
-/// Exit statuses that are agt-run's own (docs/exit-status.md); the program's 0–123 and 128+n pass through.
+/// Exit statuses that are agt-run's own (README.md, "Exit status"); the program's 0–123 and 128+n pass through.
 public enum ExitStatus: UInt8, Sendable {
   case success = 0
   /// A flag that cannot be obeyed.

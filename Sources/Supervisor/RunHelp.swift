@@ -31,7 +31,8 @@ public enum RunHelp {
       --protect PATH         what the program cannot change, wherever it lies; repeatable
       --net HOST:PORT        in ring 2: let one more host be reached; repeatable. HOST is a name,
                              *.NAME, an address, a range (10.0.0.0/8) or host-loopback
-      --policy FILE|DIR      what may be reached, and what ends the run; repeatable
+      --policy FILE|DIR      what the program may ask its broker for, what may be reached, and
+                             what ends the run; repeatable
       --tools FILE|DIR       tools that the program may call through the broker; repeatable
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
 
@@ -44,7 +45,7 @@ public enum RunHelp {
       --disk SIZE            what all processes together write to disks: 10GiB
       --cgroup WHAT          auto: limits of the whole run where cgroup v2 has them (default);
                              v2; v1, for root; none: resource limits alone
-      --tmp SIZE             space in /tmp and in the private home directory, each
+      --tmp SIZE             space in /tmp, in /dev/shm and in the private home directory, each
 
       --name NAME            call the run so in agt ps, agt inspect and agt wait
       --agent NAME           whose run it is, for agt ps, agt kill and agt hold
@@ -62,7 +63,7 @@ public enum RunHelp {
       --allow-executable     commit-on-success also brings files that would be executed or trusted
 
       --on-violation WHAT    deny: the call fails (default); kill: the run ends with 137;
-                             rollback: the same, with --txn
+                             rollback: the same, and the changes are discarded; needs --txn
       --breach LEVELS        count what is refused within a minute: on is 2,5,10,20; from the third
                              on every request is denied for a minute, the fourth ends the run
       --audit-sync WHEN      wait for the audit log's disk: once for all that wait (group, the
@@ -75,12 +76,14 @@ public enum RunHelp {
       --status-fd N          write one JSON line per event to descriptor N
       --tie-fd N             end the run when descriptor N is closed at its other end
       -q, --quiet            print nothing of our own but errors
-      -v, --verbose          print every step
+      -v, --verbose          print how the program was found, and summaries also without a
+                             terminal
       -V, --version
       -h, --help
 
-    Exit status: the program's own; 2 usage, 124 out of time, 125 agt-run failed, 126 refused or not
-    confinable (nothing ran), 127 no such program, 128+n ended by signal n, 137 killed.
+    Exit status: the program's own; 2 usage, 124 out of time, or a budget is used up, 125 agt-run
+    failed, 126 refused or not confinable (nothing ran), 127 no such program, 128+n ended by signal
+    n, 137 killed.
 
     """
 }

@@ -166,16 +166,6 @@ struct RunRecord {
     }
   }
 
-  func write(to file: String?) throws(RunError) {
-    guard let file else { return }
-    do throws(SyscallError) {
-      let target = try Files.open(ByteString(file), O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-      try Descriptors.write(target.raw, JSONWriter.pretty(json) + [10])
-    } catch {
-      throw RunError(.internalFailure, "--result-json \(file): \(error.description)")
-    }
-  }
-
   /// What those who watched the run are told.
   var ending: JSONObject {
     [
@@ -193,6 +183,11 @@ struct RunRecord {
     ]
   }
 
+  /// A wall clock can be set back while the run lasts.
+  private var wallMilliseconds: UInt64 {
+    endedNanoseconds > beganNanoseconds ? (endedNanoseconds - beganNanoseconds) / 1_000_000 : 0
+  }
+
   var json: JSONValue {
     var object: JSONObject = [
       "run": .string(id), "ring": JSONValue(ring), "state": .string(state),
@@ -204,7 +199,7 @@ struct RunRecord {
         losses.map { .object(["name": .string($0.name), "loss": .string($0.explanation)]) }),
       "started": .string(Amounts.timestamp(beganNanoseconds)),
       "ended": .string(Amounts.timestamp(endedNanoseconds)),
-      "wallMilliseconds": JSONValue((endedNanoseconds - beganNanoseconds) / 1_000_000),
+      "wallMilliseconds": JSONValue(wallMilliseconds),
       "violationCount": JSONValue(violations.total),
       "violations": .array(violations.kinds.map(\.json)),
     ]

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Kernel
 internal import LaunchPlan
+internal import Paths
 
 /// The stage as a child: found next to us, opened once, executed by descriptor.
 ///
@@ -40,7 +41,7 @@ struct StageProcess: ~Copyable {
         .internalFailure, "reading /proc/self/exe: is /proc mounted?",
         hint: "mount -t proc proc /proc")
     }
-    let directory = ViewPath.parent(own.text)
+    let directory = PathText.parent(own.text)
     let start = ByteString(directory)
     if let file = try? Files.open(start + ByteString("/agt-stage"), O_RDONLY) { return file }
     let installed = start + ByteString("/../libexec/agt-run/agt-stage")
@@ -112,12 +113,5 @@ struct StageProcess: ~Copyable {
       if error.errno == EPIPE || error.errno == ECONNRESET { return }
       throw RunError(.internalFailure, "sending the plan: \(error.description)")
     }
-  }
-}
-
-enum ViewPath {
-  static func parent(_ path: String) -> String {
-    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
-    return String(path[..<slash])
   }
 }

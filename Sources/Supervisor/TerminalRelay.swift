@@ -14,6 +14,13 @@ final class TerminalRelay {
   private var pending: [UInt8] = []
   /// More than this waits in the person's terminal instead.
   private static let maximumPending = 65536
+  /// The person's terminal, opened anew: a write must not wait for a person who has stopped it (^S). nil when it cannot
+  /// be.
+  private let screen: OwnedFD?
+  /// What the program wrote and the person's terminal has not taken yet; until then no more is read.
+  private var unshown: [UInt8] = []
+  /// At the end of the run, for a terminal that takes nothing.
+  private static let patienceMilliseconds: Int32 = 1000
 
   /// - Parameter descriptors: which of 0, 1, 2 are the person's terminal.
   init(master: consuming OwnedFD, descriptors: UInt8) throws(SyscallError) {
@@ -24,12 +31,15 @@ final class TerminalRelay {
     self.output = output
     self.saved = saved
     input = descriptors & 1 != 0 ? 0 : nil
+    screen = Terminals.reopened(output)
     copyWindowSize()
   }
 
   var inputDescriptor: Int32? { input }
   var wantsToWrite: Bool { !pending.isEmpty }
   var mayRead: Bool { pending.count < Self.maximumPending }
+  var screenDescriptor: Int32? { screen.raw }
+  var wantsToShow: Bool { !unshown.isEmpty }
 
   func enterRawMode() throws(SyscallError) {
     guard input != nil, !isRaw else { return }
@@ -77,7 +87,8 @@ final class TerminalRelay {
     do throws(SyscallError) {
       let bytes = try Descriptors.read(master.raw, upTo: 65536)
       if bytes.isEmpty { return false }
-      try Descriptors.write(output, bytes)
+      unshown += bytes
+      try flushOutput()
       return true
     } catch {
       if error.errno == EAGAIN { return true }
@@ -86,13 +97,36 @@ final class TerminalRelay {
     }
   }
 
+  func flushOutput() throws(SyscallError) {
+    guard let screen = screen.raw else {
+      try Descriptors.write(output, unshown)
+      unshown = []
+      return
+    }
+    while !unshown.isEmpty {
+      do throws(SyscallError) {
+        unshown.removeFirst(try Descriptors.writeSome(screen, unshown[...]))
+      } catch {
+        if error.errno == EAGAIN { return }
+        throw error
+      }
+    }
+  }
+
   /// What the program wrote last, once everything inside is gone.
   func drain() {
     while true {
+      guard (try? flushOutput()) != nil else { return }
+      if let screen = screen.raw, !unshown.isEmpty {
+        guard Descriptors.isWritable(screen, withinMilliseconds: Self.patienceMilliseconds) else {
+          return
+        }
+        continue
+      }
       guard let bytes = try? Descriptors.read(master.raw, upTo: 65536), !bytes.isEmpty else {
         return
       }
-      guard (try? Descriptors.write(output, bytes)) != nil else { return }
+      unshown += bytes
     }
   }
 }

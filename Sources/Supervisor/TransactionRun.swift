@@ -3,6 +3,7 @@ internal import Glibc
 internal import JSON
 internal import Kernel
 internal import LaunchPlan
+internal import Paths
 internal import Rings
 internal import Transactions
 
@@ -91,7 +92,7 @@ final class TransactionRun {
   /// `agt txn sweep`, of the `agt` beside us.
   private static var sweeper: TransactionStore.Sweeper {
     guard let own = try? Files.readLink(ByteString("/proc/self/exe")).text else { return .none }
-    let agt = ViewPath.parent(own) + "/agt"
+    let agt = PathText.parent(own) + "/agt"
     guard Files.mayAccess(ByteString(agt), X_OK) else { return .none }
     return TransactionStore.Sweeper(
       command: [agt, "txn", "sweep"].map { ByteString($0) }, environment: Vectors.environment)
@@ -122,7 +123,9 @@ final class TransactionRun {
       let words = line.split(separator: 32, maxSplits: 5)
       guard words.count == 6 else { continue }
       let place = unescaped(words[4]).text
-      guard place.hasPrefix(workspace + "/") else { continue }
+      guard PathText.isInside(place, workspace), !PathText.areEqual(place, workspace) else {
+        continue
+      }
       throw RunError(
         .notConfined, "--txn: \(place) is a mount inside the workspace",
         hint: "name a directory without mounts below it: --workspace DIR")

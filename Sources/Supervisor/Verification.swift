@@ -1,6 +1,7 @@
 internal import Glibc
 public import JSON
 internal import Kernel
+internal import Paths
 
 /// `agt verify`: the forbidden acts of agt-probe, done for real in each ring on this machine.
 ///
@@ -77,7 +78,7 @@ public struct Verification {
     guard let own = try? Files.readLink(ByteString("/proc/self/exe")).text else {
       throw RunError(.internalFailure, "reading /proc/self/exe: is /proc mounted?")
     }
-    for directory in [ViewPath.parent(own), ViewPath.parent(own) + "/../libexec/agt-run"]
+    for directory in [PathText.parent(own), PathText.parent(own) + "/../libexec/agt-run"]
     where Files.mayAccess(ByteString(directory + "/agt-probe"), 1) { return directory }
     throw RunError(
       .internalFailure, "agt-probe is not beside \(own)",

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Kernel
 internal import LaunchPlan
+internal import Paths
 internal import Rings
 
 /// Which directory the program works in, judged once: what is mounted later must be this very inode.
@@ -37,12 +38,12 @@ struct WorkspaceChoice {
         .notConfined, "\(named): the root directory would show the whole machine",
         hint: "cd into the project, or name it with --workspace DIR")
     }
-    if let tree = refused.first(where: { path == $0 || path.hasPrefix($0 + "/") }) {
+    if let tree = refused.first(where: { PathText.isInside(path, $0) }) {
       throw RunError(
         .notConfined, "\(named): \(path) belongs to \(tree), which is the system's",
         hint: "cd into the project, or name it with --workspace DIR")
     }
-    if asked == nil, path == home || home.hasPrefix(path + "/") {
+    if asked == nil, PathText.isInside(home, path) {
       throw RunError(
         .notConfined, "\(named): \(path) holds your whole home directory, keys and all",
         hint: "cd into the project; if you mean it: --workspace \(path)")

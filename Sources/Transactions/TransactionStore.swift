@@ -1,5 +1,6 @@
 internal import Glibc
 public import Kernel
+internal import Paths
 
 /// Where the transactions of one user are: a directory of mode 0700 with one directory a transaction.
 ///
@@ -110,7 +111,7 @@ public struct TransactionStore: Sendable {
   }
 
   private func refuseInside(_ workspace: String) throws(TransactionError) {
-    guard path == workspace || path.hasPrefix(workspace + "/") else { return }
+    guard PathText.isInside(path, workspace) else { return }
     throw TransactionError(
       .refused, "the workspace \(workspace) holds \(path), where its own layers would be",
       hint: "name a directory below it, or another place: XDG_STATE_HOME=/path/elsewhere")
@@ -120,7 +121,7 @@ public struct TransactionStore: Sendable {
     if let there = try open() { return there }
     return try doing("making \(path)") { () throws(SyscallError) in
       var here = ""
-      let parts = path.split(separator: "/")
+      let parts = PathText.components(path)
       for (index, part) in parts.enumerated() {
         here += "/" + part
         do throws(SyscallError) {

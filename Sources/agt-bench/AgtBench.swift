@@ -27,6 +27,7 @@ struct AgtBench {
       case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))
       case "kill": try KillBenchmark.run()
       case "ps": try ListBenchmark.run()
+      case "txn-inside": TransactionBenchmark.inside()
       case "kill-inside": try KillBenchmark.inside(Array(arguments.dropFirst()))
       case "kill-bomb": try KillBenchmark.bomb(Array(arguments.dropFirst()))
       case "kill-violate": try KillBenchmark.violate()

@@ -47,19 +47,23 @@ enum BrokerBenchmark {
     let own = try measure(ring + command)
     Bench.say("policy.decide in ring 3 beside an echo over a Unix socket, µs")
     for what in ["p50", "p90"] { Bench.say(line("agt-bench \(what)", own, what)) }
-    // In turn, because machines are shared.
-    var rates: [String: [Double]] = [:]
-    for _ in 0..<loadRounds {
-      for mode in ["group", "off"] {
-        let found = try measure(
-          [ring[0], "--audit-sync", mode] + ring.dropFirst() + command + ["load"])
-        rates[mode, default: []].append(found["rate"] ?? 0)
+    // Equal questions share entries of the log; those that all differ have one each.
+    for load in ["equal", "distinct"] {
+      // In turn, because machines are shared.
+      var rates: [String: [Double]] = [:]
+      for _ in 0..<loadRounds {
+        for mode in ["group", "off"] {
+          let found = try measure(
+            [ring[0], "--audit-sync", mode] + ring.dropFirst() + command + [load])
+          rates[mode, default: []].append(found["rate"] ?? 0)
+        }
       }
+      let (group, off) = (middle(rates["group"]), middle(rates["off"]))
+      Bench.say(
+        "\(loadDepth) in flight, " + Bench.left(load, 9) + "--audit-sync group "
+          + Bench.fixed(group, 0) + "/s   off " + Bench.fixed(off, 0) + "/s   group takes ×"
+          + Bench.fixed(off / max(group, 1), 2))
     }
-    let (group, off) = (middle(rates["group"]), middle(rates["off"]))
-    Bench.say(
-      "\(loadDepth) in flight   --audit-sync group " + Bench.fixed(group, 0) + "/s   off "
-        + Bench.fixed(off, 0) + "/s   group takes ×" + Bench.fixed(off / max(group, 1), 2))
     guard let python = Bench.find("python3"),
       let client = try? Files.read(ByteString("Clients/python/agt.py"), limit: 1 << 20)
     else { return Bench.say("without Python: no python3, or not started in the repository") }
@@ -129,16 +133,18 @@ enum BrokerBenchmark {
 
   private static let hello =
     "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"agt.hello\",\"params\":{\"protocol\":1}}\n"
-  private static let question =
-    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"policy.decide\",\"params\":{\"tool\":\"read_file\","
-    + "\"path\":\"/workspace/notes.txt\"}}\n"
+  private static func question(_ number: Int? = nil) -> [UInt8] {
+    Array(
+      ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"policy.decide\",\"params\":{\"tool\":\"read_file\","
+        + "\"path\":\"/workspace/notes\(number.map { "-\($0)" } ?? "").txt\"}}\n").utf8)
+  }
 
-  /// `agt-bench broker-client [load]`: prints `name value` lines.
+  /// `agt-bench broker-client [equal|distinct]`: prints `name value` lines.
   static func client(_ words: [String]) throws(SyscallError) {
     let (echo, broker): (Int32, Int32) = (0, 3)
     try trip(broker, Array(hello.utf8))
-    let bytes = Array(question.utf8)
-    if words == ["load"] { return try load(broker, bytes) }
+    if let kind = words.first { return try load(broker, isDistinct: kind == "distinct") }
+    let bytes = question()
     var times: [[UInt64]] = [[], []]
     for round in 0..<(trips + warmUp) {
       for (index, socket) in [echo, broker].enumerated() {
@@ -155,11 +161,15 @@ enum BrokerBenchmark {
   }
 
   /// As many at a time as a busy agent with many threads has.
-  private static func load(_ broker: Int32, _ bytes: [UInt8]) throws(SyscallError) {
-    let many = Array((0..<loadDepth).map { _ in bytes }.joined())
+  private static func load(_ broker: Int32, isDistinct: Bool) throws(SyscallError) {
+    // Made before the clock runs: what asks is not what is measured.
+    let batches = (0..<(isDistinct ? loadTrips / loadDepth : 1)).map { batch in
+      Array(
+        (0..<loadDepth).map { question(isDistinct ? batch * loadDepth + $0 : nil) }.joined())
+    }
     let began = Clock.monotonicNanoseconds()
-    for _ in 0..<loadTrips / loadDepth {
-      try Descriptors.write(broker, many)
+    for round in 0..<loadTrips / loadDepth {
+      try Descriptors.write(broker, batches[round % batches.count])
       var answers = 0
       while answers < loadDepth {
         let part = try Descriptors.read(broker, upTo: 65536)

@@ -120,7 +120,7 @@ enum NetworkBenchmark {
   /// A connection that has carried a byte both ways.
   private static func echoed(_ place: SocketAddress) throws(SyscallError) -> OwnedFD {
     let socket = try connect(place)
-    try Descriptors.write(socket.raw, [UInt8(ascii: "e"), 1])
+    try Descriptors.write(socket.raw, [UInt8(ascii: "i")])
     _ = try Descriptors.read(socket.raw, upTo: 1)
     return socket
   }
@@ -157,7 +157,7 @@ enum NetworkBenchmark {
 
   // MARK: the server
 
-  /// A process for each of the first connections, which are measured; one for all that only echo once.
+  /// A process for each connection that is measured; those that stay idle are kept here.
   private static func serve(_ listener: Int32) -> Never {
     try? Descriptors.setNonBlocking(listener, false)
     _ = try? Limits.setSoft(.openFiles, to: .max)
@@ -165,18 +165,24 @@ enum NetworkBenchmark {
       guard let connection = try? Sockets.accept(listener) else { continue }
       try? Descriptors.setNonBlocking(connection.raw, false)
       try? Sockets.setNoDelay(connection.raw)
+      guard let first = try? Descriptors.read(connection.raw, upTo: 1).first else { continue }
+      if first == UInt8(ascii: "i") {
+        try? Descriptors.write(connection.raw, [first])
+        _ = connection.release()
+        continue
+      }
       // The child is nobody's to wait for: its own child serves.
       guard let child = try? Processes.fork() else { continue }
       if child == 0 {
-        if (try? Processes.fork()) == 0 { try? answer(connection.raw) }
+        if (try? Processes.fork()) == 0 { try? answer(first, connection.raw) }
         exit(0)
       }
       _ = try? Processes.wait(child, blocking: true)
     }
   }
 
-  private static func answer(_ connection: Int32) throws(SyscallError) {
-    switch try Descriptors.read(connection, upTo: 1).first {
+  private static func answer(_ first: UInt8, _ connection: Int32) throws(SyscallError) {
+    switch first {
     case UInt8(ascii: "d"):
       let block = [UInt8](repeating: 7, count: blockBytes)
       for _ in 0..<(transferBytes / blockBytes) { try Descriptors.write(connection, block) }

@@ -18,7 +18,7 @@ enum TransactionBenchmark {
         + program
     }
     do throws(SyscallError) {
-      try starts(ring)
+      try starts(directory, ring)
       try ends(directory, place, workspace, ring)
     } catch {
       _ = try? Bench.time(removal)
@@ -27,7 +27,22 @@ enum TransactionBenchmark {
     _ = try Bench.time(removal)
   }
 
-  private static func starts(_ ring: ([String], [String]) -> [String]) throws(SyscallError) {
+  private static func starts(
+    _ directory: String, _ ring: ([String], [String]) -> [String]
+  ) throws(SyscallError) {
+    var starts: [[UInt64]] = [[], []]
+    for _ in 0..<40 {
+      for (index, options) in [[], ["--txn"]].enumerated() {
+        let began = Clock.monotonicNanoseconds()
+        let found = try Bench.measure(ring(options, [directory + "/agt-bench", "txn-inside"]))
+        starts[index].append(UInt64(found["now"] ?? 0) - began)
+      }
+    }
+    let medians = starts.map { Bench.Spread($0).median / 1e6 }
+    Bench.say("start until the program's first words, 40 runs each in turn, median ms")
+    Bench.say("  without a transaction " + Bench.fixed(medians[0], 2))
+    Bench.say("  with one              " + Bench.fixed(medians[1], 2))
+    Bench.say("  more                  " + Bench.fixed(medians[1] - medians[0], 2))
     let spreads = try Bench.compare(
       [
         Bench.Command(name: "ring 2", words: ring([], ["/bin/true"])),
@@ -39,6 +54,9 @@ enum TransactionBenchmark {
     Bench.say(
       "  more                  " + Bench.fixed((spreads[1].median - spreads[0].median) / 1e6, 2))
   }
+
+  /// When the program runs, on the clock that all share.
+  static func inside() { Bench.say("now \(Clock.monotonicNanoseconds())") }
 
   private static func ends(
     _ directory: String, _ place: String, _ workspace: String,

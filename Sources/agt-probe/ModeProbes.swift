@@ -4,7 +4,7 @@ internal import Glibc
 /// Files that the workspace must not keep: setuid programs, devices, capabilities. Whoever runs
 /// them later does so outside the ring. Each probe looks at the effect, not at the answer alone.
 let modeProbes: [Probe] = [
-  Probe("mode.chmod", ring: 2, "chmod u+s, and with bits above the 32 that count") { _ in
+  Probe("mode.chmod", ring: 1, "chmod u+s, and with bits above the 32 that count") { _ in
     withFile { path, _ in
       [
         call(SYS_chmod, Memory.text(path), 0o4755),
@@ -13,26 +13,26 @@ let modeProbes: [Probe] = [
       ]
     }
   },
-  Probe("mode.fchmod", ring: 2, "fchmod u+s") { _ in
+  Probe("mode.fchmod", ring: 1, "fchmod u+s") { _ in
     withFile { _, fd in [call(SYS_fchmod, fd, 0o4755), call(SYS_fchmod, fd, 0o6755)] }
   },
-  Probe("mode.fchmodat", ring: 2, "fchmodat u+s") { _ in
+  Probe("mode.fchmodat", ring: 1, "fchmodat u+s") { _ in
     withFile { path, _ in [call(SYS_fchmodat, currentDirectory, Memory.text(path), 0o4755)] }
   },
-  Probe("mode.fchmodat2", ring: 2, feature: "fchmodat2 (Linux 6.6)", "fchmodat2 u+s") { _ in
+  Probe("mode.fchmodat2", ring: 1, feature: "fchmodat2 (Linux 6.6)", "fchmodat2 u+s") { _ in
     withFile { path, _ in [call(SYS_fchmodat2, currentDirectory, Memory.text(path), 0o4755, 0)] }
   },
-  Probe("mode.open", ring: 2, "open(O_CREAT) with the bit in its mode") { _ in
+  Probe("mode.open", ring: 1, "open(O_CREAT) with the bit in its mode") { _ in
     withNew { [call(SYS_open, Memory.text($0), createFlags, 0o4755)] }
   },
-  Probe("mode.openat", ring: 2, "openat(O_CREAT) with the bit in its mode") { _ in
+  Probe("mode.openat", ring: 1, "openat(O_CREAT) with the bit in its mode") { _ in
     withNew { [call(SYS_openat, currentDirectory, Memory.text($0), createFlags, 0o4755)] }
   },
-  Probe("mode.creat", ring: 2, "creat with the bit in its mode") { _ in
+  Probe("mode.creat", ring: 1, "creat with the bit in its mode") { _ in
     withNew { [call(SYS_creat, Memory.text($0), 0o4755)] }
   },
   Probe(
-    "mode.openat2", ring: 2,
+    "mode.openat2", ring: 1,
     "openat2(O_CREAT) with the bit in its mode, which is behind a pointer"
   ) { _ in
     withNew {
@@ -40,7 +40,7 @@ let modeProbes: [Probe] = [
       return [call(SYS_openat2, currentDirectory, Memory.text($0), how, 24)]
     }
   },
-  Probe("mode.temporary-file", ring: 2, feature: "O_TMPFILE", "O_TMPFILE with the bit, then linkat")
+  Probe("mode.temporary-file", ring: 1, feature: "O_TMPFILE", "O_TMPFILE with the bit, then linkat")
   { _ in
     withNew { path in
       let flags = Int(O_WRONLY) | 0o20200000
@@ -54,7 +54,7 @@ let modeProbes: [Probe] = [
       ]
     }
   },
-  Probe("mode.mknod-regular", ring: 2, "mknod of a regular file with the bit") { _ in
+  Probe("mode.mknod-regular", ring: 1, "mknod of a regular file with the bit") { _ in
     withNew {
       [
         call(SYS_mknod, Memory.text($0), 0o104755, 0),
@@ -63,13 +63,13 @@ let modeProbes: [Probe] = [
     }
   },
   Probe(
-    call: "mode.mknod-character", ring: 2, twin: .root,
+    call: "mode.mknod-character", ring: 1, twin: .root,
     "a node of the null device"
   ) {
     nodeAttempts(0o020666, 1 << 8 | 3)
   },
   Probe(
-    call: "mode.mknod-block", ring: 2, twin: .root,
+    call: "mode.mknod-block", ring: 1, twin: .root,
     "a node of a loop device"
   ) {
     nodeAttempts(0o060600, 7 << 8)

@@ -158,13 +158,13 @@ let networkProbes: [Probe] = [
       call(SYS_bind, fd, address.address, address.length), refusals: Outcome.networkRefusals)
   },
   Probe(
-    "network.abstract-stream", ring: 2, rows: [16], needs: [.abstract],
+    "network.abstract-stream", ring: 1, rows: [16], needs: [.abstract],
     "connect to an abstract Unix socket of the host"
   ) { fixtures in
     connect(1, stream, 0, .unix(Array(fixtures.text(.abstract).utf8), abstract: true))
   },
   Probe(
-    "network.abstract-datagram", ring: 2, rows: [16], needs: [.abstract],
+    "network.abstract-datagram", ring: 1, rows: [16], needs: [.abstract],
     "send a datagram to an abstract Unix socket of the host"
   ) { fixtures in
     let name = Array((fixtures.text(.abstract) + ".datagram").utf8)

@@ -26,8 +26,15 @@ struct ParkedRequest {
     }
   }
 
+  /// Fewer digits of an id could be met by asking often enough.
+  private static let prefixMin = 6
+
   /// The one whose id is, or alone begins with, this text.
   static func find(_ text: String) throws -> ParkedRequest {
+    guard text.utf8.count >= prefixMin else {
+      throw Printing.fail(
+        RunError(.usage, "\(text): \(prefixMin) digits of the id are needed", hint: "agt pending"))
+    }
     let found = try all().filter { $0.id.hasPrefix(text) }
     if found.count == 1 { return found[0] }
     let problem =
@@ -40,6 +47,8 @@ struct ParkedRequest {
     do throws(RunError) {
       var request: JSONObject = [
         "method": .string(method), "id": .string(id), "reason": .string(reason),
+        // What was read is what is answered.
+        "digest": json["request"]?["digest"] ?? .null,
       ]
       if !memory.isEmpty { request["remember"] = .string(memory) }
       let answer = try run.ask(request, milliseconds: Self.patienceMilliseconds)

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 internal import Supervisor
 
 /// Files that the operator names, and standard streams instead of them.
@@ -27,7 +28,10 @@ enum OperatorFiles {
   static func write(_ bytes: [UInt8], to file: String?) throws(RunError) {
     do throws(SyscallError) {
       guard let file else { return try Descriptors.write(1, bytes) }
-      let target = try Files.open(ByteString(file), O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+      // A link at this place may be a program's; those to open descriptors are the kernel's.
+      let isKernels = ["/dev", "/proc"].contains { PathText.isInside(file, $0) }
+      let target = try Files.open(
+        ByteString(file), O_WRONLY | O_CREAT | O_TRUNC | (isKernels ? 0 : O_NOFOLLOW), mode: 0o644)
       try Descriptors.write(target.raw, bytes)
     } catch {
       throw RunError(.internalFailure, "\(file ?? "standard output"): \(error.description)")

@@ -19,8 +19,8 @@ struct SagaCommand: ParsableCommand {
     ])
 
   static let statuses = """
-    Exit status: 0 completed, 1 compensated, 2 usage or an error in the plan, 3 needs an operator, \
-    4 halted, 5 cancelled, 75 left to be resumed, 125 failed.
+    Exit status: 0 completed, 1 compensated, 2 an error in the plan or a value, 3 needs an operator, \
+    4 halted, 5 cancelled, 64 words that make no command, 75 left to be resumed, 125 failed.
     """
 
   static func store() throws -> SagaStore {

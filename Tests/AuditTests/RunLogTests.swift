@@ -113,11 +113,28 @@ import Testing
       } catch { refusal = error }
     }
     #expect(refusal == .full && taken > 5)
-    // Kills and ends are told all the same.
+    // Kills and ends are told all the same, and what the kernel refused.
     try log.append(.kill, timeMilliseconds: 1, data: note(-1))
     try log.commit()
-    #expect(site.notes == Array(0..<taken) + [-1])
-    #expect(try site.verify().checkpoint.size == UInt64(taken + 1))
+    try log.append(.violation, timeMilliseconds: 1, data: note(-2))
+    try log.commit()
+    #expect(site.notes == Array(0..<taken) + [-1, -2])
+    #expect(try site.verify().checkpoint.size == UInt64(taken + 2))
+  }
+
+  /// Whoever fills the log does not hide a violation in it, not even among what is left out.
+  @Test func aViolationInAFullLog() throws {
+    let site = LogSite()
+    let path = site.path
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
+      try Self.writer(path, runMaxBytes: 1000)
+    }
+    for number in 0..<100 { queue.record(.note, timeMilliseconds: 1, note(number)) }
+    queue.record(.violation, timeMilliseconds: 1, note(-2))
+    for number in 100..<200 { queue.record(.note, timeMilliseconds: 1, note(number)) }
+    let end = queue.finish()
+    #expect(end.lostEntries > 100)
+    #expect(site.notes.contains(-2) && UInt64(site.notes.count) == end.size)
   }
 
   /// A log is signed before its first entry.

@@ -163,19 +163,30 @@ import Testing
     func say(_ method: String, _ person: Starter) -> Completed {
       Self.agt([method, id], as: person, scratch).run()
     }
+    let short = Self.agt(["approve", String(id.prefix(5))], as: .ordinary, scratch).run()
+    #expect(
+      short.status == 2 && short.err.contains("6 digits of the id are needed"), "\(short.summary)")
     #expect(say("approve", .ordinary).out == "\(id) is pending\n")
     #expect(say("approve", .ordinary).err.contains("you have approved it already"))
     // Root has a place of its own for runs; it speaks to this one's socket.
     let script = """
       import json, socket, sys
-      s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-      s.connect(sys.argv[1])
-      s.send(json.dumps({'method': 'approve', 'id': sys.argv[2]}).encode())
-      print(s.recv(65536).decode())
+      def say(**request):
+          s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+          s.connect(sys.argv[1])
+          s.send(json.dumps(request).encode())
+          return json.loads(s.recv(65536).decode())
+      # What was not shown is not approved.
+      for other in [{}, {'digest': 'sha256:' + '0' * 64}]:
+          print(say(method='approve', id=sys.argv[2], **other)['error'])
+      digest = say(method='pending')['pending'][0]['request']['digest']
+      print(json.dumps(say(method='approve', id=sys.argv[2], digest=digest)))
       """
     let socket = "/tmp/agt-\(Starter.ordinaryID)/\(number)/operator.sock"
     let root = Command(["/usr/bin/python3", "-c", script, socket, id]).run()
-    #expect(root.out.contains("\"state\":\"approved\""), "\(root.summary)")
+    let refused = "request \(id) is not the one that was shown\n"
+    #expect(root.out.hasPrefix(refused + refused), "\(root.summary)")
+    #expect(root.out.contains("\"state\": \"approved\""), "\(root.summary)")
     #expect(running.wait().out == "\(id) \(number)\n{'state': 'approved'}\n")
   }
 

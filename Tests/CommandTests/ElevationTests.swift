@@ -196,7 +196,8 @@ import Testing
         return id != nil
       }
       #expect(text.contains("targetRing: 1") && text.contains("\"tool\":\"top\""), "\(text)")
-      #expect(text.split(separator: "\n").last == "asked (untrusted): {\"reason\":\"a  reason\"}")
+      #expect(
+        text.split(separator: "\n").last == "asked (untrusted): {\"reason\":\"a \\u202ereason\"}")
       var answer = Command(
         starter.prefix + [Binaries.agt] + words + [try #require(id)], in: scratch.path)
       answer.environment[1] = "HOME=\(scratch.home)"

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// How a run ends and what status it gives: docs/exit-status.md.
+/// How a run ends and what status it gives: docs/results.md.
 @Suite struct EndingTests {
   private func shell(
     _ script: String, _ options: [String] = [], ring: String = "2", as starter: Starter = .native,

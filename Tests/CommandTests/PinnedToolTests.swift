@@ -11,6 +11,7 @@ import Testing
     rules:
       - {id: ask, when: kind == 'tool.call' and tool == 'ask', then: require_approval}
       - {id: tools, when: kind == 'tool.call' and tool != 'ask', then: allow}
+      - {id: steps, when: kind == 'saga.step', then: allow}
       - {id: two, when: kind == 'ring.elevate' and target_ring == 2, then: allow}
       - {id: one, when: kind == 'ring.elevate' and target_ring == 1, then: require_approval}
 
@@ -157,11 +158,14 @@ import Testing
     let (scratch, outside) = (Scratch(), Scratch())
     let running = command(
       """
-      for ticket in (park('ask'), elevate('kept', ring=1, approval=True)): print(ticket, flush=True); print(wait(ticket), flush=True)
+      saga = p.ask('saga.begin', name='s')['result']['saga']
+      one = {'name': 'ask', 'arguments': {}}
+      def step(): return p.ask('saga.step', saga=saga, step='one', tool=one, undo=one, approval=True)['error']['data']['approval']
+      for ticket in (park('ask'), elevate('kept', ring=1, approval=True), step()): print(ticket, flush=True); print(wait(ticket), flush=True)
       """, in: scratch, outside
     ).start()
     let digest = Command(["/usr/bin/sha256sum", outside.path + "/kept.sh"]).run().out.prefix(64)
-    for number in 0..<2 {
+    for number in 0..<3 {
       var mine: JSONValue?
       _ = Clock.eventually(10) {
         let listed = ApprovalTests.agt(["pending", "--json"], as: .native, scratch).run()
@@ -178,14 +182,14 @@ import Testing
       let id = try #require(pending["id"]?.stringValue)
       #expect(ApprovalTests.agt(["approve", id], as: .native, scratch).run().status == 0)
       if isChanged {
-        #expect(running.waitForOutput("changed\n"))
+        #expect(running.waitForOutput("changed\n", times: number + 1))
         outside.write("kept.sh", "echo kept in $AGT_RING\n", mode: 0o644)
       }
     }
     let words = running.wait().out.split(separator: "\n").map(String.init)
-    #expect(words.count == 4, "\(words)")
+    #expect(words.count == 6, "\(words)")
     #expect(
       words.enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
-        == (isChanged ? ["changed", "changed"] : ["kept in 3", "lease"]))
+        == (isChanged ? ["changed", "changed", "changed"] : ["kept in 3", "lease", "kept in 3"]))
   }
 }

@@ -31,6 +31,21 @@ import Testing
     #expect(person.settings == settings)
   }
 
+  /// A person who has stopped the screen (^S), or a window that takes nothing, does not keep the clock from running.
+  @Test(arguments: Starter.all) func aStalledScreenStopsNothing(_ starter: Starter) {
+    let scratch = Scratch()
+    scratch.write("result.json", "", mode: 0o666)
+    let person = terminal(
+      [
+        "--ring", "2", "--timeout", "1s", "--result-json", "result.json", "--", "sh", "-c", "yes",
+      ], as: starter, in: scratch)
+    // Nothing is read from the screen before the run is over.
+    #expect(
+      Clock.eventually(15) { scratch.read("result.json")?.contains("session_timeout") == true })
+    #expect(person.waitForEnd() == 124, "\(person.screen.suffix(300))")
+    #expect(person.screen.hasPrefix("y\r\ny\r\n"))
+  }
+
   @Test(arguments: Starter.all) func windowSizeIsPassedAndFollowed(_ starter: Starter) {
     let person = terminal(
       [

@@ -55,6 +55,52 @@ import Testing
     ).run()
   }
 
+  /// A tool in its caller's ring has its caller's own profile, and what is kept from the caller is kept from it.
+  @Test(arguments: Starter.all) func noWiderThanItsCaller(_ starter: Starter) {
+    let scratch = Scratch()
+    scratch.write("tool.yaml", Self.tool("sh", ring: 2))
+    scratch.write("policy.yaml", Self.policy)
+    scratch.write("kept", "", mode: 0o666)
+    scratch.write(
+      "narrow.yaml",
+      """
+      apiVersion: agt-run/v1
+      kind: RingProfile
+      metadata: {name: narrow, description: changes nothing}
+      extends: ring2
+      filesystem: {workspace: ro}
+      """)
+    func made(_ options: [String]) -> Completed {
+      Command.agtRun(
+        options + [
+          "--quiet", "--policy", "policy.yaml", "--tools", "tool.yaml", "--", "python3", "-c",
+        ]
+          + [
+            BrokerSite.prelude + """
+              p = Peer()
+              for script in ['echo x > made', 'echo x > kept']:
+                  print(p.ask('tool.call', name='sh', arguments={'script': script})['result']['status'])
+              """
+          ], as: starter, in: scratch
+      ).run()
+    }
+    let narrow = made(["--profile", "narrow.yaml"])
+    #expect(narrow.out == "2\n2\n", "\(narrow.summary)")
+    let wide = made(["--ring", "2", "--protect", "kept"])
+    #expect(wide.out == "0\n2\n", "\(wide.summary)")
+  }
+
+  /// A name that ends as a mode does is a name.
+  @Test func workspaceNamedLikeAMode() {
+    let scratch = Scratch()
+    #expect(Command(["/bin/mkdir", "p:rw"], in: scratch.path).run().status == 0)
+    scratch.write("p:rw/mark", "here\n")
+    let run = run(
+      BrokerSite(ring: 2, starter: .native), "print(call('sh', 'cat mark'))",
+      options: ["--workspace", "p:rw/"], in: scratch)
+    #expect(run.out == "('exited', 0, 'here\\n', '')\n", "\(run.summary)")
+  }
+
   @Test(arguments: BrokerSite.all) func results(_ site: BrokerSite) {
     let scratch = Scratch()
     let run = run(

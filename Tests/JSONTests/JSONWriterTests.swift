@@ -149,7 +149,18 @@ private func canonical(_ value: JSONValue) throws -> String {
     #expect(
       String(decoding: JSONWriter.compact(.string(text)), as: UTF8.self)
         == #""\u0000\u0007\b\t\n\u000b\f\r\u001f \"\\/\u007f\u0080\u009f"#
-        + "\u{a0}é😀\u{2028}\"")
+        + "\u{a0}é😀" + #"\u2028""#)
+  }
+
+  /// What would turn a line round, or hide a part of it, is seen, and means the same.
+  @Test func unseenCharactersAreSeen() throws {
+    let text = "a\u{202e}b\u{2066}c\u{feff}\u{ad}\u{e0041}\u{200d}“…”"
+    let written = JSONWriter.compact(.string(text))
+    #expect(
+      String(decoding: written, as: UTF8.self)
+        == #""a\u202eb\u2066c\ufeff\u00ad\udb40\udc41\u200d"# + "“…”\"")
+    #expect(try JSONParser.parse(written) == .string(text))
+    #expect(try canonical(.string(text)) == "\"\(text)\"")
   }
 
   @Test func prettyIndentsByTwoSpaces() {

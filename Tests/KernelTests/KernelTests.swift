@@ -70,6 +70,21 @@ import Testing
     #expect(second.bytes == [4] && second.descriptors == [])
   }
 
+  /// An empty message is taken for the end; what came with it is closed.
+  @Test func descriptorsOfAnEmptyMessage() throws {
+    let pair = try Messages.pair()
+    let pipe = try Descriptors.pipe()
+    let writer = try pipe.writer.duplicate().release()
+    try Messages.send(pair.first.raw, [], descriptors: [writer])
+    _ = OwnedFD(writer)
+    let reader = try pipe.reader.duplicate()
+    _ = consume pipe
+    let message = try Messages.receive(pair.second.raw, capacity: 16, blocking: true)
+    #expect(message == nil)
+    // Its last writer was on its way.
+    #expect(try Descriptors.read(reader.raw, upTo: 1).isEmpty)
+  }
+
   @Test func nothingWaits() throws {
     let pair = try Messages.pair()
     #expect(throws: SyscallError.self) {

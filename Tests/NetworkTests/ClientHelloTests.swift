@@ -40,6 +40,18 @@ import Testing
     }
   }
 
+  /// Servers pass over some records before the hello; who names a server behind one is refused.
+  @Test func behindAnotherRecord() {
+    let hello = Self.records(Self.message(Self.serverName("other.example")))
+    for first in [20, 21, 23, 24] as [UInt8] {
+      let bytes = [first, 3, 1, 0, 2, 1, 90] + hello
+      #expect(ClientHello.read(Array(bytes.prefix(1))) == .incomplete)
+      #expect(
+        ClientHello.read(bytes) == .malformed("another record comes before the hello"), "\(first)")
+    }
+    #expect(ClientHello.read([21, 4]) == .notTLS)
+  }
+
   @Test func withoutName() {
     #expect(
       ClientHello.read(Self.records(Self.message(Self.other)))

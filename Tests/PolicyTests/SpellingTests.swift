@@ -32,6 +32,9 @@ internal import Testing
     ("/../../a", "/a"), ("a/../b", "b"), ("a/../../b", "../b"), ("./a", "a"), (".", "."),
     ("a/..", "."), ("", ""), ("/", "/"), ("//", "/"), ("/.hidden", "/.hidden"),
     ("/a/...", "/a/..."), ("/a/b..", "/a/b.."), ("..", ".."), ("/a/..b/c", "/a/..b/c"),
+    // A slash with a combining mark behind it is one `Character`, and two names for the kernel.
+    ("/w/secrets/\u{301}/../key", "/w/secrets/key"), ("/w/\u{301}/..", "/w"),
+    ("/a/\u{200d}b/../c", "/a/c"),
   ])
   func paths(_ path: String, _ normal: String) {
     #expect(PolicyPath.normalize(path) == normal)

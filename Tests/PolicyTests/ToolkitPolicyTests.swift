@@ -196,11 +196,14 @@ func toolkit(_ rules: String, _ header: String = "default_action: deny") -> Stri
       Self.document(
         Self.rule("eq", "1"),
         """
-        defaults: {action: allow, max_tool_calls: 2, max_tokens: 100, timeout_seconds: 9}
+        defaults: {action: allow, max_tool_calls: 2, max_tokens: 100, confidence_threshold: 0.8, timeout_seconds: 9}
         tool_allowlist: [a, b]
         network_allowlist: [pypi.org, "*.github.com"]
         """))
-    #expect(set.budgets.tokensMax == 100 && set.budgets.timeoutSeconds == 9)
+    #expect(set.budgets.timeoutSeconds == 9)
+    #expect(try set.verdict(#"{"tool": "a", "token_count": 100, "confidence": 0.8}"#) == .allow)
+    #expect(try set.verdict(#"{"tool": "a", "token_count": 101}"#) == .deny)
+    #expect(try set.verdict(#"{"tool": "a", "confidence": 0.79}"#) == .deny)
     #expect(try set.verdict(#"{"tool": "a"}"#) == .allow)
     #expect(try set.verdict(#"{"tool": "c"}"#) == .deny)
     #expect(set.networkRule(host: "pypi.org", port: 443) != nil)

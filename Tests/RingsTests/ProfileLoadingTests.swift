@@ -44,7 +44,7 @@ import Testing
     #expect(rings.map(\.namespaces.count) == [2, 5, 7, 7])
     #expect(rings.map(\.landlock.files) == [.none, .write, .full, .full])
     #expect(rings.map(\.landlock.scopeSignal) == [false, false, false, true])
-    #expect(rings.map(\.landlock.scopeAbstractUnixSocket) == [false, false, false, true])
+    #expect(rings.map(\.landlock.scopeAbstractUnixSocket) == [false, true, true, true])
     #expect(rings.map(\.requests.perSecond) == [100, 50, 20, 5])
     #expect(rings.map(\.requests.burst) == [200, 100, 40, 10])
     #expect(rings.map(\.requests.concurrentTools) == [32, 16, 8, 2])

@@ -43,6 +43,25 @@ import Testing
     #expect(site.scratch.read("plan.yaml") == plan && site.scratch.read("other") == "free\n")
   }
 
+  /// No later step is shown what an earlier one has put a link to.
+  @Test(arguments: Starter.all) func links(_ starter: Starter) {
+    let site = SagaSite(starter)
+    let other = site.scratch.home + "/other"
+    #expect(site.makeDirectories([other]))
+    _ = Command(["/bin/chmod", "777", other]).run()
+    site.plan(
+      """
+      steps:
+      - {id: a, kind: readonly, fs: {mode: rw}, run: [/bin/ln, -s, \(other), build]}
+      - {id: b, kind: readonly, needs: [a], fs: {write: [build]}, run: [/usr/bin/touch, build/planted]}
+      """)
+    let run = site.agt(["run", "plan.yaml"])
+    #expect(run.status == 1, "\(run.summary)")
+    #expect(run.out.contains("--write build: "), "\(run.summary)")
+    #expect(run.out.contains("/build is a link that"), "\(run.summary)")
+    #expect(Command(["/bin/ls", other]).run().out.isEmpty, "\(run.summary)")
+  }
+
   /// The control: what no step's undoing names is a file like others.
   @Test func others() {
     let site = site(.ordinary, "rw")

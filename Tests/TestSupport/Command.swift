@@ -130,9 +130,9 @@ public final class RunningCommand {
   }
 
   /// Until the text has been written to standard output, or the time is over.
-  public func waitForOutput(_ text: String, seconds: Double = 10) -> Bool {
+  public func waitForOutput(_ text: String, times: Int = 1, seconds: Double = 10) -> Bool {
     let deadline = Clock.seconds() + seconds
-    while !String(decoding: output, as: UTF8.self).contains(text) {
+    while String(decoding: output, as: UTF8.self).ranges(of: text).count < times {
       if fromOutput == nil && fromErrors == nil { return false }
       if Clock.seconds() > deadline { return false }
       pump(milliseconds: 20)

@@ -79,12 +79,7 @@ public final class PseudoTerminal {
 
   /// The status of the command as a shell gives it; nil when it still runs after that time.
   public func waitForEnd(seconds: Double = 10) -> Int32? {
-    _ = wait(seconds) {
-      var status: Int32 = 0
-      // SAFETY: the status is ours.
-      if unsafe waitpid(self.pid, &status, WNOHANG) == self.pid { self.waitStatus = status }
-      return self.waitStatus != nil
-    }
+    _ = wait(seconds) { self.hasEnded }
     // What is in the terminal's buffer comes in pieces.
     var before = -1
     while output.count > before {
@@ -93,6 +88,14 @@ public final class PseudoTerminal {
     }
     guard let waitStatus else { return nil }
     return waitStatus & 0x7f == 0 ? waitStatus >> 8 & 0xff : 128 + waitStatus & 0x7f
+  }
+
+  /// Whether the command has ended, without reading its screen.
+  public var hasEnded: Bool {
+    var status: Int32 = 0
+    // SAFETY: the status is ours.
+    if waitStatus == nil, unsafe waitpid(pid, &status, WNOHANG) == pid { waitStatus = status }
+    return waitStatus != nil
   }
 
   /// What came out after the last expected text.

@@ -19,19 +19,21 @@ import Testing
     "Kernel": ["CLinux", "CCapability"], "Hashing": ["CNettle"],
     "Audit": ["CNettle", "CSodium", "Hashing", "JSON"],
     "AuditStore": ["Audit", "Hashing", "JSON", "Kernel"],
-    "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [],
-    "Programs": ["JSON"], "Policy": ["CPCRE2", "Hashing", "JSON", "YAML"],
-    "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "YAML"],
+    "JSON": [], "YAML": ["CYAML"], "LaunchPlan": [], "Paths": [],
+    "Programs": ["JSON"], "Policy": ["CPCRE2", "Hashing", "JSON", "Paths", "YAML"],
+    "Rings": ["CLinux", "CSeccomp", "JSON", "LaunchPlan", "Paths", "YAML"],
     "Network": ["Policy"], "Broker": ["JSON", "YAML"], "StageCore": ["Kernel", "LaunchPlan"],
     "Supervisor": [
       "Audit", "AuditStore", "Broker", "Hashing", "JSON", "Kernel", "LaunchPlan", "Network",
-      "Policy",
+      "Paths", "Policy",
       "Programs", "Rings", "Saga",
       "Transactions", "YAML",
     ],
     "Saga": ["JSON", "YAML"],
-    "SagaRunner": ["Hashing", "JSON", "Kernel", "Saga", "Supervisor", "Transactions", "YAML"],
-    "Transactions": ["Hashing", "JSON", "Kernel"],
+    "SagaRunner": [
+      "Hashing", "JSON", "Kernel", "Paths", "Saga", "Supervisor", "Transactions", "YAML",
+    ],
+    "Transactions": ["Hashing", "JSON", "Kernel", "Paths"],
     "agt-stage": ["StageCore"], "agt-run": ["Supervisor"], "agt-probe": ["CProbe"],
   ]
 

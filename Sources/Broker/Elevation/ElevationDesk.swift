@@ -26,6 +26,8 @@ public struct ElevationDesk: Sendable {
     case expired
     /// The connection that had it is closed.
     case clientGone = "client_gone"
+    /// A policy lowered the ring that requests count as.
+    case demoted
     case runEnded = "run_ended"
   }
 

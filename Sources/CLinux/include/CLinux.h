@@ -381,6 +381,10 @@ static inline int agt_window_size_set(int fd, unsigned short rows, unsigned shor
   struct winsize size = {rows, columns, 0, 0};
   return ioctl(fd, TIOCSWINSZ, &size);
 }
+static inline long agt_terminal_device(int fd) {
+  unsigned int device;
+  return ioctl(fd, TIOCGDEV, &device) == 0 ? (long)device : -1;
+}
 static inline int agt_set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
 static inline int agt_unlock_pty(int fd) { int zero = 0; return ioctl(fd, TIOCSPTLCK, &zero); }
 static inline int agt_pty_peer(int fd) { return ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC); }

@@ -34,8 +34,9 @@ enum AuditEntries {
   /// How a request was judged.
   /// - Parameter reason: told unless it is allowed.
   static func decision(
-    _ verdict: Verdict, rule: String?, rules: [String], reason: @autoclosure () -> String,
-    _ number: UInt64, _ request: Request, _ kind: String, pid: Int32, cgroup: String?, salt: String
+    _ verdict: Verdict, rule: String?, rules: [String], obligations: [Obligation],
+    reason: @autoclosure () -> String, _ number: UInt64, _ request: Request, _ kind: String,
+    pid: Int32, cgroup: String?, salt: String
   ) -> JSONObject {
     let subject = BrokerCounters.subject(request)
     // In the canonical order: such entries are many.
@@ -47,6 +48,8 @@ enum AuditEntries {
       "verdict": .string(verdict.name),
     ]
     if verdict != .allow { entry["reason"] = .string(reason()) }
+    let told = obligations.filter(\.concernsRun)
+    if !told.isEmpty { entry["obligations"] = .array(told.map(\.json)) }
     return entry
   }
 
@@ -97,5 +100,15 @@ enum AuditEntries {
       "onViolation": .string(options.onViolation.rawValue),
       "breach": JSONValue(options.breachLevels?.text),
     ]
+  }
+}
+
+extension Obligation {
+  /// Limits and approvals are told of where they have an effect.
+  fileprivate var concernsRun: Bool {
+    switch self {
+    case .audit, .warn, .kill, .rollback, .demote: true
+    case .rateLimit, .approval: false
+    }
   }
 }

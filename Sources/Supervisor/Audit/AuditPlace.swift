@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 
 /// Where the audit logs of a user are: `audit` in /var/lib/agt of root, in $XDG_STATE_HOME/agt or
 /// ~/.local/state/agt of everybody else. A user without a home directory of its own has them beside the
@@ -56,7 +57,7 @@ struct AuditPlace: Sendable {
     let isThere = try isOurs(caller)
     if !isThere {
       // Root's other state is beside it and has modes of its own.
-      let parent = ViewPath.parent(path)
+      let parent = PathText.parent(path)
       try Files.makeDirectories(ByteString(parent), mode: caller.isRoot ? 0o755 : 0o700)
       for directory in [path, path + "/runs"] {
         do throws(SyscallError) {

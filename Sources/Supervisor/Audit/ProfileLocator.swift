@@ -1,4 +1,5 @@
 internal import Kernel
+internal import Paths
 internal import Rings
 internal import YAML
 
@@ -36,7 +37,7 @@ struct ProfileLocator {
     _ name: String, besides file: String
   ) -> (file: String, bytes: [UInt8])? {
     if let ring = RingProfile.ring(named: name) { return shipped(ring) }
-    let path = name.hasPrefix("/") ? name : ViewPath.parent(file) + "/" + name
+    let path = name.hasPrefix("/") ? name : PathText.parent(file) + "/" + name
     return (try? ProfileSource.read(path)).map { (path, $0) }
   }
 

@@ -2,6 +2,7 @@ public import Audit
 public import JSON
 internal import Kernel
 internal import Network
+internal import Paths
 internal import Policy
 internal import Rings
 
@@ -184,7 +185,7 @@ public struct Why {
   private func granted(_ path: String) -> Granted {
     var best: (length: Int, granted: Granted)?
     func consider(_ directory: String, _ granted: Granted) {
-      guard path == directory || path.hasPrefix(directory == "/" ? "/" : directory + "/"),
+      guard PathText.isInside(path, directory),
         directory.utf8.count >= best?.length ?? 0
       else { return }
       best = (directory.utf8.count, granted)

@@ -36,8 +36,8 @@ final class Approvals {
   private static let expiresMilliseconds: UInt64 = 300_000
   /// After an approval, unless the rule says otherwise.
   private static let useWithinMilliseconds: UInt64 = 300_000
-  /// Of the digest, in hexadecimal digits: 48 bits tell the requests of a machine apart.
-  private static let idDigits = 12
+  /// Whoever asks must not choose the id, or it would be that of what a person has just read.
+  private static let idBytes = 6
 
   init(
     run: String, _ caller: Caller, _ notifier: ApprovalNotifier, _ events: RunEvents,
@@ -89,7 +89,7 @@ final class Approvals {
     }
     let digest = SHA256.text(bytes)
     request["digest"] = .string("sha256:" + digest)
-    let id = String(digest.prefix(Self.idDigits))
+    let id = Hexadecimal.encode(Array(SigningKey.randomSeed().prefix(Self.idBytes)))
     guard
       desk[id] == nil,
       let ticket = desk.park(
@@ -181,12 +181,16 @@ final class Approvals {
   ///   - uid: as the kernel says.
   ///   - memory: how long a yes holds for equal requests, in milliseconds; nil for this one only.
   func answer(
-    _ id: String, uid: UInt32, isYes: Bool, reason: String, remember memory: UInt64? = nil,
-    now: UInt64
+    _ id: String, uid: UInt32, isYes: Bool, digest: String?, reason: String,
+    remember memory: UInt64? = nil, now: UInt64
   ) throws(OperatorRefusal) -> JSONObject {
     expire(now)
-    guard let rules = entries[id]?.rules, desk[id] != nil else {
+    guard let rules = entries[id]?.rules, let request = desk[id]?.request else {
       throw OperatorRefusal(message: "no request \(id) waits", hint: "agt pending lists them")
+    }
+    if isYes, digest != request["digest"]?.stringValue {
+      throw OperatorRefusal(
+        message: "request \(id) is not the one that was shown", hint: "agt pending shows it")
     }
     guard mayAnswer(uid, rules) else {
       throw OperatorRefusal(message: "user \(uid) is not one of those who may approve it")

@@ -58,7 +58,8 @@ final class BrokerMethods {
   private let run: String
   private let profile: String
   private let workspace: String
-  let ring: UInt8
+  /// What requests count as: that of the run, or what a policy's `demote` has made of it.
+  private(set) var ring: UInt8
   private let limits: JSONObject
   private let agent: String?
   private let policies: PolicySet
@@ -79,6 +80,7 @@ final class BrokerMethods {
   /// A descriptor is no more than what it was opened for.
   let isBoundByLandlock: Bool
   let audit: RunAudit
+  private let events: RunEvents
   private var buckets = TokenBuckets()
   private(set) var decisions: UInt64 = 0
   /// The last answer that let, as long as its entry can tell of more.
@@ -97,7 +99,7 @@ final class BrokerMethods {
   static let coolsDown = BrokerError(
     .held, "too much was refused: everything is denied for a minute")
   /// What every judged request has, whatever the agent says of itself.
-  private let common: JSONObject
+  private var common: JSONObject
 
   /// Asking the kernel for it costs more than a decision does.
   private let readsExecutable: Bool
@@ -120,6 +122,7 @@ final class BrokerMethods {
     self.policies = policies
     self.tools = tools
     self.audit = audit
+    self.events = events
     audit.record(
       .policyLoaded, ["digest": .string(policies.digest), "files": JSONValue(policies.files)])
     notifier = ApprovalNotifier(environment, events, audit)
@@ -230,7 +233,8 @@ final class BrokerMethods {
     let decision = policies.decide(request, buckets: &buckets, nowMilliseconds: call.now)
     decisions += 1
     counters.count(decision, request)
-    var triggers: [ViolationTrigger] = []
+    var triggers = decision.triggers
+    if let target = decision.demotion { demote(to: target, by: decision) }
     if decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty {
       fields["kind"] = "broker.denied"
       triggers = watch.judge(fields)
@@ -238,6 +242,21 @@ final class BrokerMethods {
     return Judgement(
       decision: decision, triggers: triggers,
       record: { [self, number = decisions] in record(decision, number, request, kind, call) })
+  }
+
+  /// What comes from here on is judged as a request of that ring; the kernel's confinement of what runs stays. Nobody
+  /// is promoted.
+  private func demote(to target: UInt8, by decision: Decision) {
+    guard target > ring else { return }
+    events.emit(
+      "demoted",
+      [
+        "ring": JSONValue(target), "from": JSONValue(ring),
+        "rule": JSONValue(decision.decidingRule?.place),
+      ])
+    ring = target
+    common["ring"] = JSONValue(target)
+    elevations.demote(to: target)
   }
 
   /// Whether no rule says anything of it. Nothing is counted or recorded; what a rule says has to be judged.
@@ -269,8 +288,8 @@ final class BrokerMethods {
     audit.record(
       .decision,
       AuditEntries.decision(
-        .deny, rule: nil, rules: [], reason: error.message, decisions, request, kind,
-        pid: call.peer.pid, cgroup: call.peer.cgroup, salt: audit.salt))
+        .deny, rule: nil, rules: [], obligations: [], reason: error.message, decisions, request,
+        kind, pid: call.peer.pid, cgroup: call.peer.cgroup, salt: audit.salt))
     fields["kind"] = "broker.denied"
     var details = error.details
     details["decision"] = JSONValue(decisions)
@@ -285,7 +304,10 @@ final class BrokerMethods {
     let (pid, cgroup, salt) = (call.peer.pid, call.peer.cgroup, audit.salt)
     let rules = decision.rules.map(\.id)
     var tally: GroupCommitter.Tally?
-    if decision.verdict == .allow, kind == "policy.decide" {
+    let isCounted = decision.obligations.allSatisfy {
+      if case .rateLimit = $0 { true } else { false }
+    }
+    if decision.verdict == .allow, kind == "policy.decide", isCounted {
       if let last = lastAllowed, last.rules == rules, last.cgroup == cgroup,
         last.fields == request.fields, audit.count(number, in: last.tally)
       {
@@ -298,7 +320,8 @@ final class BrokerMethods {
     audit.record(.decision, tally: tally) { [tally] in
       var entry = AuditEntries.decision(
         decision.verdict, rule: decision.decidingRule?.place, rules: rules,
-        reason: decision.operatorReason, number, request, kind, pid: pid, cgroup: cgroup,
+        obligations: decision.obligations, reason: decision.operatorReason, number, request, kind,
+        pid: pid, cgroup: cgroup,
         salt: salt)
       if let tally, tally.count > 1 {
         entry["count"] = JSONValue(tally.count)

@@ -74,61 +74,98 @@ extension BrokerMethods {
         &open)
       try judge(&tool, asks, call, &counters, &triggers, &open)
       try judge(&undo, asks, call, &counters, &triggers, &open)
-      let begin = {
-        [unowned self, tool, undo] (answer: @escaping AgentSagas.Answer) throws(BrokerError) in
-        try sagas.step(
-          saga, step, call: tool, undo: undo, request: id,
-          mayBegin: { [unowned self] () throws(BrokerError) in try mayBegin() },
-          answer: answer)
+      let asked = AskedStep(saga: saga, name: step, request: id, tool: tool, undo: undo)
+      if !open.isEmpty {
+        try park(asked, open, call)
+        return BrokerReply(result: .later, triggers: triggers)
       }
-      if let first = open.first {
-        let ticket = try parkStep(saga, step, tool, undo, open, call) {
-          [unowned self] answer throws(BrokerError) in
-          // Much can have happened to the saga since.
-          _ = try sagas.find(params["saga"], client: call.client)
-          try begin(answer)
-        }
-        return BrokerReply(result: .refused(Self.asked(ticket, first, call)), triggers: triggers)
-      }
-      try begin(answer)
+      try begin(asked, answer)
       if tool != nil { counters.tools += 1 }
       return BrokerReply(result: .later, triggers: triggers)
     } catch { return BrokerReply(result: .refused(error), triggers: triggers) }
   }
 
+  /// A step that was judged.
+  private struct AskedStep {
+    let saga: AgentSaga
+    let name: String
+    let request: JSONValue
+    var tool: SagaCall?
+    var undo: SagaCall?
+
+    /// What is executed for it now, and to undo it.
+    var commands: BrokerMethods.Commands {
+      [("tool", tool?.words), ("undo", undo?.words)].compactMap { name, words in
+        words.map { (name, $0) }
+      }
+    }
+  }
+
+  private func begin(
+    _ asked: AskedStep, _ answer: @escaping AgentSagas.Answer
+  ) throws(BrokerError) {
+    try sagas.step(
+      asked.saga, asked.name, call: asked.tool, undo: asked.undo, request: asked.request,
+      mayBegin: { [unowned self] () throws(BrokerError) in try mayBegin() }, answer: answer)
+  }
+
+  /// Finds out what would be executed, and asks for an approval of exactly that.
+  private func park(
+    _ asked: AskedStep, _ decisions: [Decision], _ call: BrokerCall
+  ) throws(BrokerError) {
+    let ask = { [unowned self] (programs: Programs) throws(BrokerError) -> BrokerReply in
+      var asked = asked
+      asked.tool?.expected = programs["tool"]
+      asked.undo?.expected = programs["undo"]
+      let ticket = try parkStep(asked, programs, decisions, call)
+      return BrokerReply(result: .refused(Self.asked(ticket, decisions[0], call)))
+    }
+    if asked.commands.isEmpty {
+      return call.goOn { _ throws(BrokerError) in try ask([:]) }
+    }
+    try look(asked.commands) { found in
+      call.goOn { _ throws(BrokerError) in try ask(try found.get()) }
+    }
+  }
+
   /// A person approves the step and what undoes it together: nobody is there to be asked when it is undone.
   private func parkStep(
-    _ saga: AgentSaga, _ step: String, _ tool: SagaCall?, _ undo: SagaCall?,
-    _ decisions: [Decision], _ call: BrokerCall,
-    begin: @escaping (@escaping AgentSagas.Answer) throws(BrokerError) -> Void
+    _ asked: AskedStep, _ programs: Programs, _ decisions: [Decision], _ call: BrokerCall
   ) throws(BrokerError) -> ApprovalDesk.Ticket {
     var told: JSONObject = [
-      "method": "saga.step", "saga": .string(saga.id), "step": .string(step),
-      "options": JSONValue(tools?.options ?? []),
+      "method": "saga.step", "saga": .string(asked.saga.id), "step": .string(asked.name),
     ]
-    if let tool {
+    for member in (tools?.facts ?? [:]).members { told[member.name] = member.value }
+    if let tool = asked.tool {
       told["tool"] = .string(tool.tool.name)
       told["declared"] = .string(tool.tool.place)
       told["toolRing"] = JSONValue(tool.tool.ring)
+      told["executes"] = programs["tool"]?.json ?? .null
       told["command"] = JSONValue(tool.words)
       told["input"] = .string(tool.input)
     }
-    if let undo {
+    if let undo = asked.undo {
       told["undoTool"] = .string(undo.tool.name)
       told["undoDeclared"] = .string(undo.tool.place)
       told["undoRing"] = JSONValue(undo.tool.ring)
+      told["undoExecutes"] = programs["undo"]?.json ?? .null
       told["undoCommand"] = JSONValue(undo.words)
       told["undoInput"] = .string(undo.input)
     }
     return try approvals.park(
-      decisions, facts: facts(call, told), client: call.client, now: call.now
+      decisions, facts: facts(call, told), client: call.client, now: AlarmClock.nowMilliseconds
     ) { [unowned self] done throws(BrokerError) in
       try mayBegin()
-      try begin { result in
+      // Much can have happened to the saga since.
+      _ = try sagas.find(.string(asked.saga.id), client: call.client)
+      try begin(asked) { result in
         switch result {
         case .success(let value): done(value)
         case .failure(let error):
-          done(["outcome": "not_started", "message": .string(error.message)])
+          done([
+            "outcome": "not_started", "code": .string(error.code.rawValue),
+            "message": .string(error.message),
+          ])
         }
       }
     }
@@ -158,7 +195,7 @@ extension BrokerMethods {
       throw BrokerError(.invalidParams, "\(member): an object with name and arguments is needed")
     }
     let given = try Self.arguments(object["arguments"], "\(member).arguments")
-    let tool = try runner().tool(name)
+    let tool = try runner().tool(name, in: ring)
     let (words, input, arguments) = try tool.invocation(given)
     return SagaCall(tool: tool, words: words, input: input, arguments: arguments)
   }

@@ -13,7 +13,6 @@ final class BrokerService: RunService {
   private let methods: BrokerMethods
   private let tools: ToolRunner?
   private var nextNumber: UInt64 = 0
-  private let ring: UInt8
   private var rate: TokenBucket
   /// What may be spent on requests beyond the rate, in bytes: then reading stops for a while.
   private var refusals: TokenBucket
@@ -51,7 +50,6 @@ final class BrokerService: RunService {
     self.tools = tools
     let now = AlarmClock.nowMilliseconds
     let requests = run.profile.requests
-    ring = run.profile.ring
     rate = TokenBucket(
       perSecond: requests.perSecond, burst: requests.burst, nowMilliseconds: now)
     refusals = TokenBucket(
@@ -116,7 +114,7 @@ final class BrokerService: RunService {
     _ socket: consuming OwnedFD, _ peer: BrokerPeer, _ loop: RunLoop
   ) throws(SyscallError) {
     nextNumber += 1
-    let connection = BrokerConnection(socket, peer, number: nextNumber, ring: ring)
+    let connection = BrokerConnection(socket, peer, number: nextNumber, ring: methods.ring)
     connections[connection.socket.raw] = connection
     try loop.watch(connection.socket.raw, .input, for: self)
   }
@@ -195,7 +193,7 @@ final class BrokerService: RunService {
         }
         return .now(
           try approvals.answer(
-            id, uid: request.peer.uid, isYes: isYes,
+            id, uid: request.peer.uid, isYes: isYes, digest: request.body["digest"]?.stringValue,
             reason: request.body["reason"]?.stringValue ?? "", remember: memory,
             now: AlarmClock.nowMilliseconds))
       }
@@ -266,6 +264,7 @@ final class BrokerService: RunService {
     _ line: ArraySlice<UInt8>, _ descriptors: Int, _ connection: BrokerConnection, _ now: UInt64,
     _ loop: RunLoop
   ) throws(SyscallError) {
+    connection.session.ring = methods.ring
     let outcome = connection.session.take(
       line, descriptors: descriptors, rate: &rate, nowMilliseconds: now)
     switch outcome {

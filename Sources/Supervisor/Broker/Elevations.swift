@@ -143,6 +143,11 @@ final class Elevations {
     return nil
   }
 
+  /// Ends what is mightier than the ring that the run's requests count as.
+  func demote(to ring: UInt8) {
+    for lease in desk.leases where lease.ring < ring { end(lease.id, .demoted) { _ in } }
+  }
+
   func drop(client: UInt64) {
     for lease in desk.leases where lease.client == client { end(lease.id, .clientGone) { _ in } }
   }

@@ -3,6 +3,7 @@ internal import Broker
 internal import Glibc
 internal import JSON
 internal import Kernel
+internal import Paths
 internal import Policy
 
 /// What `file.open` never opens, whatever a policy says.
@@ -18,7 +19,7 @@ struct ClosedPlaces: Sendable {
   }
 
   func holds(_ path: String) -> Bool {
-    paths.contains { path == $0 || path.hasPrefix($0 == "/" ? "/" : $0 + "/") }
+    paths.contains { PathText.isInside(path, $0) }
   }
 }
 

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 internal import Policy
 
 /// Where a path leads, as far as anything is there: what the policy judges before anybody hears whether a file exists.
@@ -21,7 +22,7 @@ enum PathWalk {
     let whole = PolicyPath.normalize(asked)
     if followsLast, !isOfProc(whole), isWithoutLinks(whole) { return (whole, nil) }
     var here: [String] = []
-    var rest = Array(whole.split(separator: "/").map(String.init).reversed())
+    var rest = Array(PathText.components(whole).reversed())
     var links = 0
     while let name = rest.popLast() {
       here.append(name)
@@ -38,9 +39,10 @@ enum PathWalk {
       }
       here.removeLast()
       // `here` has no links, so that its parent is what is written before it.
-      let joined = PolicyPath.normalize(words.hasPrefix("/") ? words : text(here) + "/" + words)
+      let joined = PolicyPath.normalize(
+        words.utf8.first == UInt8(ascii: "/") ? words : text(here) + "/" + words)
       here = []
-      rest += joined.split(separator: "/").map(String.init).reversed()
+      rest += PathText.components(joined).reversed()
     }
     return (text(here + rest.reversed()), nil)
   }
@@ -48,7 +50,7 @@ enum PathWalk {
   private static func text(_ names: [String]) -> String { "/" + names.joined(separator: "/") }
 
   private static func isOfProc(_ path: String) -> Bool {
-    path == "/proc" || path.hasPrefix("/proc/")
+    PathText.isInside(path, "/proc")
   }
 
   private static func isWithoutLinks(_ path: String) -> Bool {

@@ -38,7 +38,7 @@ extension BrokerMethods {
     }
     let runner = try runner()
     let lease = elevations.lease(for: name, client: call.client, now: call.now)
-    let tool = try runner.tool(name, in: lease?.ring)
+    let tool = try runner.tool(name, in: lease?.ring ?? ring)
     let toolRing = lease?.ring ?? tool.ring
     let given = try Self.arguments(params["arguments"], "arguments")
     guard !runner.isRunning(id, client: call.client) else {

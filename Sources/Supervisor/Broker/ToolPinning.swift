@@ -52,10 +52,16 @@ extension BrokerMethods {
         "\(name): programs of the run could change \(path), which it executes; "
           + "keep that outside of what they may write")
     }
-    guard let expected, expected.files != program.files else { return program }
-    let other = zip(expected.files, program.files).first { $0.0 != $0.1 }
-    throw BrokerError(
-      .changed,
-      "\(name): \(other?.1.path ?? words.first ?? "") is not what it was when it was judged")
+    guard let other = expected.flatMap({ program.difference(from: $0) }) else { return program }
+    throw BrokerError(.changed, "\(name): \(other) is not what it was when it was judged")
+  }
+}
+
+extension ToolProgram {
+  /// The first of its files that is another than it was before; nil when none is.
+  func difference(from before: ToolProgram) -> String? {
+    if before.files == files { return nil }
+    let other = zip(before.files, files).first { $0.0 != $0.1 }
+    return (other?.1 ?? files.last ?? before.files.last)?.path ?? "what it executes"
   }
 }

@@ -59,7 +59,7 @@ final class ToolProcess {
 
   /// - Parameters:
   ///   - words: of the tool's command.
-  ///   - options: of agt-run, which say where it runs.
+  ///   - options: of agt-run, which say where it runs, and in which ring.
   init(
     _ invocation: ToolInvocation, options: [String], environment: [ByteString], id: JSONValue,
     client: UInt64, now: UInt64
@@ -83,7 +83,7 @@ final class ToolProcess {
     let standardInput = try Self.input(invocation.input)
     let arguments =
       ["agt-run"] + options + [
-        "--ring", "\(invocation.ring)", "--quiet", "--timeout", "\(tool.timeoutMilliseconds)ms",
+        "--quiet", "--timeout", "\(tool.timeoutMilliseconds)ms",
         "--result-json", "/proc/self/fd/3", "--tie-fd", "4",
       ] + (saga.map(Self.options) ?? []) + ["--"] + invocation.words
     var descriptors: [(Int32, Int32)] = [

@@ -16,6 +16,8 @@ final class ToolRunner: RunService {
   let tools: [Tool]
   let programs: ToolPrograms
   private let ring: UInt8
+  /// Of `--profile`; nil for a shipped one.
+  private let profileFile: String?
   private let concurrentMax: Int
   /// Of agt-run, the same for every tool.
   let options: [String]
@@ -72,6 +74,7 @@ final class ToolRunner: RunService {
     self.audit = audit
     self.tools = tools
     ring = run.profile.ring
+    profileFile = options.profileFile
     concurrentMax = Int(min(run.profile.requests.concurrentTools, 1024))
     guard let programs = run.toolPrograms else { preconditionFailure("tools without programs") }
     self.programs = programs
@@ -89,17 +92,25 @@ final class ToolRunner: RunService {
     clock = try AlarmClock()
   }
 
+  /// In its caller's ring a tool has the caller's own profile, which may be narrower than the shipped one.
+  private func place(_ toolRing: UInt8) -> [String] {
+    if let profileFile, toolRing == ring { return ["--profile", profileFile] }
+    return ["--ring", "\(toolRing)"]
+  }
+
   /// A tool sees what its caller sees, as far as its own ring lets it.
   private static func options(
     _ options: RunOptions, _ programs: ToolPrograms, workspace: String,
     place: (String) -> String = { $0 }
   ) -> [String] {
     var words = [
-      "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? ""),
+      // A name may end as a mode does.
+      "--workspace", workspace + (options.workspaceAccess.map { ":\($0.rawValue)" } ?? "/"),
     ]
     for path in options.policies { words += ["--policy", place(path)] }
     // Nor does a tool change what its caller obeys.
-    for path in options.tools + [options.profileFile, options.agentFile].compactMap({ $0 }) {
+    let own = [options.profileFile, options.agentFile].compactMap(\.self)
+    for path in options.tools + options.protects + own {
       words += ["--protect", place(path)]
     }
     // Nor what another tool executes.
@@ -126,12 +137,12 @@ final class ToolRunner: RunService {
 
   // MARK: calls
 
-  /// What may be called here: nothing above the caller's own ring, or that of a lease.
-  func tool(_ name: String, in lease: UInt8? = nil) throws(BrokerError) -> Tool {
+  /// What may be called here.
+  /// - Parameter bound: the caller's own ring, or that of a lease: nothing above it.
+  func tool(_ name: String, in bound: UInt8) throws(BrokerError) -> Tool {
     guard let tool = tools.first(where: { $0.name == name }) else {
       throw BrokerError(.invalidParams, "there is no such tool; tool.list names them")
     }
-    let bound = lease ?? ring
     guard tool.ring >= bound else {
       throw BrokerError(
         .notPermitted, "\(name) runs in ring \(tool.ring), which is above ring \(bound)")
@@ -197,7 +208,8 @@ final class ToolRunner: RunService {
   ) throws(BrokerError) {
     do throws(SyscallError) {
       let process = try ToolProcess(
-        invocation, options: options, environment: environment, id: id, client: client,
+        invocation, options: options + place(invocation.ring), environment: environment, id: id,
+        client: client,
         now: AlarmClock.nowMilliseconds)
       do throws(SyscallError) { try follow(process) } catch {
         // Nobody would hear of its end.

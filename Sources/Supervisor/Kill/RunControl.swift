@@ -180,7 +180,10 @@ public struct RunControl {
       return "\(more)\(count) process\(count == 1 ? "" : "es"), "
     }
     let time = record["microseconds"]?.integerValue.map { "\($0 / 1000).\($0 % 1000 / 100) ms" }
-    return finding(run, true, "killed; nothing is left (\(count ?? "")\(time ?? ""))", record)
+    let sagas = record["compensations"]?.arrayValue?.count ?? 0
+    let undone = sagas == 0 ? "" : "; being undone: \(sagas) of its sagas (agt saga list)"
+    return finding(
+      run, true, "killed; nothing is left (\(count ?? "")\(time ?? ""))\(undone)", record)
   }
 
   private func direct(_ run: RegisteredRun, _ order: KillOrder) -> Finding {

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 
 /// Where this caller can make cgroups for runs (cgroups(7)), at the usual mount points, because reading the
 /// table of mounts costs more than the whole rest on a machine with many.
@@ -81,7 +82,7 @@ struct CgroupHost: Equatable {
   static func ownPath(_ table: [UInt8]) -> String? {
     let line = table.text.split(separator: "\n").first { $0.hasPrefix("0::/") }
     guard let path = line.map({ String($0.dropFirst(3)) }) else { return nil }
-    return path.hasSuffix("/" + supervisorName) ? ViewPath.parent(path) : path
+    return path.hasSuffix("/" + supervisorName) ? PathText.parent(path) : path
   }
 
   /// systemd marks what it has delegated (systemd.resource-control(5), Delegate=); a directory that belongs to

@@ -22,7 +22,7 @@ enum CgroupPlan: Equatable {
   static func choose(
     _ choice: CgroupChoice, _ limits: RunLimits, _ caller: Caller, freezes: Bool = false
   ) throws(RunError) -> CgroupPlan {
-    if choice == .none { return .none }
+    if choice == .none, limits.cpuThousandths == nil { return .none }
     let wantsAll =
       choice != .auto || freezes || limits.cpuThousandths != nil
       || limits.cpuTimeMilliseconds != nil
@@ -65,7 +65,8 @@ enum CgroupPlan: Equatable {
     }
     guard limits.cpuThousandths == nil || plan.controllers.contains("cpu") else {
       throw RunError(
-        .notConfined, "--cpu: no cgroup that this user may make can limit processors",
+        .notConfined,
+        "--cpu or a policy's max_cpu: no cgroup that this user may make can limit processors",
         hint: "agt doctor says what is there, and what mends it")
     }
     return plan

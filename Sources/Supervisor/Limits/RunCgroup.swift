@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 
 /// The cgroup of one run: made before its first process, entered by the stage, removed when it is empty.
 ///
@@ -90,7 +91,7 @@ final class RunCgroup {
     directories = legacy.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)/\(id)") }
     do throws(SyscallError) {
       for path in places {
-        try Self.makeParent(ViewPath.parent(path))
+        try Self.makeParent(PathText.parent(path))
         try Files.makeDirectory(ByteString(path), mode: 0o755)
       }
       if let bytes = limits.memoryBytes, legacy["memory"] != nil {
@@ -124,7 +125,7 @@ final class RunCgroup {
   private static func enable(_ unified: CgroupHost.Unified) throws(SyscallError) {
     let wanted = CgroupHost.controllers.filter { unified.controllers.contains($0) }
     let places =
-      unified.isOwn ? [unified.parent] : [ViewPath.parent(unified.parent), unified.parent]
+      unified.isOwn ? [unified.parent] : [PathText.parent(unified.parent), unified.parent]
     for place in places {
       let passed = CgroupHost.words("\(place)/cgroup.subtree_control")
       let missing = wanted.filter { !passed.contains($0) }

@@ -98,6 +98,8 @@ struct SagaCall {
   let arguments: JSONObject
   /// What it executes, once that was looked at.
   var program: ToolProgram?
+  /// What it executed when somebody approved it; nil when nobody had to.
+  var expected: ToolProgram?
   /// What the log says of the decision.
   var why: JSONObject = [:]
 
@@ -115,6 +117,9 @@ struct SagaCall {
         .notPermitted,
         "\(member): \(path), which decides what \(tool.name) executes, can be changed by programs "
           + "of the run; it has to lie outside of what they may write")
+    }
+    if let other = expected.flatMap({ found.difference(from: $0) }) {
+      throw BrokerError(.changed, "\(member): \(other) is not what it was when it was approved")
     }
     program = found
   }

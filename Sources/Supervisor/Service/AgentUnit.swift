@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Kernel
+internal import Paths
 internal import YAML
 
 /// `agt unit NAME [options] -- command…`: an agent as a service of systemd. It writes the declaration, and
@@ -122,7 +123,7 @@ public struct AgentUnit {
     guard let own = try? Files.readLink(ByteString("/proc/self/exe")).text else {
       throw RunError(.internalFailure, "reading /proc/self/exe: is /proc mounted?")
     }
-    let program = ViewPath.parent(own) + "/agt-run"
+    let program = PathText.parent(own) + "/agt-run"
     guard Files.mayAccess(ByteString(program), 1) else {
       throw RunError(
         .internalFailure, "agt-run is not beside \(own)", hint: "install it again")
@@ -151,7 +152,7 @@ public struct AgentUnit {
 
   /// All of it or nothing.
   private static func write(_ text: String, to file: String, mode: UInt32) throws(RunError) {
-    let place = ViewPath.parent(file)
+    let place = PathText.parent(file)
     let name = String(file.dropFirst(place.utf8.count + 1))
     do throws(SyscallError) {
       try Files.makeDirectories(ByteString(place), mode: 0o755)

@@ -74,6 +74,7 @@ final class OperatorService: RunService {
   private var disconnections: [(OperatorClient, RunLoop) -> Void] = []
   private var nextNumber: UInt64 = 0
   private var status: RunStatus
+  private var live: LiveState.Writer?
 
   /// - Parameter status: without the pid of PID 1, which is written when it is known.
   init(_ directory: consuming RunDirectory, _ status: RunStatus) {
@@ -134,7 +135,17 @@ final class OperatorService: RunService {
   }
 
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
-    guard case .started(let pid) = moment, let place = directory.raw else { return }
+    guard let place = directory.raw else { return }
+    let pid: Int32
+    switch moment {
+    case .started(let number): pid = number
+    case .executed, .violation, .killing, .paused, .resumed:
+      live?.write(StatusMethods.live(loop))
+      return
+    case .askedToEnd, .account, .breach: return
+    }
+    live = try LiveState.Writer(in: place)
+    live?.write(StatusMethods.live(loop))
     status.initPid = pid
     status.observedNanoseconds = Clock.monotonicNanoseconds()
     try Files.create(

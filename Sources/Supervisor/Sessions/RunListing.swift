@@ -34,7 +34,7 @@ public struct RunLine: Sendable {
   }
 }
 
-/// `agt ps`: what runs, read from the registry, the supervisors and one pass over the process table.
+/// `agt ps`: what runs, read from the registry, what the runs say of themselves, and one pass over the process table.
 public enum RunListing {
   /// A supervisor answers within a millisecond; one that takes longer than this is stuck or stopped.
   private static let answerMilliseconds: Int32 = 500
@@ -45,14 +45,24 @@ public enum RunListing {
   ) throws(RunError) -> [RunLine] {
     let runs = try registry.list().filter { isAll || $0.ending == nil || $0.isSupervised }
     if runs.isEmpty { return [] }
-    let answers = RunRegistry.ask(runs, ["method": "status"], milliseconds: answerMilliseconds)
     let table = ProcessSnapshot()
     let now = Clock.wallNanoseconds() / 1_000_000
-    return zip(runs, answers).map { run, answer in line(run, answer, table, now) }
+    var told = runs.map { $0.hasRunningSupervisor(in: table) ? $0.live : nil }
+    // Who is being launched has said nothing yet.
+    let others = told.indices.filter { told[$0] == nil }
+    let answers = RunRegistry.ask(
+      others.map { runs[$0] }, ["method": "status"], milliseconds: answerMilliseconds)
+    for (index, answer) in zip(others, answers) {
+      guard let answer, let state = answer["state"]?.stringValue else { continue }
+      told[index] = LiveState(
+        state: state, violationCount: Int(clamping: answer["violationCount"]?.integerValue ?? 0),
+        lastCall: answer["lastViolation"]?["call"]?.stringValue)
+    }
+    return zip(runs, told).map { run, live in line(run, live, table, now) }
   }
 
   private static func line(
-    _ run: RegisteredRun, _ answer: JSONValue?, _ table: ProcessSnapshot, _ now: UInt64
+    _ run: RegisteredRun, _ live: LiveState?, _ table: ProcessSnapshot, _ now: UInt64
   ) -> RunLine {
     let began = RunIdentifier.wallMilliseconds(of: run.id)
     let status = run.status
@@ -65,13 +75,12 @@ public enum RunListing {
       memoryBytes: processes.reduce(0) { $0 + $1.residentPages } * pageBytes,
       cpuMilliseconds: processes.reduce(0) { $0 + $1.cpuTicks } * 1000
         / ProcessSample.ticksPerSecond,
-      violations: answer?["violationCount"]?.integerValue.map { Int($0) },
-      lastViolation: answer?["lastViolation"]?["call"]?.stringValue,
-      state: state(run, answer), command: status?.command.joined(separator: " ") ?? "")
+      violations: live.map(\.violationCount), lastViolation: live?.lastCall,
+      state: live?.state ?? state(run), command: status?.command.joined(separator: " ") ?? "")
   }
 
-  private static func state(_ run: RegisteredRun, _ answer: JSONValue?) -> String {
-    if let state = answer?["state"]?.stringValue { return state }
+  /// Of one that does not say.
+  private static func state(_ run: RegisteredRun) -> String {
     if let ending = run.ending {
       return "ended" + (ending["status"]?.integerValue.map { " \($0)" } ?? "")
     }

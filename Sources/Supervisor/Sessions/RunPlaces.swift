@@ -90,6 +90,8 @@ struct RunPlaces {
 struct RunDirectory: ~Copyable {
   static let socketName = "operator.sock"
   static let statusName = "status.json"
+  /// How it is, for listings.
+  static let liveName = "live.json"
   /// How a detached run ended; only such a run leaves its directory behind.
   static let endingName = "ended.json"
   /// On its way to become that.
@@ -179,7 +181,7 @@ struct RunDirectory: ~Copyable {
         try? Files.remove(link, at: parent)
       }
     }
-    for file in [socketName, statusName, KillMark.fileName] {
+    for file in [socketName, statusName, liveName, KillMark.fileName] {
       try? Files.remove(ByteString(file), at: directory)
     }
     do throws(SyscallError) {

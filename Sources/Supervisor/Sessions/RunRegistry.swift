@@ -194,11 +194,20 @@ public final class RegisteredRun {
 
   /// The same, as the process table had it.
   func livingInit(in table: ProcessSnapshot) -> ProcessSample? {
-    guard let status, let sample = table.samples[status.initPid],
-      sample.existed(atNanoseconds: status.observedNanoseconds), !"ZX".contains(sample.state),
+    guard let status, let sample = table.samples[status.initPid], status.isAbout(sample),
       sample.name == PeerJudge.nameOfInit
     else { return nil }
     return sample
+  }
+
+  /// As the run said last.
+  var live: LiveState? { LiveState(in: directory.raw) }
+
+  /// Whether the supervisor is there and not stopped, as the process table had it.
+  func hasRunningSupervisor(in table: ProcessSnapshot) -> Bool {
+    guard let status, let sample = table.samples[status.supervisorPid], status.isAbout(sample)
+    else { return false }
+    return !"Tt".contains(sample.state)
   }
 
   /// Whether the supervisor is still there, also when its socket is not.
@@ -262,10 +271,14 @@ public final class RegisteredRun {
 extension RunStatus {
   /// A process that the status names, while it is the same and alive.
   fileprivate func sample(of pid: Int32) -> ProcessSample? {
-    guard observedNanoseconds <= Clock.monotonicNanoseconds(), let sample = ProcessSample(pid),
-      sample.existed(atNanoseconds: observedNanoseconds), sample.state != "Z", sample.state != "X"
-    else { return nil }
+    guard let sample = ProcessSample(pid), isAbout(sample) else { return nil }
     return sample
+  }
+
+  /// Whether a process with one of the pids is the one that had it then, and alive.
+  fileprivate func isAbout(_ sample: ProcessSample) -> Bool {
+    observedNanoseconds <= Clock.monotonicNanoseconds()
+      && sample.existed(atNanoseconds: observedNanoseconds) && !"ZX".contains(sample.state)
   }
 }
 

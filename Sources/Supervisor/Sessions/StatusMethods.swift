@@ -17,6 +17,12 @@ enum StatusMethods {
     return loop.executed ? "running" : "starting"
   }
 
+  static func live(_ loop: RunLoop) -> LiveState {
+    let violations = loop.refusals.violations
+    return LiveState(
+      state: state(loop), violationCount: violations.total, lastCall: violations.last?.call)
+  }
+
   private static func status(_ loop: RunLoop) -> JSONObject {
     let violations = loop.refusals.violations
     return [
