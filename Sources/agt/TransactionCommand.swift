@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import JSON
 internal import Kernel
+internal import Paths
 internal import Supervisor
 internal import Transactions
 
@@ -22,6 +23,27 @@ struct TransactionCommand: ParsableCommand {
       if error.kind == .conflict || error.kind == .gated { throw ExitCode(1) }
       throw failure
     }
+  }
+
+  static let reference: ArgumentHelp = """
+    The transaction, or the beginning of its identifier; last, or nothing, for the newest that waits \
+    for this directory.
+    """
+
+  /// - Parameter given: `last` and nil mean the newest that waits for the workspace that holds the working directory.
+  static func named(_ given: String?) throws(TransactionError) -> String {
+    if let given, given != "last" { return given }
+    let here = (try? Files.workingDirectory().text) ?? "/"
+    let waiting = try store.list().filter { listing in
+      guard let record = listing.record, listing.state == .kept, !listing.isBusy else {
+        return false
+      }
+      return PathText.isInside(here, record.workspace)
+    }
+    guard let newest = waiting.map(\.id).max() else {
+      throw TransactionError(.notFound, "no transaction waits for \(here)", hint: "agt txn list")
+    }
+    return newest
   }
 
   /// Relative to the workspace, as `--stat` prints them; nil for everything.
@@ -76,8 +98,8 @@ struct TransactionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Shows what a commit would change.",
       discussion: "Exit status: 0; 1 when paths changed underneath, which are listed.")
-    @Argument(help: "The transaction, or the beginning of its identifier.")
-    var id: String
+    @Argument(help: TransactionCommand.reference)
+    var id: String?
     @Argument(help: "Only these paths, relative to the workspace.")
     var paths: [String] = []
     @Flag(help: "One line a path.")
@@ -87,7 +109,7 @@ struct TransactionCommand: ParsableCommand {
     func run() throws {
       let paths = selection(self.paths)
       let (transaction, changes, gated) = try attempt { () throws(TransactionError) in
-        let transaction = try store.take(id)
+        let transaction = try store.take(try TransactionCommand.named(id))
         var changes = try transaction.changes()
         if let paths { changes = try changes.selecting(paths) }
         return (transaction, changes, try transaction.gated(changes))
@@ -114,8 +136,8 @@ struct TransactionCommand: ParsableCommand {
       abstract: "Brings the changes into the workspace, all of them or none.",
       discussion:
         "Exit status: 0 committed, 1 refused for a conflict or the gate, 2 no such transaction.")
-    @Argument(help: "The transaction, or the beginning of its identifier.")
-    var id: String
+    @Argument(help: TransactionCommand.reference)
+    var id: String?
     @Argument(help: "Only these paths and what is below them; the rest stays in the transaction.")
     var paths: [String] = []
     @Flag(help: "Also files that something would execute or trust.")
@@ -125,7 +147,7 @@ struct TransactionCommand: ParsableCommand {
     func run() throws {
       let paths = selection(self.paths)
       let (name, committed) = try attempt { () throws(TransactionError) in
-        let transaction = try store.take(id)
+        let transaction = try store.take(try TransactionCommand.named(id))
         try announce(transaction.id)
         return (
           transaction.id, try transaction.commit(paths: paths, allowExecutable: allowExecutable)
@@ -157,11 +179,18 @@ struct TransactionCommand: ParsableCommand {
   struct Discard: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Throws the changes away; the workspace was never touched.")
-    @Argument(help: "Transactions, or the beginnings of their identifiers.")
+    @Argument(
+      help:
+        "Transactions, or the beginnings of their identifiers; last for the newest of this directory."
+    )
     var ids: [String]
     func run() throws {
-      for id in ids {
-        try attempt { () throws(TransactionError) in try store.discard(id) }
+      for given in ids {
+        let id = try attempt { () throws(TransactionError) in
+          let id = try TransactionCommand.named(given)
+          try store.discard(id)
+          return id
+        }
         try Printing.attempt { () throws(RunError) in
           try OperatorAudit.record(
             .ended, ["transaction": .string(id), "state": "discarded", "reason": "asked for"])

@@ -13,6 +13,27 @@ import Testing
 
   private let change = ["/bin/sh", "-c", "echo new >> a; echo c > c"]
 
+  /// Without a name, and as `last`: the newest that waits for the directory in which it is asked.
+  @Test(arguments: Starter.all) func newestHere(_ starter: Starter) {
+    let site = Site(starter)
+    for word in ["one", "two"] {
+      let run = site.agtRun(["--txn"], ["/bin/sh", "-c", "mkdir -p d && echo \(word) > \(word)"])
+      #expect(run.status == 0, "\(run.summary)")
+    }
+    func here(_ words: String) -> Completed {
+      site.native([
+        "/bin/sh", "-c", "cd \(site.scratch.path) && exec \(Site.agtPath) txn \(words)",
+      ])
+    }
+    let shown = here("diff --stat")
+    #expect(shown.out.contains("two") && !shown.out.contains("one"), "\(shown.summary)")
+    #expect(here("commit").out == "committed 2 changes\n")
+    #expect(site.scratch.read("two") == "two\n" && site.scratch.read("one") == nil)
+    #expect(here("discard last").status == 0)
+    let none = here("commit")
+    #expect(none.status == 2 && none.err.contains("no transaction waits for"), "\(none.summary)")
+  }
+
   @Test("kept, shown, committed", arguments: Starter.all) func kept(_ starter: Starter) {
     let site = site(starter)
     let run = site.agtRun(["--txn"], change)
