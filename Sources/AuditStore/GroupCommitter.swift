@@ -403,7 +403,8 @@ public final class GroupCommitter: @unchecked Sendable {
       if didSync { syncs += 1 }
       lostEntries += UInt64(lost)
       // A full disk may have space again; what is unknown stays unknown.
-      failure = error ?? (failure == .full ? nil : failure)
+      let isOrdinary = batch.contains { !$0.kind.isBounded }
+      failure = error ?? (failure == .full && isOrdinary ? nil : failure)
       var waited = false
       for item in batch {
         guard let ticket = item.ticket else { continue }

@@ -30,7 +30,7 @@ public enum PolicyPath {
 
   /// Whether `path` is `folder` or lies in it; both normalised and absolute.
   static func isPath(_ path: String, under folder: String) -> Bool {
-    PathText.isInside(path, folder)
+    !path.isEmpty && PathText.isInside(path, folder)
   }
 
   /// Whether normalising would change nothing: the common case, without allocation.

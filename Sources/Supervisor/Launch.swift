@@ -141,12 +141,16 @@ public enum Launch {
     }
     record.sagas = sagas
     let loss = audit.end(record.outcome, status: record.status)
-    try prepared.result?.write(JSONWriter.pretty(record.json) + [10])
+    var unwritten: RunError?
+    do throws(RunError) {
+      try prepared.result?.write(JSONWriter.pretty(record.json) + [10])
+    } catch { unwritten = error }
     station.conclude(record.ending, isKept: starter != nil && record.executed)
     manager?.conclude(record)
     events.emit("ended", ["status": JSONValue(record.status)])
     Output.conclude(record, options)
     if let loss { Output.complain(loss) }
+    if let unwritten { throw unwritten }
     return record.status
   }
 

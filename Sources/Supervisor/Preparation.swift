@@ -2,6 +2,7 @@ internal import Broker
 internal import Glibc
 internal import Kernel
 internal import LaunchPlan
+internal import Paths
 internal import Policy
 internal import Rings
 
@@ -146,9 +147,9 @@ enum Preparation {
     }
     let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
     let exposed = [workspace.path] + writes.map(\.path)
-    try checkLinks(options.writes, "--write", exposed)
+    try checkLinks(options.writes, "--write", exposed, writes.suffix(options.writes.count))
     let reads = try shares(options.reads, "--read")
-    try checkLinks(options.reads, "--read", exposed)
+    try checkLinks(options.reads, "--read", exposed, reads[...])
     var result: ResultFile?
     if forReal, let file = options.resultFile { result = try ResultFile(file, writable: exposed) }
     try checkProtected(options.protects)
@@ -309,14 +310,21 @@ enum Preparation {
   }
 
   /// A program may have put a link where a path of the command line goes, in this run's place or in an earlier run.
-  /// - Parameter exposed: directories that a program may write, or an earlier one could.
+  /// - Parameters:
+  ///   - exposed: directories that a program may write, or an earlier one could.
+  ///   - shares: what the paths were taken for.
   private static func checkLinks(
-    _ paths: [String], _ flag: String, _ exposed: [String]
+    _ paths: [String], _ flag: String, _ exposed: [String],
+    _ shares: ArraySlice<LaunchRequest.Share>
   ) throws(RunError) {
-    for path in paths {
+    for (path, share) in zip(paths, shares) {
       do throws(SyscallError) {
-        _ = try LinkWalk.canonical(path) { link throws(SyscallError) in
+        let walked = try LinkWalk.canonical(path) { link throws(SyscallError) in
           try LinkWalk.refuse(link, in: exposed)
+        }
+        // What is shown is what was walked to, whoever exchanges it meanwhile.
+        guard PathText.areEqual(walked, share.path) else {
+          throw SyscallError(call: "readlink", object: path, errno: ELOOP)
         }
       } catch {
         let target = (try? Files.canonical(ByteString(path)).text) ?? "where it leads"

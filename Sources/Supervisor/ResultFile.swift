@@ -4,13 +4,15 @@ internal import Paths
 
 /// The file of `--result-json`: what its user, a service manager or a saga's runner believes of the run.
 ///
-/// It may lie where the program writes. Its directory is opened before the program begins, by a way without links that a
-/// program could have made, and a regular file is put there whole by its name: what the program has made of the name
-/// meanwhile, a link, a pipe or a file of its own, is replaced and never followed, waited for or kept.
+/// It may lie where the program writes. The way there is looked at before the program begins, so that one that cannot be
+/// used is refused at once, and again when nothing of the ring is left: no link that a program could have made is followed.
+/// A regular file is put there whole by its name: what the program has made of the name meanwhile, a link, a pipe or a file
+/// of its own, is replaced and never followed, waited for or kept.
 final class ResultFile {
   private let path: String
   private let name: ByteString
-  private let directory: OwnedFD
+  private let parent: String
+  private let writable: [String]
   /// Whether a program could have had its hands on it.
   private let isExposed: Bool
 
@@ -21,18 +23,35 @@ final class ResultFile {
     self.path = path
     let isPlain = path.utf8.contains(UInt8(ascii: "/"))
     let absolute = path.utf8.first == UInt8(ascii: "/")
-    let parent = !isPlain ? "." : absolute ? PathText.parent(path) : "./" + Self.front(path)
+    parent = !isPlain ? "." : absolute ? PathText.parent(path) : "./" + Self.front(path)
     name = ByteString(PathText.components(path).last ?? "")
+    self.writable = writable
     do throws(SyscallError) {
-      guard !name.isEmpty else { throw SyscallError(call: "open", object: path, errno: EISDIR) }
-      let place = try LinkWalk.canonical(parent) { link throws(SyscallError) in
-        try LinkWalk.refuse(link, in: writable)
+      guard !name.isEmpty, path.utf8.last != UInt8(ascii: "/") else {
+        throw SyscallError(call: "open", object: path, errno: EISDIR)
       }
-      directory = try Files.open(ByteString(place), FileLook.pathOnly | O_DIRECTORY)
-      isExposed = writable.contains { PathText.isInside(place, $0) }
+      let place = try Self.place(parent, writable)
+      isExposed = writable.contains { PathText.isInside(place.path, $0) }
     } catch {
       throw Self.failure(path, error)
     }
+  }
+
+  private static func place(
+    _ parent: String, _ writable: [String]
+  ) throws(SyscallError) -> (path: String, directory: HeldDirectory) {
+    let path = try LinkWalk.canonical(parent) { link throws(SyscallError) in
+      try LinkWalk.refuse(link, in: writable)
+    }
+    let directory = try Files.open(
+      ByteString(path), FileLook.pathOnly | O_DIRECTORY, resolve: [.noSymlinks, .noMagicLinks])
+    return (path, HeldDirectory(directory))
+  }
+
+  /// In a tuple.
+  private final class HeldDirectory {
+    let descriptor: OwnedFD
+    init(_ descriptor: consuming OwnedFD) { self.descriptor = descriptor }
   }
 
   /// `a/b` of `a/b/c`.
@@ -42,31 +61,39 @@ final class ResultFile {
 
   func write(_ bytes: [UInt8]) throws(RunError) {
     do throws(SyscallError) {
-      if isExposed { try replace(bytes) } else { try overwrite(bytes, 0) }
+      let held = try Self.place(parent, writable).directory
+      let directory = held.descriptor.raw
+      if isExposed {
+        try replace(bytes, directory)
+      } else {
+        try overwrite(bytes, 0, directory)
+      }
     } catch {
       throw Self.failure(path, error)
     }
   }
 
-  private func replace(_ bytes: [UInt8]) throws(SyscallError) {
+  private func replace(_ bytes: [UInt8], _ directory: Int32) throws(SyscallError) {
     let fresh = ByteString(".agt-result-\(getpid())")
     do throws(SyscallError) {
-      try? Files.remove(fresh, at: directory.raw)
+      try? Files.remove(fresh, at: directory)
       let file = try Files.open(
-        fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: Self.mode, at: directory.raw)
+        fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: Self.mode, at: directory)
       try Descriptors.write(file.raw, bytes)
-      try Files.rename(fresh, to: name, at: directory.raw)
+      try Files.rename(fresh, to: name, at: directory)
     } catch {
-      try? Files.remove(fresh, at: directory.raw)
+      try? Files.remove(fresh, at: directory)
       // Who may not make a file there may still have one that can be written.
       guard [EACCES, EPERM, EROFS].contains(error.errno) else { throw error }
-      try overwrite(bytes, O_NOFOLLOW | O_NONBLOCK)
+      try overwrite(bytes, O_NOFOLLOW | O_NONBLOCK, directory)
     }
   }
 
-  private func overwrite(_ bytes: [UInt8], _ flags: Int32) throws(SyscallError) {
+  private func overwrite(
+    _ bytes: [UInt8], _ flags: Int32, _ directory: Int32
+  ) throws(SyscallError) {
     let file = try Files.open(
-      name, O_WRONLY | O_CREAT | O_NOCTTY | flags, mode: Self.mode, at: directory.raw)
+      name, O_WRONLY | O_CREAT | O_NOCTTY | flags, mode: Self.mode, at: directory)
     let status = try Files.status(file.raw)
     if isExposed {
       guard status.kind == .regular, status.links == 1 else {

@@ -20,7 +20,7 @@ final class TerminalRelay {
   /// What the program wrote and the person's terminal has not taken yet; until then no more is read.
   private var unshown: [UInt8] = []
   /// At the end of the run, for a terminal that takes nothing.
-  private static let patienceMilliseconds: Int32 = 1000
+  private static let patienceMilliseconds: Int32 = 5000
 
   /// - Parameter descriptors: which of 0, 1, 2 are the person's terminal.
   init(master: consuming OwnedFD, descriptors: UInt8) throws(SyscallError) {
@@ -98,18 +98,20 @@ final class TerminalRelay {
   }
 
   func flushOutput() throws(SyscallError) {
-    guard let screen = screen.raw else {
-      try Descriptors.write(output, unshown)
-      unshown = []
-      return
-    }
-    while !unshown.isEmpty {
-      do throws(SyscallError) {
-        unshown.removeFirst(try Descriptors.writeSome(screen, unshown[...]))
-      } catch {
-        if error.errno == EAGAIN { return }
-        throw error
+    do throws(SyscallError) {
+      guard let screen = screen.raw else {
+        try Descriptors.write(output, unshown)
+        unshown = []
+        return
       }
+      while !unshown.isEmpty {
+        unshown.removeFirst(try Descriptors.writeSome(screen, unshown[...]))
+      }
+    } catch {
+      if error.errno == EAGAIN { return }
+      // The terminal is gone; the program is not, and goes on until it is told.
+      guard error.errno == EIO else { throw error }
+      unshown = []
     }
   }
 

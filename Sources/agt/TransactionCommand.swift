@@ -31,7 +31,10 @@ struct TransactionCommand: ParsableCommand {
     """
 
   /// - Parameter given: `last` and nil mean the newest that waits for the workspace that holds the working directory.
-  static func named(_ given: String?) throws(TransactionError) -> String {
+  /// - Parameter isSole: without a name there must be no other: what is done cannot be taken back.
+  static func named(
+    _ given: String?, isSole: Bool = false
+  ) throws(TransactionError) -> String {
     if let given, given != "last" { return given }
     let here = (try? Files.workingDirectory().text) ?? "/"
     let waiting = try store.list().filter { listing in
@@ -39,6 +42,11 @@ struct TransactionCommand: ParsableCommand {
         return false
       }
       return PathText.isInside(here, record.workspace)
+    }
+    if given == nil, isSole, waiting.count > 1 {
+      throw TransactionError(
+        .notFound, "\(waiting.count) transactions wait for \(here): name one, or last",
+        hint: "agt txn list")
     }
     guard let newest = waiting.map(\.id).max() else {
       throw TransactionError(.notFound, "no transaction waits for \(here)", hint: "agt txn list")
@@ -147,7 +155,7 @@ struct TransactionCommand: ParsableCommand {
     func run() throws {
       let paths = selection(self.paths)
       let (name, committed) = try attempt { () throws(TransactionError) in
-        let transaction = try store.take(try TransactionCommand.named(id))
+        let transaction = try store.take(try TransactionCommand.named(id, isSole: true))
         try announce(transaction.id)
         return (
           transaction.id, try transaction.commit(paths: paths, allowExecutable: allowExecutable)

@@ -18,6 +18,8 @@ import Testing
       - {id: lower, when: tool == 'lower', then: allow, obligations: [{demote: 3}]}
       - {id: mighty, when: tool == 'mighty' and ring == 2, then: allow}
       - {id: files, when: kind == 'file.open', then: allow}
+    violations:
+      - {when: "kind == 'broker.denied'", do: {after: 50, within: 60s, then: hold}}
 
     """
 

@@ -27,7 +27,10 @@ import Testing
     }
     let shown = here("diff --stat")
     #expect(shown.out.contains("two") && !shown.out.contains("one"), "\(shown.summary)")
-    #expect(here("commit").out == "committed 2 changes\n")
+    let several = here("commit")
+    #expect(
+      several.status == 2 && several.err.contains("2 transactions wait"), "\(several.summary)")
+    #expect(here("commit last").out == "committed 2 changes\n")
     #expect(site.scratch.read("two") == "two\n" && site.scratch.read("one") == nil)
     #expect(here("discard last").status == 0)
     let none = here("commit")

@@ -237,7 +237,9 @@ final class BrokerMethods {
     if let target = decision.demotion { demote(to: target, by: decision) }
     if decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty {
       fields["kind"] = "broker.denied"
-      triggers = watch.judge(fields)
+      triggers = (triggers + watch.judge(fields)).sorted {
+        $0.action.severity > $1.action.severity
+      }
     }
     return Judgement(
       decision: decision, triggers: triggers,

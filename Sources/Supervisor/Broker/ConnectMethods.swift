@@ -26,9 +26,11 @@ extension BrokerMethods {
     let fields: JSONObject = [
       "host": .string(host), "port": JSONValue(port), "protocol": "tcp",
     ]
+    var triggers: [ViolationTrigger] = []
     // The network section says what may be reached; a rule can only take from that.
     if !isByDefault(fields, kind: "net.connect", call) {
-      let (decision, triggers) = judge(fields, kind: "net.connect", call, &counters)
+      let (decision, more) = judge(fields, kind: "net.connect", call, &counters)
+      triggers = more
       if decision.verdict == .requireApproval, asks {
         return try parkConnection(host, port, decision, call, &counters, triggers)
       }
@@ -50,7 +52,7 @@ extension BrokerMethods {
       return forbid(
         fields, kind: "net.connect", BrokerError(.denied, error.why), call, &counters)
     }
-    return BrokerReply(result: .later)
+    return BrokerReply(result: .later, triggers: triggers)
   }
 
   private static func connected(_ host: String, _ port: UInt16) -> JSONValue {

@@ -67,7 +67,7 @@ extension BrokerMethods {
     }
     let asked = Asked(
       tools: declared, names: names, ring: target, ttlMilliseconds: ttl,
-      reason: params["reason"], why: why, decision: decision)
+      reason: params["reason"], why: why, decision: decision, callerRing: self.ring)
     try look(asked.commands) { found in
       call.goOn { [unowned self] counters throws(BrokerError) in
         let programs = try found.get()
@@ -95,6 +95,8 @@ extension BrokerMethods {
     let reason: JSONValue?
     let why: JSONObject
     let decision: Decision
+    /// As which it was judged.
+    let callerRing: UInt8
 
     var commands: BrokerMethods.Commands { tools.map { ($0.name, $0.fixedWords) } }
   }
@@ -103,7 +105,12 @@ extension BrokerMethods {
     _ asked: Asked, _ programs: Programs, _ call: BrokerCall, approval: String?,
     done: @escaping (Result<JSONValue, BrokerError>) -> Void
   ) throws(BrokerError) {
-    let mayBegin = { [unowned self] () throws(BrokerError) in try self.mayBegin() }
+    let mayBegin = { [unowned self] () throws(BrokerError) in
+      try self.mayBegin()
+      guard ring <= asked.callerRing else {
+        throw BrokerError(.notPermitted, "the run was demoted to ring \(ring) meanwhile")
+      }
+    }
     try mayBegin()
     var why = asked.why
     why["approval"] = JSONValue(approval)

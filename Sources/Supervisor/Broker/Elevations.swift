@@ -68,8 +68,10 @@ final class Elevations {
       do throws(BrokerError) {
         if let refusal { throw BrokerError(.failed, refusal) }
         try mayBegin()
-        // Its owner may be gone; then the log has its end already.
-        guard desk.grant(lease.id, now: AlarmClock.nowMilliseconds) != nil else { return }
+        // Its owner may be gone, or the run demoted; then the log has its end already.
+        guard desk.grant(lease.id, now: AlarmClock.nowMilliseconds) != nil else {
+          throw BrokerError(.failed, "the lease ended before it began")
+        }
       } catch {
         if desk.end(lease.id, .released) != nil { record(lease.id, "not_begun", 0) }
         programs[lease.id] = nil
