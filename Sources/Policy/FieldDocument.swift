@@ -137,15 +137,26 @@ struct FieldDocument {
     _ key: String, _ node: YAMLNode, _ field: String, _ op: FieldCondition.Operator,
     _ value: JSONValue
   ) -> Parsed {
-    var condition = FieldCondition(field: field, op: op, value: value)
+    denial(key, node, FieldCondition(field: field, op: op, value: value), priority: first)
+  }
+
+  /// Of the rule that is looked at before any other.
+  private var first: Int { header.isAscending ? Int.min : Int.max }
+
+  /// A rule that a key of the document stands for.
+  private func denial(
+    _ key: String, _ node: YAMLNode, _ condition: FieldCondition, message: String = "",
+    priority: Int
+  ) -> Parsed {
+    var condition = condition
     condition.node = node
     return Parsed(
       node: node, file: file, id: key, action: "deny", verdict: .deny, conditions: [condition],
-      message: "", priority: header.isAscending ? Int.min : Int.max, isOverride: false)
+      message: message, priority: priority, isOverride: false)
   }
 
   private func trustRule(_ key: String, _ node: YAMLNode) throws(YAMLError) -> Parsed? {
-    var condition: FieldCondition
+    let condition: FieldCondition
     switch key {
     case "min_trust_score":
       condition = FieldCondition(
@@ -162,24 +173,17 @@ struct FieldDocument {
       if try !node.boolean(file) { return nil }
       condition = FieldCondition(field: "handshake", op: .equal, value: false)
     }
-    condition.node = node
-    return Parsed(
-      node: node, file: file, id: key, action: "deny", verdict: .deny, conditions: [condition],
-      message: "", priority: Int.max, isOverride: false)
+    return denial(key, node, condition, priority: Int.max)
   }
 
   private mutating func addToolList(_ node: YAMLNode) throws(YAMLError) {
     let names = try Reading.texts(node, file)
     if names.isEmpty { return }
-    var condition = FieldCondition(field: "tool_name", op: .notIn, value: JSONValue(names))
-    condition.node = node
-    let priority = header.isAscending ? Int.min : Int.max
+    let condition = FieldCondition(field: "tool_name", op: .notIn, value: JSONValue(names))
     rules.insert(
-      Parsed(
-        node: node, file: file, id: "tool_allowlist", action: "deny", verdict: .deny,
-        conditions: [condition], message: "The tool is not on the policy's list.",
-        priority: priority, isOverride: false),
-      at: 0)
+      denial(
+        "tool_allowlist", node, condition, message: "The tool is not on the policy's list.",
+        priority: first), at: 0)
   }
 
   /// The toolkit names no ports; these are the ones of the web.
