@@ -14,17 +14,17 @@ public struct Session: Sendable {
     case dropped(BrokerError)
   }
 
-  /// What requests count as; a policy may lower it.
-  public var ring: UInt8
   private var isGreeted = false
 
-  public init(ring: UInt8) { self.ring = ring }
+  public init() {}
 
   /// - Parameters:
   ///   - descriptors: how many came with the bytes of this line.
+  ///   - ring: what requests of the run count as now.
   ///   - rate: of the whole run.
   public mutating func take(
-    _ line: ArraySlice<UInt8>, descriptors: Int, rate: inout TokenBucket, nowMilliseconds: UInt64
+    _ line: ArraySlice<UInt8>, descriptors: Int, ring: UInt8, rate: inout TokenBucket,
+    nowMilliseconds: UInt64
   ) -> Outcome {
     let request: BrokerRequest
     do throws(BrokerRequest.Refusal) {
@@ -36,7 +36,8 @@ public struct Session: Sendable {
     }
     do throws(BrokerError) {
       let method = try permit(
-        request, lineBytes: line.count, descriptors: descriptors, rate: &rate, nowMilliseconds)
+        request, lineBytes: line.count, descriptors: descriptors, ring: ring, rate: &rate,
+        nowMilliseconds)
       return .call(request, method)
     } catch {
       return request.id.map { .refused(error, id: $0) } ?? .dropped(error)
@@ -44,8 +45,8 @@ public struct Session: Sendable {
   }
 
   private mutating func permit(
-    _ request: BrokerRequest, lineBytes: Int, descriptors: Int, rate: inout TokenBucket,
-    _ now: UInt64
+    _ request: BrokerRequest, lineBytes: Int, descriptors: Int, ring: UInt8,
+    rate: inout TokenBucket, _ now: UInt64
   ) throws(BrokerError) -> Method {
     let method = MethodTable.method(request.method)
     guard rate.take(method?.cost ?? 1, nowMilliseconds: now) else {

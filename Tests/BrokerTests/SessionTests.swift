@@ -5,18 +5,20 @@ import Testing
 /// The request table holds for every line: by ring, by turn, by size, by rate.
 @Suite struct SessionTests {
   private struct Site {
-    var session: Session
+    var session = Session()
+    let ring: UInt8
     var rate: TokenBucket
 
     init(ring: UInt8 = 3, burst: UInt64 = 1000) {
-      session = Session(ring: ring)
+      self.ring = ring
       rate = TokenBucket(perSecond: 5, burst: burst, nowMilliseconds: 0)
     }
 
     mutating func take(_ line: String, descriptors: Int = 0, at now: UInt64 = 0) -> Session.Outcome
     {
       session.take(
-        Array(line.utf8)[...], descriptors: descriptors, rate: &rate, nowMilliseconds: now)
+        Array(line.utf8)[...], descriptors: descriptors, ring: ring, rate: &rate,
+        nowMilliseconds: now)
     }
 
     mutating func greet() {

@@ -16,14 +16,15 @@ public func fuzzBrokerLines(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt
 
 private func outcomes(_ pieces: [[UInt8]]) -> [Session.Outcome] {
   var lines = LineReader()
-  var session = Session(ring: 3)
+  var session = Session()
   var rate = TokenBucket(perSecond: 5, burst: 1000, nowMilliseconds: 0)
   var all: [Session.Outcome] = []
   for piece in pieces {
     lines.append(piece)
     while case .line(let line) = lines.next() {
       precondition(line.count <= LineReader.lineMaxBytes && !line.contains(10))
-      let outcome = session.take(line, descriptors: 0, rate: &rate, nowMilliseconds: 0)
+      let outcome = session.take(
+        line, descriptors: 0, ring: 3, rate: &rate, nowMilliseconds: 0)
       check(outcome)
       all.append(outcome)
     }

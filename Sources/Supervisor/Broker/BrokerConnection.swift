@@ -11,7 +11,7 @@ final class BrokerConnection {
   /// Never used again in the run.
   let number: UInt64
   let peer: BrokerPeer
-  var session: Session
+  var session = Session()
   /// Cuts what has come into lines.
   private var lines = LineReader()
   /// Descriptors that have come since the last line was taken; closed already.
@@ -38,11 +38,10 @@ final class BrokerConnection {
   /// To send the rest of a line that was begun.
   static let lineMilliseconds: UInt64 = 10_000
 
-  init(_ socket: consuming OwnedFD, _ peer: BrokerPeer, number: UInt64, ring: UInt8) {
+  init(_ socket: consuming OwnedFD, _ peer: BrokerPeer, number: UInt64) {
     self.number = number
     self.socket = socket
     self.peer = peer
-    session = Session(ring: ring)
   }
 
   /// Whether nothing more can come of it.

@@ -114,7 +114,7 @@ final class BrokerService: RunService {
     _ socket: consuming OwnedFD, _ peer: BrokerPeer, _ loop: RunLoop
   ) throws(SyscallError) {
     nextNumber += 1
-    let connection = BrokerConnection(socket, peer, number: nextNumber, ring: methods.ring)
+    let connection = BrokerConnection(socket, peer, number: nextNumber)
     connections[connection.socket.raw] = connection
     try loop.watch(connection.socket.raw, .input, for: self)
   }
@@ -264,9 +264,8 @@ final class BrokerService: RunService {
     _ line: ArraySlice<UInt8>, _ descriptors: Int, _ connection: BrokerConnection, _ now: UInt64,
     _ loop: RunLoop
   ) throws(SyscallError) {
-    connection.session.ring = methods.ring
     let outcome = connection.session.take(
-      line, descriptors: descriptors, rate: &rate, nowMilliseconds: now)
+      line, descriptors: descriptors, ring: methods.ring, rate: &rate, nowMilliseconds: now)
     switch outcome {
     case .call(let request, let method):
       counters.requests += 1
