@@ -19,14 +19,13 @@ final class PolicyWatch {
 
   var isEmpty: Bool { policies.violationTriggers.isEmpty }
 
-  /// What an event sets off, strictest first: rollback, kill, hold, audit.
+  /// What an event sets off.
   func judge(_ event: JSONObject) -> [ViolationTrigger] {
     guard !isEmpty else { return [] }
     var fields = common
     for member in event.members { fields[member.name] = member.value }
     let now = Clock.monotonicNanoseconds() / 1_000_000
     return policies.violations(Request(fields), windows: &windows, nowMilliseconds: now)
-      .sorted { $0.action.severity > $1.action.severity }
   }
 
   /// A call that the kernel refused and reported.

@@ -237,9 +237,7 @@ final class BrokerMethods {
     if let target = decision.demotion { demote(to: target, by: decision) }
     if decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty {
       fields["kind"] = "broker.denied"
-      triggers = (triggers + watch.judge(fields)).sorted {
-        $0.action.severity > $1.action.severity
-      }
+      triggers += watch.judge(fields)
     }
     return Judgement(
       decision: decision, triggers: triggers,

@@ -60,9 +60,9 @@ final class Refusals {
   /// Whether every request is denied for a while.
   func isDenyingAll(_ nowMilliseconds: UInt64) -> Bool { nowMilliseconds < deniesUntilMilliseconds }
 
-  /// What the triggers of policies demand.
+  /// What the triggers of policies demand, the strictest first: rollback, kill, hold, audit.
   func carryOut(_ triggers: [ViolationTrigger], in loop: RunLoop) {
-    for trigger in triggers {
+    for trigger in triggers.sorted(by: { $0.action.severity > $1.action.severity }) {
       lastTrigger = trigger
       loop.events.emit(
         "trigger",
