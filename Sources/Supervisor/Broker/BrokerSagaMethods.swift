@@ -94,7 +94,7 @@ extension BrokerMethods {
     var undo: SagaCall?
 
     /// What is executed for it now, and to undo it.
-    var commands: BrokerMethods.Commands {
+    var commands: Commands {
       [("tool", tool?.words), ("undo", undo?.words)].compactMap { name, words in
         words.map { (name, $0) }
       }
@@ -113,18 +113,15 @@ extension BrokerMethods {
   private func park(
     _ asked: AskedStep, _ decisions: [Decision], _ call: BrokerCall
   ) throws(BrokerError) {
-    let ask = { [unowned self] (programs: Programs) throws(BrokerError) -> BrokerReply in
-      var asked = asked
-      asked.tool?.expected = programs["tool"]
-      asked.undo?.expected = programs["undo"]
-      let ticket = try parkStep(asked, programs, decisions, call)
-      return BrokerReply(result: .refused(Self.asked(ticket, decisions[0], call)))
-    }
-    if asked.commands.isEmpty {
-      return call.goOn { _ throws(BrokerError) in try ask([:]) }
-    }
     try look(asked.commands) { found in
-      call.goOn { _ throws(BrokerError) in try ask(try found.get()) }
+      call.goOn { [unowned self] _ throws(BrokerError) in
+        let programs = try found.get()
+        var asked = asked
+        asked.tool?.expected = programs["tool"]
+        asked.undo?.expected = programs["undo"]
+        let ticket = try parkStep(asked, programs, decisions, call)
+        return BrokerReply(result: .refused(Self.asked(ticket, decisions[0], call)))
+      }
     }
   }
 
