@@ -145,11 +145,12 @@ enum Preparation {
       workspace.layers = transaction?.layers ?? TransactionRun.explained(caller)
       workspace.access = .readWrite
     }
-    let writes = try profileWrites(profile, home: caller.home) + shares(options.writes, "--write")
+    let namedWrites = try shares(options.writes, "--write")
+    let namedReads = try shares(options.reads, "--read")
+    let writes = try profileWrites(profile, home: caller.home) + namedWrites.map(\.share)
+    let reads = namedReads.map(\.share)
     let exposed = [workspace.path] + writes.map(\.path)
-    try checkLinks(options.writes, "--write", exposed, writes.suffix(options.writes.count))
-    let reads = try shares(options.reads, "--read")
-    try checkLinks(options.reads, "--read", exposed, reads[...])
+    for named in namedWrites + namedReads { try named.refuseLinks(in: exposed) }
     var result: ResultFile?
     if forReal, let file = options.resultFile { result = try ResultFile(file, writable: exposed) }
     try checkProtected(options.protects)
@@ -284,58 +285,53 @@ enum Preparation {
     return [options.cpuThousandths, most].compactMap(\.self).min()
   }
 
-  /// Parts of the host that were named, judged once.
-  private static func shares(_ paths: [String], _ flag: String) throws(RunError) -> [LaunchRequest
-    .Share]
-  {
-    var all: [LaunchRequest.Share] = []
-    for path in paths {
+  /// A part of the host that was named, judged once.
+  private struct NamedShare {
+    let flag: String
+    let path: String
+    let share: LaunchRequest.Share
+    /// That were followed on the way to it.
+    let links: [String]
+
+    /// A program may have put a link where a path of the command line goes, in this run's place or in an earlier run.
+    /// - Parameter exposed: directories that a program may write, or an earlier one could.
+    func refuseLinks(in exposed: [String]) throws(RunError) {
       do throws(SyscallError) {
-        let canonical = try Files.canonical(ByteString(path))
-        all.append(
-          LaunchRequest.Share(path: canonical.text, status: try Files.status(of: canonical)))
+        for link in links { try LinkWalk.refuse(link, in: exposed) }
+      } catch {
+        throw RunError(
+          .notConfined,
+          "\(flag) \(path): \(error.object) is a link that a program could have made",
+          hint: "if that is meant, name \(share.path) itself")
+      }
+    }
+  }
+
+  private static func shares(
+    _ paths: [String], _ flag: String
+  ) throws(RunError) -> [NamedShare] {
+    var all: [NamedShare] = []
+    for path in paths {
+      var links: [String] = []
+      let share: LaunchRequest.Share
+      do throws(SyscallError) {
+        let canonical = try LinkWalk.canonical(path) { links.append($0) }
+        share = LaunchRequest.Share(
+          path: canonical, status: try Files.status(of: ByteString(canonical)))
       } catch {
         throw RunError(
           .notConfined,
           "\(flag) \(path): \(Errno.message(error.errno)) (\(Errno.name(error.errno)))",
           hint: "create it, or leave the flag out")
       }
-      guard all.last?.path != "/" else {
+      guard share.path != "/" else {
         throw RunError(
           .notConfined, "\(flag) \(path): the root directory would show the whole machine",
           hint: "name the directory that is needed")
       }
+      all.append(NamedShare(flag: flag, path: path, share: share, links: links))
     }
     return all
-  }
-
-  /// A program may have put a link where a path of the command line goes, in this run's place or in an earlier run.
-  /// - Parameters:
-  ///   - exposed: directories that a program may write, or an earlier one could.
-  ///   - shares: what the paths were taken for.
-  private static func checkLinks(
-    _ paths: [String], _ flag: String, _ exposed: [String],
-    _ shares: ArraySlice<LaunchRequest.Share>
-  ) throws(RunError) {
-    for (path, share) in zip(paths, shares) {
-      do throws(SyscallError) {
-        let walked = try LinkWalk.canonical(path) { link throws(SyscallError) in
-          try LinkWalk.refuse(link, in: exposed)
-        }
-        // What is shown is what was walked to, whoever exchanges it meanwhile.
-        guard PathText.areEqual(walked, share.path) else {
-          throw SyscallError(call: "readlink", object: path, errno: ELOOP)
-        }
-      } catch {
-        let target = (try? Files.canonical(ByteString(path)).text) ?? "where it leads"
-        throw RunError(
-          .notConfined,
-          error.errno == ELOOP
-            ? "\(flag) \(path): \(error.object) is a link that a program could have made"
-            : "\(flag) \(path): \(error.description)",
-          hint: "if that is meant, name \(target) itself")
-      }
-    }
   }
 
   /// What is not there cannot be kept as it is.
@@ -358,7 +354,7 @@ enum Preparation {
     for rule in profile.filesystem.write {
       let path = rule.path.hasPrefix("~/") ? home + rule.path.dropFirst() : rule.path
       if rule.optional, (try? Files.status(of: ByteString(path))) == nil { continue }
-      all += try shares([path], "filesystem.write of profile \(profile.name):")
+      all += try shares([path], "filesystem.write of profile \(profile.name):").map(\.share)
     }
     // What a profile shares, others share too: its owners and modes stay what they are.
     for index in all.indices { all[index].owner = nil }

@@ -21,9 +21,8 @@ final class ResultFile {
   /// - Parameter writable: directories that the program may write, or an earlier one could.
   init(_ path: String, writable: [String]) throws(RunError) {
     self.path = path
-    let isPlain = path.utf8.contains(UInt8(ascii: "/"))
-    let absolute = path.utf8.first == UInt8(ascii: "/")
-    parent = !isPlain ? "." : absolute ? PathText.parent(path) : "./" + Self.front(path)
+    let isAbsolute = path.utf8.first == UInt8(ascii: "/")
+    parent = isAbsolute ? PathText.parent(path) : "./" + Self.front(path)
     name = ByteString(PathText.components(path).last ?? "")
     self.writable = writable
     do throws(SyscallError) {
@@ -31,27 +30,25 @@ final class ResultFile {
         throw SyscallError(call: "open", object: path, errno: EISDIR)
       }
       let place = try Self.place(parent, writable)
-      isExposed = writable.contains { PathText.isInside(place.path, $0) }
+      _ = try Self.open(place)
+      isExposed = writable.contains { PathText.isInside(place, $0) }
     } catch {
       throw Self.failure(path, error)
     }
   }
 
+  /// The path of the directory, without a link that a program could have made.
   private static func place(
     _ parent: String, _ writable: [String]
-  ) throws(SyscallError) -> (path: String, directory: HeldDirectory) {
-    let path = try LinkWalk.canonical(parent) { link throws(SyscallError) in
+  ) throws(SyscallError) -> String {
+    try LinkWalk.canonical(parent) { link throws(SyscallError) in
       try LinkWalk.refuse(link, in: writable)
     }
-    let directory = try Files.open(
-      ByteString(path), FileLook.pathOnly | O_DIRECTORY, resolve: [.noSymlinks, .noMagicLinks])
-    return (path, HeldDirectory(directory))
   }
 
-  /// In a tuple.
-  private final class HeldDirectory {
-    let descriptor: OwnedFD
-    init(_ descriptor: consuming OwnedFD) { self.descriptor = descriptor }
+  private static func open(_ place: String) throws(SyscallError) -> OwnedFD {
+    try Files.open(
+      ByteString(place), FileLook.pathOnly | O_DIRECTORY, resolve: [.noSymlinks, .noMagicLinks])
   }
 
   /// `a/b` of `a/b/c`.
@@ -61,12 +58,11 @@ final class ResultFile {
 
   func write(_ bytes: [UInt8]) throws(RunError) {
     do throws(SyscallError) {
-      let held = try Self.place(parent, writable).directory
-      let directory = held.descriptor.raw
+      let directory = try Self.open(try Self.place(parent, writable))
       if isExposed {
-        try replace(bytes, directory)
+        try replace(bytes, directory.raw)
       } else {
-        try overwrite(bytes, 0, directory)
+        try overwrite(bytes, 0, directory.raw)
       }
     } catch {
       throw Self.failure(path, error)
