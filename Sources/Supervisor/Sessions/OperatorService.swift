@@ -144,13 +144,14 @@ final class OperatorService: RunService {
       return
     case .askedToEnd, .account, .breach: return
     }
-    live = try LiveState.Writer(in: place)
-    live?.write(StatusMethods.live(loop))
     status.initPid = pid
     status.observedNanoseconds = Clock.monotonicNanoseconds()
     try Files.create(
       ByteString(RunDirectory.statusName), mode: 0o600,
       contents: JSONWriter.compact(status.json) + [10], at: place)
+    // After what the run is found by: the program may be at work already.
+    live = try LiveState.Writer(in: place)
+    live?.write(StatusMethods.live(loop))
   }
 
   func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
