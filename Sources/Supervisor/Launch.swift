@@ -118,6 +118,11 @@ public enum Launch {
         try loop.add(Detachment(id: prepared.id, starter))
       }
     } catch { throw failure(error) }
+    // The stage builds the ring meanwhile; before the program begins, the host's log holds that it does.
+    do throws(RunError) { try audit.waitForStart() } catch {
+      loop.abandon()
+      throw error
+    }
     do throws(SyscallError) { outcome = try loop.run() } catch {
       _ = audit.end(["state": "lost", "executed": .bool(loop.executed)], status: nil)
       throw failure(error)

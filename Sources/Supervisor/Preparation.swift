@@ -91,27 +91,41 @@ enum Preparation {
   ) throws(RunError) -> PreparedRun {
     var stage: StageProcess?
     let caller = Caller(environment)
-    var audit: RunAudit?
+    var generator = SystemRandomNumberGenerator()
+    let id = RunIdentifier.make(
+      wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator)
+    let workspace = try WorkspaceChoice.choose(asked: options.workspace, home: caller.home)
+    var begun: Begun?
     if forReal {
       try checkStandardDescriptors()
-      // Both take as long as what is decided meanwhile.
-      audit = try RunAudit(try AuditPlace.make(caller), mode: options.auditSync)
+      // Each takes as long as what is decided meanwhile.
+      let audit = try RunAudit(try AuditPlace.make(caller), mode: options.auditSync)
+      let transaction = try options.transaction.map { mode throws(RunError) in
+        try PendingTransaction(mode, options, id: id, workspace: workspace, caller)
+      }
+      begun = Begun(audit: audit, transaction: transaction)
       stage = try StageProcess.begin(standard: standard)
     }
     do throws(RunError) {
-      return try prepare(options, caller, environment, audit, &stage)
+      return try prepare(options, caller, environment, id: id, workspace, begun, &stage)
     } catch {
       stage.take()?.abandon()
       throw error
     }
   }
 
-  /// - Parameter audit: nil for an explanation.
+  /// What threads of ours do beside the preparation.
+  private struct Begun {
+    let audit: RunAudit
+    let transaction: PendingTransaction?
+  }
+
+  /// - Parameter begun: nil for an explanation.
   private static func prepare(
-    _ options: RunOptions, _ caller: Caller, _ environment: [[UInt8]], _ audit: RunAudit?,
-    _ stage: inout StageProcess?
+    _ options: RunOptions, _ caller: Caller, _ environment: [[UInt8]], id: String,
+    _ place: LaunchRequest.Share, _ begun: Begun?, _ stage: inout StageProcess?
   ) throws(RunError) -> PreparedRun {
-    let forReal = audit != nil
+    let forReal = begun != nil
     let (loaded, profileFiles) = try ProfileSource.load(options)
     var profile = loaded.profile
     apply(options, to: &profile)
@@ -126,22 +140,16 @@ enum Preparation {
     let starter: LaunchRequest.Starter =
       caller.isRoot
       ? .root(hostUID: ids.id, hostGID: ids.id) : .ordinary(uid: caller.uid, gid: caller.gid)
-    var workspace = try WorkspaceChoice.choose(
-      asked: options.workspace, access: options.workspaceAccess ?? profile.filesystem.workspace,
-      home: caller.home)
-    var generator = SystemRandomNumberGenerator()
-    let id = RunIdentifier.make(
-      wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator)
-    audit?.begin(
+    var workspace = LaunchRequest.Workspace(
+      share: place, access: options.workspaceAccess ?? profile.filesystem.workspace)
+    let transaction = try begun?.transaction?.take()
+    // What the log waits for would hold up the transaction, which changes directories of the same disk.
+    begun?.audit.begin(
       id: id,
       AuditEntries.start(
-        id: id, options, profile, workspace: workspace.path, caller: caller, salt: audit!.salt))
-    var transaction: TransactionRun?
-    if let mode = options.transaction {
-      if forReal {
-        transaction = try TransactionRun(
-          mode, options, id: id, workspace: workspace, caller: caller)
-      }
+        id: id, options, profile, workspace: workspace.path, caller: caller,
+        salt: begun!.audit.salt))
+    if options.transaction != nil {
       workspace.layers = transaction?.layers ?? TransactionRun.explained(caller)
       workspace.access = .readWrite
     }
@@ -220,16 +228,14 @@ enum Preparation {
     }
     let losses = try Losses.check(request)
     if forReal {
+      // The program begins when `RunLoop` lets it.
       try stage!.send(plan)
-      // From here on something runs: the host's log holds that it does.
-      try audit!.waitForStart()
-      try stage!.letProgramBegin()
     }
     return PreparedRun(
       id: id, profile: profile, plan: plan, request: request, trail: program.trail, losses: losses,
       transaction: transaction, network: network, policies: policies, tools: tools,
       toolPrograms: toolPrograms, limits: limits, cgroupPlan: cgroupPlan, cgroup: cgroup,
-      audit: audit, result: result,
+      audit: begun?.audit, result: result,
       stage: stage.take(),
       directory: directory, ids: ids)
   }

@@ -116,7 +116,10 @@ final class RunLoop {
     if let timeoutMilliseconds { deadline = try startTimer(timeoutMilliseconds) }
   }
 
-  /// Runs until the ring is empty.
+  /// Instead of `run`: nothing was executed, and nothing will be.
+  func abandon() { stage.abandon() }
+
+  /// Lets the program begin once every service knows its ring, and runs until the ring is empty.
   func run() throws(SyscallError) -> RunOutcome {
     var isResting = false
     while !isEmpty {
@@ -272,6 +275,8 @@ final class RunLoop {
       for number in descriptors { _ = OwnedFD(number) }
       events.emit("started", ["pid": JSONValue(pid)])
       try tellServices(.started(pid: pid))
+      // From here on the run can be found, and ended by others.
+      try stage.letProgramBegin()
     case .terminal:
       guard let master = descriptors.first else { return }
       if let session { return try session.adopt(OwnedFD(master), in: self) }

@@ -59,7 +59,7 @@ struct StageProcess: ~Copyable {
 
   /// Reaps a stage that gets no plan, and PID 1 (our child too) when it has made it: both end when nothing
   /// more can come from us.
-  consuming func abandon() {
+  func abandon() {
     Sockets.endWriting(socket.raw)
     Sockets.endWriting(planSocket.raw)
     var children = [pid]
@@ -83,35 +83,39 @@ struct StageProcess: ~Copyable {
   /// What the stage can begin with.
   /// - Parameter cgroups: `RunCgroup.descriptors`.
   func send(_ start: StageStart, cgroups: [Int32]) throws(RunError) {
-    try deliver { () throws(SyscallError) in
+    try deliverPlan { () throws(SyscallError) in
       try Messages.send(socket.raw, start.encoded(), descriptors: cgroups)
     }
   }
 
   /// The rest, as a sealed file.
   func send(_ plan: LaunchPlan) throws(RunError) {
-    try deliver { () throws(SyscallError) in
+    try deliverPlan { () throws(SyscallError) in
       let file = try Descriptors.sealedMemory(name: "launch-plan", plan.encoded())
       try Messages.send(planSocket.raw, [1], descriptors: [file.raw])
     }
     // PID 1 has work as well, and waits for this word and not for the program's process, which may have ended.
-    try deliver { () throws(SyscallError) in
+    try deliverPlan { () throws(SyscallError) in
       try Messages.send(socket.raw, StageCommand.planned.encoded())
     }
   }
 
   /// The ring is built without that; nothing of it executes before.
-  func letProgramBegin() throws(RunError) {
-    try deliver { () throws(SyscallError) in try Messages.send(planSocket.raw, [1]) }
+  func letProgramBegin() throws(SyscallError) {
+    try Self.deliver { () throws(SyscallError) in try Messages.send(planSocket.raw, [1]) }
   }
 
-  private func deliver(_ body: () throws(SyscallError) -> Void) throws(RunError) {
-    do throws(SyscallError) {
-      try body()
-    } catch {
+  private func deliverPlan(_ body: () throws(SyscallError) -> Void) throws(RunError) {
+    do throws(SyscallError) { try Self.deliver(body) } catch {
+      throw RunError(.internalFailure, "sending the plan: \(error.description)")
+    }
+  }
+
+  private static func deliver(_ body: () throws(SyscallError) -> Void) throws(SyscallError) {
+    do throws(SyscallError) { try body() } catch {
       // The stage has failed already: its own report says why.
       if error.errno == EPIPE || error.errno == ECONNRESET { return }
-      throw RunError(.internalFailure, "sending the plan: \(error.description)")
+      throw error
     }
   }
 }

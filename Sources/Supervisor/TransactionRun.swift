@@ -29,24 +29,16 @@ final class TransactionRun {
   private let base: Transaction?
   let layers: LaunchRequest.Layers
 
-  /// Ends what a crash left behind, and makes the layers.
+  /// Makes the layers.
   init(
-    _ mode: TransactionMode, _ options: RunOptions, id: String,
-    workspace: LaunchRequest.Workspace, caller: Caller
+    _ mode: TransactionMode, _ options: RunOptions, id: String, workspace: String, caller: Caller
   ) throws(RunError) {
-    try Self.refuseMountsInside(workspace.path)
+    try Self.refuseMountsInside(workspace)
     let store = Self.store(caller)
     do throws(TransactionError) {
-      for (other, what) in try store.recover() {
-        switch what {
-        case .committed: Output.say("agt-run: finished the commit of transaction \(other)")
-        case .discarded: Output.say("agt-run: discarded transaction \(other), whose run was killed")
-        case .failed(let error): Output.say("agt-run: transaction \(other): \(error.message)")
-        }
-      }
       let status = try Self.status(workspace)
       let made = try store.begin(
-        id: id, workspace: workspace.path, status: status, marksAreUsers: !caller.isRoot,
+        id: id, workspace: workspace, status: status, marksAreUsers: !caller.isRoot,
         command: options.command, base: options.transactionBase)
       transaction = made
       let below = try options.transactionBase.map { id throws(TransactionError) in
@@ -60,10 +52,27 @@ final class TransactionRun {
             layers: Array(base.layersPath.utf8), judged: try Self.judged(base))
         })
     } catch {
-      throw RunError(.notConfined, "--txn: \(error.message)", hint: error.hint)
+      throw Self.refusal(error)
     }
     self.mode = mode
     allowExecutable = options.allowExecutable
+  }
+
+  /// Ends what a crash left behind.
+  static func recover(_ caller: Caller) throws(RunError) {
+    do throws(TransactionError) {
+      for (other, what) in try store(caller).recover() {
+        switch what {
+        case .committed: Output.say("agt-run: finished the commit of transaction \(other)")
+        case .discarded: Output.say("agt-run: discarded transaction \(other), whose run was killed")
+        case .failed(let error): Output.say("agt-run: transaction \(other): \(error.message)")
+        }
+      }
+    } catch { throw refusal(error) }
+  }
+
+  private static func refusal(_ error: TransactionError) -> RunError {
+    RunError(.notConfined, "--txn: \(error.message)", hint: error.hint)
   }
 
   private static func judged(
@@ -108,11 +117,9 @@ final class TransactionRun {
       path: store(caller).path + "/ID/layers", judged: LaunchPlan.Judged(device: 0, inode: 0))
   }
 
-  private static func status(
-    _ workspace: LaunchRequest.Workspace
-  ) throws(TransactionError) -> FileStatus {
+  private static func status(_ workspace: String) throws(TransactionError) -> FileStatus {
     do throws(SyscallError) {
-      return try Files.status(of: ByteString(workspace.path), followLink: false)
+      return try Files.status(of: ByteString(workspace), followLink: false)
     } catch { throw TransactionError(.failed, error.description) }
   }
 
@@ -235,6 +242,51 @@ final class TransactionRun {
     if !transaction.hasManifest { try? transaction.keep() }
     return outcome
   }
+}
+
+/// The transaction of a run that is on its way, made by a thread: that takes as long as the stage takes to start.
+///
+/// What a crash left behind is ended meanwhile, by whoever waits.
+final class PendingTransaction {
+  private final class Box: @unchecked Sendable {
+    // Written by the thread, read when it has ended.
+    var made: Result<TransactionRun, RunError>?
+  }
+
+  private let worker: Worker
+  private let box: Box
+  private let caller: Caller
+
+  /// - Parameter workspace: canonical.
+  init(
+    _ mode: TransactionMode, _ options: RunOptions, id: String, workspace: LaunchRequest.Share,
+    _ caller: Caller
+  ) throws(RunError) {
+    let box = Box()
+    self.box = box
+    self.caller = caller
+    let path = workspace.path
+    do throws(SyscallError) {
+      worker = try Worker {
+        box.made = Result { () throws(RunError) in
+          try TransactionRun(mode, options, id: id, workspace: path, caller: caller)
+        }
+      }
+    } catch {
+      throw RunError(
+        .internalFailure, "--txn: \(error.description)", hint: Hints.forNewProcess(error))
+    }
+  }
+
+  /// Once, when it is needed.
+  func take() throws(RunError) -> TransactionRun {
+    try TransactionRun.recover(caller)
+    worker.join()
+    defer { box.made = nil }
+    return try box.made!.get()
+  }
+
+  deinit { worker.join() }
 }
 
 /// What became of a transaction, for the person and --result-json.

@@ -10,9 +10,7 @@ struct WorkspaceChoice {
   private static let refused = ["/proc", "/sys", "/dev", "/run", "/boot", "/etc"]
 
   /// - Parameter asked: of `--workspace`; the working directory when nil.
-  static func choose(
-    asked: String?, access: RingProfile.Access, home: String
-  ) throws(RunError) -> LaunchRequest.Workspace {
+  static func choose(asked: String?, home: String) throws(RunError) -> LaunchRequest.Share {
     let given = asked ?? "."
     let named = asked.map { "--workspace \($0)" } ?? "the current directory as workspace"
     let canonical: ByteString
@@ -48,8 +46,7 @@ struct WorkspaceChoice {
         .notConfined, "\(named): \(path) holds your whole home directory, keys and all",
         hint: "cd into the project; if you mean it: --workspace \(path)")
     }
-    return LaunchRequest.Workspace(
-      share: LaunchRequest.Share(path: path, status: status), access: access)
+    return LaunchRequest.Share(path: path, status: status)
   }
 
   private static func danglingHint(_ path: String, _ errno: Int32) -> String {
