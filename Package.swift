@@ -136,7 +136,11 @@ let package = Package(
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "Network", "YAML", "JSON"],
       exclude: ["cedar_decisions.py"], swiftSettings: strict),
-    tests("SupervisorTests", ["Supervisor", "Kernel", "JSON", "LaunchPlan", "Rings"]),
+    tests(
+      "SupervisorTests",
+      [
+        "Supervisor", "Audit", "AuditStore", "Policy", "Kernel", "JSON", "LaunchPlan", "Rings",
+      ]),
     .testTarget(
       name: "TransactionsTests", dependencies: ["Transactions", "Kernel", "TestSupport"],
       exclude: ["trees.py"], swiftSettings: strict),

@@ -68,23 +68,27 @@ public struct Entry: Equatable, Sendable {
     index: UInt64, kind: EntryKind, timeMilliseconds: UInt64, data: JSONObject
   ) throws(AuditError) -> [UInt8] {
     var line: [UInt8] = []
-    try append(
-      index: index, kind: kind, time: Timestamp.text(milliseconds: timeMilliseconds), data: data,
-      to: &line)
+    let time = Timestamp.text(milliseconds: timeMilliseconds)
+    try append(index: index, kind: kind, time: time, to: &line) { output throws(JSONError) in
+      try JSONWriter.appendCanonical(.object(data), to: &output)
+    }
     return line
   }
 
   /// The line behind what is there, without a line feed.
   ///
-  /// - Parameter time: as `Timestamp` writes it.
+  /// - Parameters:
+  ///   - time: as `Timestamp` writes it.
+  ///   - data: appends it in canonical form.
   /// - Throws: when the data is too large or has no canonical form; then nothing is appended.
   public static func append(
-    index: UInt64, kind: EntryKind, time: String, data: JSONObject, to output: inout [UInt8]
+    index: UInt64, kind: EntryKind, time: String, to output: inout [UInt8],
+    data: (inout [UInt8]) throws(JSONError) -> Void
   ) throws(AuditError) {
     let start = output.count
     output.append(contentsOf: "{\"data\":".utf8)
     do throws(JSONError) {
-      try JSONWriter.appendCanonical(.object(data), to: &output)
+      try data(&output)
     } catch {
       output.removeLast(output.count - start)
       throw .entry("an entry of kind \(kind.rawValue): \(error.description)")

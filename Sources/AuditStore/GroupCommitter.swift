@@ -25,22 +25,20 @@ public final class GroupCommitter: @unchecked Sendable {
     fileprivate let number: UInt64
   }
 
-  /// Of decisions that are equal but for their number: one entry tells of all that came before it was written.
-  public final class Tally: @unchecked Sendable {
-    // Behind the monitor until the thread has it, and then nobody changes it.
-    public fileprivate(set) var count: UInt64 = 1
-    public fileprivate(set) var lastNumber: UInt64
-    fileprivate var isTaken = false
-
-    public init(number: UInt64) { lastNumber = number }
+  /// Where an entry stands in the queue, which can tell of equal ones until it is written.
+  public struct Place: Sendable {
+    fileprivate let number: UInt64
   }
 
   private struct Item {
+    enum Content {
+      case data(JSONObject)
+      case occurrence(any EntryTemplate, Occurrence)
+    }
     let kind: EntryKind
     let timeMilliseconds: UInt64
-    let data: @Sendable () -> JSONObject
+    var content: Content
     var ticket: Ticket?
-    var tally: Tally?
   }
 
   private let mode: Mode
@@ -50,6 +48,8 @@ public final class GroupCommitter: @unchecked Sendable {
 
   // Behind the monitor.
   private var queue: [Item] = []
+  /// How many entries have left the queue.
+  private var takenCount: UInt64 = 0
   private var lastTicket: UInt64 = 0
   /// Every ticket up to this one has its answer: batches are written in the order in which they came.
   private var lastAnswered: UInt64 = 0
@@ -85,6 +85,8 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// A group takes nothing more: the first of it has waited.
   private static let groupMax = 1024
+  /// Written without a pause while others want the processor.
+  private static let entriesAtOnce = 16
   /// Decisions wait so long for others.
   private static let decisionMilliseconds: UInt64 = 10
   /// So many wait for a disk that hangs; then `obstacle` says so.
@@ -108,44 +110,52 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// Queues an entry that nobody waits for.
   public func record(_ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject) {
-    record(kind, timeMilliseconds: timeMilliseconds, later: { data })
+    record(Item(kind: kind, timeMilliseconds: timeMilliseconds, content: .data(data)))
   }
 
-  /// Queues an entry that nobody waits for.
-  /// - Parameters:
-  ///   - data: makes it in the thread, where that keeps nobody waiting.
-  ///   - tally: of the entry.
+  /// Queues an entry that nobody waits for, of which there are many.
   public func record(
-    _ kind: EntryKind, timeMilliseconds: UInt64, tally: Tally? = nil,
-    later data: @escaping @Sendable () -> JSONObject
-  ) {
+    _ kind: EntryKind, timeMilliseconds: UInt64, _ template: any EntryTemplate, _ one: Occurrence
+  ) -> Place {
+    record(
+      Item(kind: kind, timeMilliseconds: timeMilliseconds, content: .occurrence(template, one)))
+  }
+
+  @discardableResult
+  private func record(_ item: Item) -> Place {
     monitor.locked {
+      let place = Place(number: takenCount + UInt64(queue.count))
       // Whoever causes entries asks for `delay` first; this is for those that nobody can be refused for.
-      if queue.count >= Self.queueMax + Self.queueReserve, !kind.isUrgent {
+      if queue.count >= Self.queueMax + Self.queueReserve, !item.kind.isUrgent {
         lostEntries += 1
-        return
+        return place
       }
-      queue.append(
-        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: data, tally: tally))
+      queue.append(item)
       // That the run began takes no wake-up of its own: it goes with whatever comes next. Nor do decisions
       // after the first, which the thread waits for.
-      if kind == .decision {
+      if item.kind == .decision {
         if !hasDecision { monitor.wakeAll() }
         hasDecision = true
-      } else if !Self.isBeginning(kind) {
+      } else if !Self.isBeginning(item.kind) {
         monitor.wakeAll()
       }
-      if kind == .runProgram { hasBegun = true }
+      if item.kind == .runProgram { hasBegun = true }
+      return place
     }
   }
 
   /// Lets an entry that is still queued tell of one more.
-  /// - Returns: false when it is written.
-  public func count(_ number: UInt64, in tally: Tally) -> Bool {
+  /// - Parameter place: of the last entry that was recorded with a template.
+  /// - Returns: false when it is written, or was lost.
+  public func count(_ number: UInt64, in place: Place) -> Bool {
     monitor.locked {
-      guard !tally.isTaken else { return false }
-      tally.count += 1
-      tally.lastNumber = number
+      guard place.number >= takenCount, place.number - takenCount < UInt64(queue.count) else {
+        return false
+      }
+      let index = Int(place.number - takenCount)
+      guard case .occurrence(let template, var one) = queue[index].content else { return false }
+      one.add(number)
+      queue[index].content = .occurrence(template, one)
       return true
     }
   }
@@ -158,7 +168,8 @@ public final class GroupCommitter: @unchecked Sendable {
       lastTicket += 1
       let ticket = Ticket(number: lastTicket)
       queue.append(
-        Item(kind: kind, timeMilliseconds: timeMilliseconds, data: { data }, ticket: ticket))
+        Item(
+          kind: kind, timeMilliseconds: timeMilliseconds, content: .data(data), ticket: ticket))
       monitor.wakeAll()
       return ticket
     }
@@ -312,12 +323,12 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// Under the monitor.
   private func takeQueue() -> [Item] {
-    for item in queue { item.tally?.isTaken = true }
-    defer {
-      queue.removeAll(keepingCapacity: true)
-      hasDecision = false
-    }
-    return queue
+    takenCount += UInt64(queue.count)
+    hasDecision = false
+    var taken: [Item] = []
+    swap(&taken, &queue)
+    queue.reserveCapacity(taken.count)
+    return taken
   }
 
   /// An agent that asks in a loop is not to cost a write for each answer.
@@ -340,7 +351,11 @@ public final class GroupCommitter: @unchecked Sendable {
     var batch = batch
     var didSync = false
     do throws(LogError) {
-      for item in batch { try append(item, writer) }
+      for (index, item) in batch.enumerated() {
+        try append(item, writer)
+        // Nobody waits for these, and some thousand of them would keep the loop from a processor for milliseconds.
+        if !mustSync && index % Self.entriesAtOnce == Self.entriesAtOnce - 1 { Worker.yield() }
+      }
       if mustSync && mode == .group { try takeMore(&batch, writer) }
       try writer.flush()
       didSync = mustSync && writer.hasUnsynced
@@ -371,7 +386,14 @@ public final class GroupCommitter: @unchecked Sendable {
   /// instead of left out.
   private func append(_ item: Item, _ writer: LogWriter) throws(LogError) {
     do throws(LogError) {
-      try writer.append(item.kind, timeMilliseconds: item.timeMilliseconds, data: item.data())
+      switch item.content {
+      case .data(let data):
+        try writer.append(item.kind, timeMilliseconds: item.timeMilliseconds, data: data)
+      case .occurrence(let template, let one):
+        try writer.append(item.kind, timeMilliseconds: item.timeMilliseconds) {
+          output throws(JSONError) in try template.append(one, to: &output)
+        }
+      }
     } catch {
       guard case .audit(.entry) = error else { throw error }
       try writer.append(

@@ -113,6 +113,18 @@ public final class LogWriter {
   public func append(
     _ kind: EntryKind, timeMilliseconds: UInt64, data: JSONObject
   ) throws(LogError) -> UInt64 {
+    try append(kind, timeMilliseconds: timeMilliseconds) { output throws(JSONError) in
+      try JSONWriter.appendCanonical(.object(data), to: &output)
+    }
+  }
+
+  /// The same.
+  /// - Parameter data: appends it in canonical form.
+  @discardableResult
+  func append(
+    _ kind: EntryKind, timeMilliseconds: UInt64,
+    data: (inout [UInt8]) throws(JSONError) -> Void
+  ) throws(LogError) -> UInt64 {
     if let failure { throw failure }
     let index = nextIndex
     if timeMilliseconds != lastTime.milliseconds {
@@ -120,7 +132,7 @@ public final class LogWriter {
     }
     let start = lines.count
     try judging { () throws(AuditError) in
-      try Entry.append(index: index, kind: kind, time: lastTime.text, data: data, to: &lines)
+      try Entry.append(index: index, kind: kind, time: lastTime.text, to: &lines, data: data)
     }
     leaves.append(MerkleTree.leaf(lines.span.extracting(start...)))
     lines.append(0x0A)

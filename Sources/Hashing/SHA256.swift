@@ -16,6 +16,13 @@ public struct SHA256 {
     unsafe nettle_sha256_update(&state, part.count, part)
   }
 
+  public mutating func update(_ part: Span<UInt8>) {
+    // SAFETY: the pointer lives for the call.
+    unsafe part.withUnsafeBufferPointer {
+      unsafe nettle_sha256_update(&state, $0.count, $0.baseAddress)
+    }
+  }
+
   /// The 32 bytes of everything so far; nothing can follow.
   public consuming func finish() -> [UInt8] {
     var out = [UInt8](repeating: 0, count: Self.sizeBytes)
@@ -42,11 +49,16 @@ public enum Hexadecimal {
   public static func encode(_ bytes: [UInt8]) -> String {
     var out: [UInt8] = []
     out.reserveCapacity(2 * bytes.count)
-    for byte in bytes {
-      out.append(digits[Int(byte >> 4)])
-      out.append(digits[Int(byte & 15)])
-    }
+    append(bytes, to: &out)
     return String(decoding: out, as: UTF8.self)
+  }
+
+  /// The digits behind what is there.
+  public static func append(_ bytes: [UInt8], to output: inout [UInt8]) {
+    for byte in bytes {
+      output.append(digits[Int(byte >> 4)])
+      output.append(digits[Int(byte & 15)])
+    }
   }
 
   /// nil for what `encode` does not produce.

@@ -46,6 +46,9 @@ public final class Worker: @unchecked Sendable {
     pthread_join(thread, nil)
   }
 
+  /// Lets whoever waits for this processor go first (sched_yield(2)).
+  public static func yield() { sched_yield() }
+
   deinit { precondition(isJoined, "a worker is joined before it is forgotten") }
 }
 

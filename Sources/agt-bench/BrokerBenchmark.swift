@@ -9,7 +9,7 @@ enum BrokerBenchmark {
   private static let pythonTrips = 5_000
   private static let loadTrips = 64_000
   private static let loadDepth = 64
-  private static let loadRounds = 5
+  private static let loadRounds = 9
 
   private static let policy = """
     apiVersion: agt-run/v1
@@ -47,23 +47,7 @@ enum BrokerBenchmark {
     let own = try measure(ring + command)
     Bench.say("policy.decide in ring 3 beside an echo over a Unix socket, µs")
     for what in ["p50", "p90"] { Bench.say(line("agt-bench \(what)", own, what)) }
-    // Equal questions share entries of the log; those that all differ have one each.
-    for load in ["equal", "distinct"] {
-      // In turn, because machines are shared.
-      var rates: [String: [Double]] = [:]
-      for _ in 0..<loadRounds {
-        for mode in ["group", "off"] {
-          let found = try measure(
-            [ring[0], "--audit-sync", mode] + ring.dropFirst() + command + [load])
-          rates[mode, default: []].append(found["rate"] ?? 0)
-        }
-      }
-      let (group, off) = (middle(rates["group"]), middle(rates["off"]))
-      Bench.say(
-        "\(loadDepth) in flight, " + Bench.left(load, 9) + "--audit-sync group "
-          + Bench.fixed(group, 0) + "/s   off " + Bench.fixed(off, 0) + "/s   group takes ×"
-          + Bench.fixed(off / max(group, 1), 2))
-    }
+    try loads(ring, command)
     guard let python = Bench.find("python3"),
       let client = try? Files.read(ByteString("Clients/python/agt.py"), limit: 1 << 20)
     else { return Bench.say("without Python: no python3, or not started in the repository") }
@@ -72,6 +56,27 @@ enum BrokerBenchmark {
     let other = try measure(ring + [python, "\(place)/client.py"])
     Bench.say(line("agt.py p50", other, "p50"))
     Bench.say("")
+  }
+
+  /// Equal questions share entries of the log, so that it costs next to nothing; those that all differ have one each.
+  private static func loads(_ ring: [String], _ command: [String]) throws(SyscallError) {
+    var rates: [String: [Double]] = [:]
+    // In turn, because machines are shared.
+    for _ in 0..<loadRounds {
+      for (load, mode) in [("equal", "group"), ("distinct", "group"), ("distinct", "off")] {
+        let found = try measure(
+          [ring[0], "--audit-sync", mode] + ring.dropFirst() + command + [load])
+        rates["\(load) \(mode)", default: []].append(found["rate"] ?? 0)
+      }
+    }
+    let shared = middle(rates["equal group"])
+    Bench.say("\(loadDepth) in flight, requests a second, median of \(loadRounds)")
+    Bench.say("  equal, which share entries of the log   " + Bench.fixed(shared, 0))
+    for mode in ["group", "off"] {
+      let rate = middle(rates["distinct \(mode)"])
+      let words = "  an entry each, --audit-sync " + Bench.left(mode, 12) + Bench.fixed(rate, 0)
+      Bench.say(words + "   takes ×" + Bench.fixed(shared / max(rate, 1), 2))
+    }
   }
 
   private static func middle(_ values: [Double]?) -> Double {

@@ -31,43 +31,45 @@ enum AuditEntries {
     ]
   }
 
-  /// How a request was judged.
-  /// - Parameter reason: told unless it is allowed.
-  static func decision(
-    _ verdict: Verdict, rule: String?, rules: [String], obligations: [Obligation],
-    reason: @autoclosure () -> String, _ number: UInt64, _ request: Request, _ kind: String,
-    pid: Int32, cgroup: String?, salt: String
-  ) -> JSONObject {
-    let subject = BrokerCounters.subject(request)
-    // In the canonical order: such entries are many.
-    var entry: JSONObject = [
-      "cgroup": JSONValue(cgroup), "decision": JSONValue(number), "field": JSONValue(subject.field),
-      "kind": .string(kind),
-      "pid": JSONValue(pid), "requestDigest": .string(digest(salt, request.fields)),
-      "rule": JSONValue(rule), "rules": JSONValue(rules), "subject": .string(subject.text),
-      "verdict": .string(verdict.name),
-    ]
-    if verdict != .allow { entry["reason"] = .string(reason()) }
-    let told = obligations.filter(\.concernsRun)
-    if !told.isEmpty { entry["obligations"] = .array(told.map(\.json)) }
-    return entry
-  }
-
   /// Of a request as the policy judged it, in canonical form.
   static func digest(_ salt: String, _ request: JSONObject) -> String {
-    let bytes =
-      (try? JSONWriter.canonical(.object(request))) ?? JSONWriter.compact(.object(request))
-    return digest(salt, [bytes])
+    var digits: [UInt8] = []
+    appendDigest(salt, request, to: &digits)
+    return String(decoding: digits, as: UTF8.self)
   }
+
+  /// The same in 64 digits behind what is there, of which no other memory is needed: requests are many.
+  static func appendDigest(_ salt: String, _ request: JSONObject, to output: inout [UInt8]) {
+    let start = output.count
+    output.append(contentsOf: salt.utf8)
+    let place = output.count
+    output.append(contentsOf: repeatElement(0, count: lengthBytes))
+    let begin = output.count
+    do throws(JSONError) {
+      try JSONWriter.appendCanonical(.object(request), to: &output)
+    } catch {
+      output.removeLast(output.count - begin)
+      output.append(contentsOf: JSONWriter.compact(.object(request)))
+    }
+    let count = output.count - begin
+    for index in 0..<lengthBytes {
+      output[place + index] = UInt8(truncatingIfNeeded: count >> (8 * (lengthBytes - 1 - index)))
+    }
+    var hash = SHA256()
+    hash.update(output.span.extracting(start...))
+    output.removeLast(output.count - start)
+    Hexadecimal.append(hash.finish(), to: &output)
+  }
+
+  private static let lengthBytes = 8
 
   /// SHA-256 of the salt's text and of each part with its length (8 bytes, the largest first) before it.
   private static func digest(_ salt: String, _ parts: ArraySlice<[UInt8]>) -> String {
     var hash = SHA256()
     var front = Array(salt.utf8)
     for part in parts {
-      let count = UInt64(part.count)
-      for shift in stride(from: UInt64(56), through: 0, by: -8) {
-        front.append(UInt8(truncatingIfNeeded: count >> shift))
+      for index in 0..<lengthBytes {
+        front.append(UInt8(truncatingIfNeeded: part.count >> (8 * (lengthBytes - 1 - index))))
       }
       hash.update(front)
       hash.update(part)
@@ -100,15 +102,5 @@ enum AuditEntries {
       "onViolation": .string(options.onViolation.rawValue),
       "breach": JSONValue(options.breachLevels?.text),
     ]
-  }
-}
-
-extension Obligation {
-  /// Limits and approvals are told of where they have an effect.
-  fileprivate var concernsRun: Bool {
-    switch self {
-    case .audit, .warn, .kill, .rollback, .demote: true
-    case .rateLimit, .approval: false
-    }
   }
 }

@@ -164,18 +164,16 @@ final class RunAudit: RunService {
     committer.record(kind, timeMilliseconds: AuditClock.milliseconds, data)
   }
 
-  /// - Parameter data: makes it in the thread that writes.
+  /// Tells of one of many.
   func record(
-    _ kind: EntryKind, tally: GroupCommitter.Tally? = nil,
-    later data: @escaping @Sendable () -> JSONObject
-  ) {
-    committer.record(
-      kind, timeMilliseconds: AuditClock.milliseconds, tally: tally, later: data)
+    _ kind: EntryKind, _ template: any EntryTemplate, _ one: Occurrence
+  ) -> GroupCommitter.Place {
+    committer.record(kind, timeMilliseconds: AuditClock.milliseconds, template, one)
   }
 
   /// Lets an entry that is not written yet tell of one more; false when it is.
-  func count(_ number: UInt64, in tally: GroupCommitter.Tally) -> Bool {
-    committer.count(number, in: tally)
+  func count(_ number: UInt64, in place: GroupCommitter.Place) -> Bool {
+    committer.count(number, in: place)
   }
 
   /// Why nothing should be allowed that only an entry would tell of; nil when there is no reason.

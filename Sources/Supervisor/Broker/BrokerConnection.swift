@@ -16,8 +16,10 @@ final class BrokerConnection {
   private var lines = LineReader()
   /// Descriptors that have come since the last line was taken; closed already.
   private var descriptors = 0
-  /// What could not be sent yet.
+  /// What could not be sent yet, or waits for the answers to what came with its question.
   private var output: [UInt8] = []
+  /// The other side has to read first.
+  private var isFull = false
   /// Descriptors that ride on the byte of `output` with this number, in order.
   private var donations: [(offset: Int, donation: DonatedDescriptor)] = []
   /// Since the other side was last seen to have taken everything.
@@ -35,6 +37,8 @@ final class BrokerConnection {
   private static let readBytes = 16_384
   /// More is not produced for somebody who does not read.
   private static let outputMaxBytes = 65_536
+  /// As much memory is kept for the next answers.
+  private static let outputKeptBytes = 4096
   /// To send the rest of a line that was begun.
   static let lineMilliseconds: UInt64 = 10_000
 
@@ -48,7 +52,7 @@ final class BrokerConnection {
   var isOver: Bool { hasEnded && output.isEmpty && pausedUntil == nil && inFlight == 0 }
 
   /// The other side does not read as fast as it is answered.
-  var isWaitingToSend: Bool { !output.isEmpty }
+  var isWaitingToSend: Bool { isFull }
 
   /// Takes what waits; at the end of it `hasEnded` is true.
   func receive(nowMilliseconds: UInt64) throws(SyscallError) {
@@ -77,6 +81,7 @@ final class BrokerConnection {
 
   /// The next line, while the other side takes the answers.
   func nextLine() -> (next: LineReader.Next, descriptors: Int)? {
+    if output.count >= Self.outputMaxBytes { sendHeld() }
     guard output.count < Self.outputMaxBytes, pausedUntil == nil else { return nil }
     let next = lines.next()
     if case .incomplete = next {
@@ -92,19 +97,19 @@ final class BrokerConnection {
     partialSince = lines.isEmpty ? nil : nowMilliseconds
   }
 
+  /// At once, unless more has come that is answered first: a call for each of many answers costs more than judging.
   /// - Parameter donation: comes with the line.
   func send(_ bytes: [UInt8], _ donation: DonatedDescriptor? = nil) {
     if let donation {
       donations.append((output.count, donation))
       donated += 1
     }
-    guard output.isEmpty else {
-      output += bytes
-      return
-    }
-    output = bytes
-    flush()
+    output += bytes
+    if lines.isEmpty { sendHeld() }
   }
+
+  /// Sends what `send` has held, unless the other side has to read first.
+  func sendHeld() { if !isFull { flush() } }
 
   /// Sent, as far as is known not taken, or to be sent.
   func descriptorsOnTheirWay() -> Int {
@@ -113,6 +118,7 @@ final class BrokerConnection {
   }
 
   func flush() {
+    isFull = false
     guard !output.isEmpty else { return }
     do throws(SyscallError) {
       // Each descriptor begins a piece of its own.
@@ -129,12 +135,20 @@ final class BrokerConnection {
           count = try Descriptors.writeSome(socket.raw, piece)
         }
         let isPartial = count < piece.count
-        if count == output.count { output = [] } else { output.removeFirst(count) }
+        if count == output.count {
+          output.removeAll(keepingCapacity: count <= Self.outputKeptBytes)
+        } else {
+          output.removeFirst(count)
+        }
         for index in donations.indices { donations[index].offset -= count }
-        if isPartial { return }
+        if isPartial { break }
       }
+      isFull = !output.isEmpty
     } catch {
-      if error.errno == EAGAIN { return }
+      if error.errno == EAGAIN {
+        isFull = true
+        return
+      }
       // Nobody will read it.
       output = []
       donations = []

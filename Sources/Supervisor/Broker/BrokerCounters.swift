@@ -47,7 +47,7 @@ struct BrokerCounters {
     tell(
       Denial(
         verdict: decision.verdict.name, rule: decision.decidingRule?.place ?? "",
-        subject: Self.subject(request).text), decision.operatorReason)
+        subject: Self.subject(request.fields).text), decision.operatorReason)
   }
 
   private mutating func tell(_ denial: Denial, _ reason: String) {
@@ -71,19 +71,19 @@ struct BrokerCounters {
 
   /// The tool or action, as the agent calls it, and the field of the request that has it; of what is about a
   /// ring, which one.
-  static func subject(_ request: Request) -> (field: String?, text: String) {
-    if request.fields["kind"] == "ring.elevate" {
-      return (nil, "ring \(request.fields["target_ring"]?.integerValue ?? -1)")
+  static func subject(_ fields: JSONObject) -> (field: String?, text: String) {
+    if fields["kind"] == "ring.elevate" {
+      return (nil, "ring \(fields["target_ring"]?.integerValue ?? -1)")
     }
-    if request.fields["kind"] == "file.open" {
-      let path = request.fields["path"]?.stringValue ?? ""
+    if fields["kind"] == "file.open" {
+      let path = fields["path"]?.stringValue ?? ""
       return ("path", UntrustedText.cleaned(path, maxCharacters: 512))
     }
-    if request.fields["kind"] == "net.connect" {
-      return ("host", request.fields["host"]?.stringValue ?? "")
+    if fields["kind"] == "net.connect" {
+      return ("host", fields["host"]?.stringValue ?? "")
     }
     for name in ["tool", "action"] {
-      guard let value = request.fields[name] else { continue }
+      guard let value = fields[name] else { continue }
       for (field, value) in [
         (name, value), (name + ".type", value["type"]), (name + ".name", value["name"]),
       ] {

@@ -7,34 +7,53 @@ internal import Policy
 internal import Rings
 
 /// One request that the table permits, with what the kernel says of who asks.
+///
+/// Where its answer goes when that takes time is told by numbers: a request that is kept keeps no connection.
 struct BrokerCall {
   let request: BrokerRequest
   let peer: BrokerPeer
-  /// The connection.
+  /// The number of the connection, which no other has.
   let client: UInt64
+  /// Of its socket, while it is open.
+  let descriptor: Int32
   let policyWatch: PolicyWatch?
   let now: UInt64
-  /// Takes the result of what takes time.
-  let later: (JSONValue) -> Void
-  /// The same, when it comes to nothing.
-  let laterRefused: (BrokerError) -> Void
-  /// The same, with a descriptor.
-  let laterGives: (JSONValue, DonatedDescriptor) -> Void
-  /// Goes on after something was waited for, as `BrokerMethods.answer` does. Not from inside of it.
-  let goOn: (_ step: Step) -> Void
-  /// Whether anybody is there for the answer.
-  let isOpen: () -> Bool
-  /// Tells the other side how far its request is; false when it does not read.
-  let tellProgress: (JSONObject) -> Bool
-  /// Room for one more descriptor on its way to the other side; nil while there is none.
-  let findRoom: () -> DescriptorRoom?
+  let desk: Desk
 
-  func descriptorRoom() throws(BrokerError) -> DescriptorRoom {
-    if let room = findRoom() { return room }
-    throw BrokerError(.busy, "take the descriptors that were sent or asked for, and ask then")
+  /// One for all calls of a service, which may be gone when an answer comes.
+  final class Desk {
+    weak var service: BrokerService?
   }
 
   typealias Step = (inout BrokerCounters) throws(BrokerError) -> BrokerReply
+
+  /// Takes the result of what takes time.
+  func later(_ result: JSONValue) { desk.service?.conclude(self, result) }
+
+  /// The same, when it comes to nothing.
+  func laterRefused(_ error: BrokerError) { desk.service?.conclude(self, error) }
+
+  /// The same, with a descriptor.
+  func laterGives(_ result: JSONValue, _ donation: DonatedDescriptor) {
+    desk.service?.conclude(self, result, donation)
+  }
+
+  /// Goes on after something was waited for, as `BrokerMethods.answer` does. Not from inside of it.
+  func goOn(_ step: @escaping Step) { desk.service?.goOn(self, step) }
+
+  /// Whether anybody is there for the answer.
+  func isOpen() -> Bool { desk.service?.connection(of: self) != nil }
+
+  /// Tells the other side how far its request is; false when it does not read.
+  func tellProgress(_ params: JSONObject) -> Bool {
+    desk.service?.tellProgress(self, params) ?? false
+  }
+
+  /// Room for one more descriptor on its way to the other side.
+  func descriptorRoom() throws(BrokerError) -> DescriptorRoom {
+    if let room = desk.service?.room(for: self) { return room }
+    throw BrokerError(.busy, "take the descriptors that were sent or asked for, and ask then")
+  }
 }
 
 /// What a method gives.
@@ -49,8 +68,8 @@ struct BrokerReply {
   let result: Result
   /// Of policies, to be carried out after the answer.
   var triggers: [ViolationTrigger] = []
-  /// What the answer does not wait for.
-  var afterwards: (() -> Void)?
+  /// Told to the log once the answer is on its way.
+  var judgement: BrokerMethods.Judgement?
 }
 
 /// What each method of the table does: judge, and then answer or begin.
@@ -208,11 +227,12 @@ final class BrokerMethods {
 
   // MARK: judging
 
-  private struct Judgement {
+  struct Judgement {
     let decision: Decision
     let triggers: [ViolationTrigger]
-    /// Tells the log; nobody waits for it, because nothing of ours begins with an answer alone.
-    let record: () -> Void
+    fileprivate let number: UInt64
+    fileprivate let fields: JSONObject
+    fileprivate let kind: String
   }
 
   /// Judges, counts and records one request. Its fields are completed with what the kernel and the run say.
@@ -220,7 +240,7 @@ final class BrokerMethods {
     _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) -> (decision: Decision, triggers: [ViolationTrigger]) {
     let judgement = weigh(fields, kind: kind, call, &counters)
-    judgement.record()
+    record(judgement, call)
     return (judgement.decision, judgement.triggers)
   }
 
@@ -240,8 +260,7 @@ final class BrokerMethods {
       triggers += watch.judge(fields)
     }
     return Judgement(
-      decision: decision, triggers: triggers,
-      record: { [self, number = decisions] in record(decision, number, request, kind, call) })
+      decision: decision, triggers: triggers, number: decisions, fields: request.fields, kind: kind)
   }
 
   /// What comes from here on is judged as a request of that ring; the kernel's confinement of what runs stays. Nobody
@@ -280,16 +299,15 @@ final class BrokerMethods {
   ) -> BrokerReply {
     var fields = completed(fields, kind, call)
     let request = Request(fields)
-    let subject = BrokerCounters.subject(request)
+    let subject = BrokerCounters.subject(request.fields)
     decisions += 1
     counters.deny(
       BrokerCounters.Denial(verdict: Verdict.deny.name, rule: "", subject: subject.text),
       reason: error.message)
-    audit.record(
-      .decision,
-      AuditEntries.decision(
-        .deny, rule: nil, rules: [], obligations: [], reason: error.message, decisions, request,
-        kind, pid: call.peer.pid, cgroup: call.peer.cgroup, salt: audit.salt))
+    let template = DecisionTemplate(
+      .deny, kind: kind, pid: call.peer.pid, cgroup: call.peer.cgroup, rules: [],
+      decidingRule: nil, reason: error.message, salt: audit.salt)
+    _ = audit.record(.decision, template, Occurrence(request.fields, number: decisions))
     fields["kind"] = "broker.denied"
     var details = error.details
     details["decision"] = JSONValue(decisions)
@@ -298,45 +316,39 @@ final class BrokerMethods {
       triggers: call.policyWatch?.judge(fields) ?? [])
   }
 
-  private func record(
-    _ decision: Decision, _ number: UInt64, _ request: Request, _ kind: String, _ call: BrokerCall
-  ) {
-    let (pid, cgroup, salt) = (call.peer.pid, call.peer.cgroup, audit.salt)
-    let rules = decision.rules.map(\.id)
-    var tally: GroupCommitter.Tally?
-    let isCounted = decision.obligations.allSatisfy {
-      if case .rateLimit = $0 { true } else { false }
+  /// Tells the log; nobody waits for it, because nothing of ours begins with an answer alone.
+  func record(_ judgement: Judgement, _ call: BrokerCall) {
+    let (decision, kind) = (judgement.decision, judgement.kind)
+    let (pid, cgroup) = (call.peer.pid, call.peer.cgroup)
+    let one = Occurrence(judgement.fields, number: judgement.number)
+    let isPlain =
+      decision.verdict == .allow && kind == "policy.decide"
+      && decision.obligations.allSatisfy { if case .rateLimit = $0 { true } else { false } }
+    guard isPlain else {
+      let template = DecisionTemplate(
+        decision, kind: kind, pid: pid, cgroup: cgroup, salt: audit.salt)
+      _ = audit.record(.decision, template, one)
+      return
     }
-    if decision.verdict == .allow, kind == "policy.decide", isCounted {
-      if let last = lastAllowed, last.rules == rules, last.cgroup == cgroup,
-        last.fields == request.fields, audit.count(number, in: last.tally)
-      {
-        return
-      }
-      let own = GroupCommitter.Tally(number: number)
-      lastAllowed = Allowed(fields: request.fields, cgroup: cgroup, rules: rules, tally: own)
-      tally = own
-    }
-    audit.record(.decision, tally: tally) { [tally] in
-      var entry = AuditEntries.decision(
-        decision.verdict, rule: decision.decidingRule?.place, rules: rules,
-        obligations: decision.obligations, reason: decision.operatorReason, number, request, kind,
-        pid: pid, cgroup: cgroup,
-        salt: salt)
-      if let tally, tally.count > 1 {
-        entry["count"] = JSONValue(tally.count)
-        entry["lastDecision"] = JSONValue(tally.lastNumber)
-      }
-      return entry
+    if let last = lastAllowed,
+      last.template.tells(decision, kind: kind, pid: pid, cgroup: cgroup)
+    {
+      if last.fields == one.fields, audit.count(one.number, in: last.place) { return }
+      lastAllowed?.fields = one.fields
+      lastAllowed?.place = audit.record(.decision, last.template, one)
+    } else {
+      let template = DecisionTemplate(
+        decision, kind: kind, pid: pid, cgroup: cgroup, salt: audit.salt)
+      lastAllowed = Allowed(
+        template: template, fields: one.fields, place: audit.record(.decision, template, one))
     }
   }
 
   /// An agent that asks the same in a loop is not to fill its log, without which nothing is allowed any more.
   private struct Allowed {
-    let fields: JSONObject
-    let cgroup: String?
-    let rules: [String]
-    let tally: GroupCommitter.Tally
+    let template: DecisionTemplate
+    var fields: JSONObject
+    var place: GroupCommitter.Place
   }
 
   /// Judges an action of the agent's own; nothing is executed.
@@ -352,9 +364,9 @@ final class BrokerMethods {
     let judgement = weigh(fields, kind: "policy.decide", call, &counters)
     let decision = judgement.decision
     // An answer that lets is told of when it is on its way: the entry takes longer than the judging.
-    if decision.verdict != .allow { judgement.record() }
+    if decision.verdict != .allow { record(judgement, call) }
     if decision.verdict == .allow, let obstacle = audit.obstacle {
-      judgement.record()
+      record(judgement, call)
       throw BrokerError(.failed, obstacle)
     }
     var result = JSONObject()
@@ -378,7 +390,7 @@ final class BrokerMethods {
     }
     return BrokerReply(
       result: .now(.object(result)), triggers: judgement.triggers,
-      afterwards: decision.verdict == .allow ? judgement.record : nil)
+      judgement: decision.verdict == .allow ? judgement : nil)
   }
 
   /// Whether the agent wants a person to be asked.

@@ -22,6 +22,7 @@ final class BrokerService: RunService {
   private let rooms = DescriptorRooms()
   private weak var loop: RunLoop?
   private let clock: AlarmClock
+  private let desk = BrokerCall.Desk()
   private(set) var counters: BrokerCounters
   /// As far as the breach detector knows.
   private var deniedCounted = 0
@@ -64,6 +65,7 @@ final class BrokerService: RunService {
 
   func start(in loop: RunLoop) throws(SyscallError) {
     self.loop = loop
+    desk.service = self
     methods.held = { [unowned loop] in
       if loop.isEnding { return BrokerMethods.ending }
       return loop.refusals.isDenyingAll(AlarmClock.nowMilliseconds) ? BrokerMethods.coolsDown : nil
@@ -156,6 +158,7 @@ final class BrokerService: RunService {
 
   private func close(_ connection: BrokerConnection, _ loop: RunLoop) {
     guard connections.removeValue(forKey: connection.socket.raw) != nil else { return }
+    connection.sendHeld()
     try? loop.unwatch(connection.socket.raw)
     tools?.drop(client: connection.number)
     methods.approvals.withdraw(client: connection.number)
@@ -249,6 +252,7 @@ final class BrokerService: RunService {
       loop.refusals.count(points, "a denied request", in: loop)
     }
     guard connections[connection.socket.raw] === connection else { return }
+    connection.sendHeld()
     if connection.isOver { return close(connection, loop) }
     if let interest = connection.changedInterest() {
       try loop.change(connection.socket.raw, interest)
@@ -274,33 +278,8 @@ final class BrokerService: RunService {
       }
       let call = BrokerCall(
         request: request, peer: connection.peer, client: connection.number,
-        policyWatch: loop.refusals.policyWatch, now: now,
-        later: { [weak self, weak connection, unowned loop] result in
-          guard let self, let connection, let id = request.id else { return }
-          conclude(connection, Answer.result(result, id: id), loop)
-        },
-        laterRefused: { [weak self, weak connection, unowned loop] error in
-          guard let self, let connection, let id = request.id else { return }
-          counters.refuse(error, connection.peer)
-          conclude(connection, Answer.error(error, id: id), loop)
-        },
-        laterGives: { [weak self, weak connection, unowned loop] result, donation in
-          guard let self, let connection, let id = request.id else { return }
-          conclude(connection, Answer.result(result, id: id), loop, donation)
-        },
-        goOn: { [weak self, weak connection, unowned loop] step in
-          guard let self, let connection, let id = request.id else { return }
-          goOn(connection, id, loop, step)
-        },
-        isOpen: { [weak self, weak connection] in
-          guard let self, let connection else { return false }
-          return connections[connection.socket.raw] === connection
-        },
-        tellProgress: { [weak self, weak connection] params in
-          guard let self, let connection else { return false }
-          return tellProgress(connection, params)
-        },
-        findRoom: { [unowned self, unowned connection] in room(connection) })
+        descriptor: connection.socket.raw, policyWatch: loop.refusals.policyWatch, now: now,
+        desk: desk)
       let reply: BrokerReply
       do throws(BrokerError) { reply = try methods.answer(call, &counters) } catch {
         return refuse(error, request.id)
@@ -311,7 +290,7 @@ final class BrokerService: RunService {
       case .refused(let error): refuse(error, request.id)
       case .later: connection.inFlight += 1
       }
-      reply.afterwards?()
+      if let judgement = reply.judgement { methods.record(judgement, call) }
       loop.refusals.carryOut(reply.triggers, in: loop)
     case .refused(let error, let id): refuse(error, id)
     case .dropped(let error): refuse(error, nil)
@@ -326,12 +305,57 @@ final class BrokerService: RunService {
     }
   }
 
-  /// What waits for somebody who does not read is not made longer.
-  private func tellProgress(_ connection: BrokerConnection, _ params: JSONObject) -> Bool {
-    guard connections[connection.socket.raw] === connection, !connection.isWaitingToSend else {
-      return false
+  // MARK: answers that take time
+
+  /// nil when it was closed.
+  func connection(of call: BrokerCall) -> BrokerConnection? {
+    guard let connection = connections[call.descriptor], connection.number == call.client else {
+      return nil
     }
+    return connection
+  }
+
+  func conclude(_ call: BrokerCall, _ result: JSONValue, _ donation: DonatedDescriptor? = nil) {
+    guard let id = call.request.id else { return }
+    conclude(call, answer: Answer.result(result, id: id), donation)
+  }
+
+  func conclude(_ call: BrokerCall, _ error: BrokerError) {
+    guard let id = call.request.id else { return }
+    counters.refuse(error, call.peer)
+    conclude(call, answer: Answer.error(error, id: id))
+  }
+
+  private func conclude(
+    _ call: BrokerCall, answer: [UInt8], _ donation: DonatedDescriptor? = nil
+  ) {
+    // A descriptor for a connection that was closed is closed with it.
+    guard let loop, let connection = connection(of: call) else { return }
+    connection.send(answer, donation)
+    connection.inFlight -= 1
+    try? settle(connection, loop)
+  }
+
+  /// What a method does after it has waited for something.
+  func goOn(_ call: BrokerCall, _ step: BrokerCall.Step) {
+    guard let loop, call.request.id != nil, connection(of: call) != nil else { return }
+    let reply: BrokerReply
+    do throws(BrokerError) { reply = try step(&counters) } catch {
+      reply = BrokerReply(result: .refused(error))
+    }
+    switch reply.result {
+    case .now(let result): conclude(call, result)
+    case .refused(let error): conclude(call, error)
+    case .later: break
+    }
+    loop.refusals.carryOut(reply.triggers, in: loop)
+  }
+
+  /// What waits for somebody who does not read is not made longer.
+  func tellProgress(_ call: BrokerCall, _ params: JSONObject) -> Bool {
+    guard let connection = connection(of: call), !connection.isWaitingToSend else { return false }
     connection.send(Answer.notification("$/progress", params))
+    connection.sendHeld()
     // What could not be sent at once is.
     if let loop, let interest = connection.changedInterest() {
       try? loop.change(connection.socket.raw, interest)
@@ -339,41 +363,11 @@ final class BrokerService: RunService {
     return true
   }
 
-  private func room(_ connection: BrokerConnection) -> DescriptorRoom? {
-    rooms.take(
-      client: connection.number, sent: connection.descriptorsOnTheirWay(),
+  func room(for call: BrokerCall) -> DescriptorRoom? {
+    guard let connection = connection(of: call) else { return nil }
+    return rooms.take(
+      client: call.client, sent: connection.descriptorsOnTheirWay(),
       sentToAll: connections.values.reduce(0) { $0 + $1.descriptorsOnTheirWay() })
-  }
-
-  /// The answer to a request that took time.
-  private func conclude(
-    _ connection: BrokerConnection, _ answer: [UInt8], _ loop: RunLoop,
-    _ donation: DonatedDescriptor? = nil
-  ) {
-    // A descriptor for a connection that was closed is closed with it.
-    guard connections[connection.socket.raw] === connection else { return }
-    connection.send(answer, donation)
-    connection.inFlight -= 1
-    try? settle(connection, loop)
-  }
-
-  /// What a method does after it has waited for something.
-  private func goOn(
-    _ connection: BrokerConnection, _ id: JSONValue, _ loop: RunLoop, _ step: BrokerCall.Step
-  ) {
-    guard connections[connection.socket.raw] === connection else { return }
-    let reply: BrokerReply
-    do throws(BrokerError) { reply = try step(&counters) } catch {
-      reply = BrokerReply(result: .refused(error))
-    }
-    switch reply.result {
-    case .now(let result): conclude(connection, Answer.result(result, id: id), loop)
-    case .refused(let error):
-      counters.refuse(error, connection.peer)
-      conclude(connection, Answer.error(error, id: id), loop)
-    case .later: break
-    }
-    loop.refusals.carryOut(reply.triggers, in: loop)
   }
 
   // MARK: time

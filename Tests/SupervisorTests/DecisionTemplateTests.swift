@@ -1,0 +1,65 @@
+import Audit
+import JSON
+import Policy
+import Testing
+
+@testable import AuditStore
+@testable import Supervisor
+
+/// Entries of decisions are put together from pieces: what comes out is canonical, and says what was judged.
+@Suite struct DecisionTemplateTests {
+  private static let fields: [JSONObject] = [
+    ["tool": "read_file", "path": "/w/a"],
+    ["zeta": 1, "tool": ["name": "a\u{1B}[31m\"\\\n", "type": "x"]],
+    ["kind": "file.open", "path": "/\u{202E}é\u{FFFF}"], [:], ["action": .null, "number": 1.5],
+    ["kind": "ring.elevate", "target_ring": 1], ["beyond": .integer(.max)],
+  ]
+
+  private func parsed(
+    _ template: DecisionTemplate, _ one: Occurrence
+  ) throws -> Entry {
+    var line: [UInt8] = []
+    try Entry.append(index: 7, kind: .decision, time: "2026-01-01T00:00:00.000Z", to: &line) {
+      output throws(JSONError) in try template.append(one, to: &output)
+    }
+    // Refuses what is not canonical.
+    return try Entry(parsing: line)
+  }
+
+  @Test(arguments: fields) func aDenialIsToldWhole(_ fields: JSONObject) throws {
+    let template = DecisionTemplate(
+      .deny, kind: "tool.call", pid: 12, cgroup: "/x \"y\"", rules: [], decidingRule: nil,
+      reason: "no\u{7}\u{E9}", told: [.audit, .warn("\u{2028}")], salt: "salt")
+    let data = try parsed(template, Occurrence(fields, number: 3)).data
+    let subject = BrokerCounters.subject(fields)
+    #expect(
+      data == [
+        "cgroup": "/x \"y\"", "decision": 3, "field": JSONValue(subject.field),
+        "kind": "tool.call",
+        "obligations": .array([Obligation.audit.json, Obligation.warn("\u{2028}").json]),
+        "pid": 12, "reason": "no\u{7}\u{E9}",
+        "requestDigest": .string(AuditEntries.digest("salt", fields)), "rule": .null,
+        "rules": [], "subject": .string(subject.text), "verdict": "deny",
+      ])
+  }
+
+  @Test func equalOnesAreCounted() throws {
+    let template = DecisionTemplate(
+      .allow, kind: "policy.decide", pid: 1, cgroup: nil, rules: [], decidingRule: nil,
+      reason: "not told", salt: "")
+    var one = Occurrence(Self.fields[0], number: 9)
+    one.add(10)
+    one.add(11)
+    let data = try parsed(template, one).data
+    #expect(data["count"] == 3 && data["decision"] == 9 && data["lastDecision"] == 11)
+    #expect(data["reason"] == nil && data["obligations"] == nil && data["cgroup"] == .null)
+  }
+
+  /// The digest of docs/audit.md, of what has no canonical form as well.
+  @Test func theDigestIsThatOfSaltLengthAndRequest() {
+    let digest = AuditEntries.digest("s", ["a": 1])
+    // printf 's\0\0\0\0\0\0\0\7{"a":1}' | sha256sum
+    #expect(digest == "c037200aed9844d2319b4d3958dfb045bee6bd9a8daedbdbaa6db142a2ade76a")
+    #expect(AuditEntries.digest("s", ["a": .integer(.max)]) != digest)
+  }
+}
