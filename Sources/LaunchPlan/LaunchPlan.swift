@@ -58,8 +58,8 @@ public struct LaunchPlan: Equatable, Sendable {
     case mask(path: [UInt8])
     /// Makes a whole host tree read-only, mounts below included.
     case protect(path: [UInt8])
-    /// A part of the host's tree that stays as it is: what is written goes to other layers (overlayfs).
-    case overlay(Overlay)
+    /// A part of the host's tree that stays as it is: what is written goes to other layers (`StageStart.overlay`).
+    case overlay(path: [UInt8])
   }
 
   /// An overlay over a directory of the host, at its own path.

@@ -133,20 +133,24 @@ extension WireWriter {
     case .protect(let path):
       integer(UInt8(8))
       string(path)
-    case .overlay(let overlay):
+    case .overlay(let path):
       integer(UInt8(9))
-      string(overlay.path)
-      judged(overlay.judged)
-      string(overlay.layers)
-      judged(overlay.layersJudged)
-      optional(overlay.base) { encoder, base in
-        encoder.string(base.layers)
-        encoder.judged(base.judged)
-      }
-      integer(overlay.options.rawValue)
-      optional(overlay.owner) { $0.owner($1) }
-      boolean(overlay.userMarks)
+      string(path)
     }
+  }
+
+  mutating func overlay(_ overlay: LaunchPlan.Overlay) {
+    string(overlay.path)
+    judged(overlay.judged)
+    string(overlay.layers)
+    judged(overlay.layersJudged)
+    optional(overlay.base) { encoder, base in
+      encoder.string(base.layers)
+      encoder.judged(base.judged)
+    }
+    integer(overlay.options.rawValue)
+    optional(overlay.owner) { $0.owner($1) }
+    boolean(overlay.userMarks)
   }
 
   fileprivate mutating func judged(_ value: LaunchPlan.Judged) {
@@ -209,15 +213,17 @@ extension WireReader {
         judged: try optional { r throws(DecodingError) in try r.judged() }, owner: try owner())
     case 7: return .mask(path: try path())
     case 8: return .protect(path: try path())
-    case 9:
-      return .overlay(
-        LaunchPlan.Overlay(
-          path: try path(), judged: try judged(), layers: try path(), layersJudged: try judged(),
-          base: try optional { r throws(DecodingError) in
-            LaunchPlan.Base(layers: try r.path(), judged: try r.judged())
-          }, options: try options(), owner: try owner(), userMarks: try boolean()))
+    case 9: return .overlay(path: try path())
     case let tag: throw failure("mount step \(tag)")
     }
+  }
+
+  mutating func overlay() throws(DecodingError) -> LaunchPlan.Overlay {
+    LaunchPlan.Overlay(
+      path: try path(), judged: try judged(), layers: try path(), layersJudged: try judged(),
+      base: try optional { r throws(DecodingError) in
+        LaunchPlan.Base(layers: try r.path(), judged: try r.judged())
+      }, options: try options(), owner: try owner(), userMarks: try boolean())
   }
 
   private mutating func judged() throws(DecodingError) -> LaunchPlan.Judged {

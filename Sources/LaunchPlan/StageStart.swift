@@ -17,11 +17,14 @@ public struct StageStart: Equatable, Sendable {
   public var hasTerminal: Bool
   /// What the ring's network is listened to with; when there is any, every address is local in it.
   public var sockets: [LaunchPlan.RingSocket]
+  /// Of a transaction: made while the plan is, because the kernel takes as long for it. nil for none.
+  public var overlay: LaunchPlan.Overlay?
 
   public init(
     namespaces: UInt64, identity: LaunchPlan.Identity, owners: [LaunchPlan.Owner],
     outOfMemoryScore: Int16, hostName: [UInt8], loopbackUp: Bool, dropCapabilities: Bool,
-    lockSecurebits: Bool, hasTerminal: Bool, sockets: [LaunchPlan.RingSocket] = []
+    lockSecurebits: Bool, hasTerminal: Bool, sockets: [LaunchPlan.RingSocket] = [],
+    overlay: LaunchPlan.Overlay? = nil
   ) {
     self.namespaces = namespaces
     self.identity = identity
@@ -33,9 +36,10 @@ public struct StageStart: Equatable, Sendable {
     self.lockSecurebits = lockSecurebits
     self.hasTerminal = hasTerminal
     self.sockets = sockets
+    self.overlay = overlay
   }
 
-  /// A start is some tens of bytes, and as many for each socket; a message that is longer is none of ours.
+  /// A start is some tens of bytes, as many for each socket, and three paths; a message that is longer is none of ours.
   public static let maximumBytes = 65_536
   /// Two for each port that a policy may name, with some for single addresses.
   public static let maximumSockets = 1024
@@ -53,6 +57,7 @@ public struct StageStart: Equatable, Sendable {
     out.boolean(lockSecurebits)
     out.boolean(hasTerminal)
     out.list(sockets) { $0.socket($1) }
+    out.optional(overlay) { $0.overlay($1) }
     return out.bytes
   }
 
@@ -77,6 +82,7 @@ public struct StageStart: Equatable, Sendable {
     sockets = try from.list(limit: Self.maximumSockets) { r throws(DecodingError) in
       try r.socket()
     }
+    overlay = try from.optional { r throws(DecodingError) in try r.overlay() }
     try from.end()
   }
 }

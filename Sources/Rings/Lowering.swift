@@ -15,11 +15,13 @@ public enum Lowering {
   }
 
   /// What the stage needs before the rest of the plan is ready.
-  /// - Parameter owners: on disk, of the workspace and of whatever else the program may write.
+  /// - Parameter owners: on disk, of whatever the program may write besides the workspace.
   public static func start(
-    _ profile: RingProfile, starter: LaunchRequest.Starter, owners: [LaunchPlan.Owner],
-    degraded: Set<Degradation>, hasTerminal: Bool, sockets: [LaunchPlan.RingSocket] = []
+    _ profile: RingProfile, starter: LaunchRequest.Starter, workspace: LaunchRequest.Workspace,
+    owners: [LaunchPlan.Owner], degraded: Set<Degradation>, hasTerminal: Bool,
+    sockets: [LaunchPlan.RingSocket] = []
   ) -> StageStart {
+    let owners = [workspace.share.owner].compactMap(\.self) + owners
     let isWhole = !degraded.contains(.namespaces)
     var distinct: [LaunchPlan.Owner] = []
     if case .root = starter, profile.ring > 0, isWhole, profile.namespaces.contains(.mount) {
@@ -33,13 +35,39 @@ public enum Lowering {
       // Locking takes CAP_SETPCAP, which such a user has in a user namespace of its own.
       if !isWhole { locksSecurebits = false }
     }
+    let identity = identity(profile, starter, isWhole: isWhole)
     return StageStart(
       namespaces: isWhole ? namespaces(of: profile, starter: starter) : 0,
-      identity: identity(profile, starter, isWhole: isWhole), owners: distinct,
+      identity: identity, owners: distinct,
       outOfMemoryScore: profile.ring == 0 ? 0 : outOfMemoryScore,
       hostName: Array("ring\(profile.ring)".utf8),
       loopbackUp: profile.network == .loopback && isWhole, dropCapabilities: dropsCapabilities,
-      lockSecurebits: locksSecurebits, hasTerminal: hasTerminal, sockets: sockets)
+      lockSecurebits: locksSecurebits, hasTerminal: hasTerminal, sockets: sockets,
+      overlay: overlay(workspace, starter, identity))
+  }
+
+  /// Of a transaction.
+  private static func overlay(
+    _ workspace: LaunchRequest.Workspace, _ starter: LaunchRequest.Starter,
+    _ identity: LaunchPlan.Identity
+  ) -> LaunchPlan.Overlay? {
+    guard let layers = workspace.layers else { return nil }
+    var isOrdinary = false
+    if case .ordinary = starter { isOrdinary = true }
+    return LaunchPlan.Overlay(
+      path: Array(workspace.path.utf8), judged: workspace.share.judged,
+      layers: Array(layers.path.utf8), layersJudged: layers.judged, base: layers.base,
+      options: [.noSetUserID, .noDevices],
+      owner: diskOwner(workspace.share.owner, identity), userMarks: isOrdinary)
+  }
+
+  fileprivate static func diskOwner(
+    _ owner: LaunchPlan.Owner?, _ identity: LaunchPlan.Identity
+  ) -> LaunchPlan.Owner? {
+    switch identity {
+    case .mapped, .host: owner
+    case .own, .unchanged: nil
+    }
   }
 
   /// A ring is ended before its user's other programs are.
@@ -145,9 +173,8 @@ struct LoweringState {
 
   private var start: StageStart {
     Lowering.start(
-      profile, starter: request.starter,
-      owners: ([request.workspace.share] + request.writes + request.guards + request.obeyed)
-        .compactMap(\.owner),
+      profile, starter: request.starter, workspace: request.workspace,
+      owners: (request.writes + request.guards + request.obeyed).compactMap(\.owner),
       degraded: request.degraded, hasTerminal: request.terminal != 0,
       sockets: request.sockets)
   }
@@ -166,10 +193,7 @@ struct LoweringState {
 
   /// Of a workspace whose owner is to be seen as the program itself.
   private func diskOwner(_ owner: LaunchPlan.Owner?) -> LaunchPlan.Owner? {
-    switch identity {
-    case .mapped, .host: owner
-    case .own, .unchanged: nil
-    }
+    Lowering.diskOwner(owner, identity)
   }
 
   private var limits: [LaunchPlan.ResourceLimit] {
@@ -365,8 +389,8 @@ struct LoweringState {
     }
     for link in request.program.links { view.symbolicLink(link.path, to: link.target) }
     for share in request.writes { try showWritable(share, "--write", access: .readWrite) }
-    if let overlay {
-      guard view.overlay(overlay, at: request.workspace.path) else {
+    if request.workspace.layers != nil {
+      guard view.overlay(at: request.workspace.path) else {
         throw missing(request.workspace.path, "--workspace")
       }
       allow(request.workspace.path, self.rights(.readWrite))
@@ -377,16 +401,8 @@ struct LoweringState {
   }
 
   /// Of a transaction.
-  private var overlay: LaunchPlan.Overlay? {
-    let workspace = request.workspace
-    guard let layers = workspace.layers else { return nil }
-    var isOrdinary = false
-    if case .ordinary = request.starter { isOrdinary = true }
-    return LaunchPlan.Overlay(
-      path: Array(workspace.path.utf8), judged: workspace.share.judged,
-      layers: Array(layers.path.utf8), layersJudged: layers.judged, base: layers.base,
-      options: [.noSetUserID, .noDevices], owner: diskOwner(workspace.share.owner),
-      userMarks: isOrdinary)
+  private var overlayStep: LaunchPlan.MountStep? {
+    request.workspace.layers.map { _ in .overlay(path: Array(request.workspace.path.utf8)) }
   }
 
   /// A part of the host whose owner the program takes the place of.
@@ -442,7 +458,7 @@ struct LoweringState {
             ? [.noSetUserID, .noDevices] : [.noSetUserID, .noDevices, .noExecution],
           owner: nil))
     }
-    guard profile.ring > 0 else { return steps + (overlay.map { [.overlay($0)] } ?? []) }
+    guard profile.ring > 0 else { return steps + (overlayStep.map { [$0] } ?? []) }
     steps += hostDevices()
     for share in request.writes { steps += hostShare(share, access: .readWrite) }
     steps += hostShare(request.workspace.share, access: request.workspace.access)
@@ -501,7 +517,7 @@ struct LoweringState {
     }
     var options: LaunchPlan.MountOptions = [.noSetUserID, .noDevices, .recursive]
     if access == .readOnly { options.insert(.readOnly) }
-    if share == request.workspace.share, let overlay { return steps + [.overlay(overlay)] }
+    if share == request.workspace.share, let overlayStep { return steps + [overlayStep] }
     steps.append(
       .bind(
         source: Array(share.path.utf8), target: Array(share.path.utf8), options: options,

@@ -108,12 +108,12 @@ struct ViewBuilder {
 
   /// An overlay at the path of the directory that it covers.
   /// - Returns: false when nothing is there.
-  mutating func overlay(_ overlay: LaunchPlan.Overlay, at path: String) -> Bool {
+  mutating func overlay(at path: String) -> Bool {
     let before = steps.count
     guard show(path, options: [], evenInside: true) == path, steps.count > before else {
       return false
     }
-    steps[steps.count - 1] = .overlay(overlay)
+    steps[steps.count - 1] = .overlay(path: Array(path.utf8))
     return true
   }
 

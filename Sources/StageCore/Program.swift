@@ -35,6 +35,12 @@ enum Program {
   static func prepare(
     _ start: StageStart, _ users: UserNamespaces, helper: Int32?
   ) throws(StageFailure) -> Ready {
+    let hasMounts = NamespaceSet(rawValue: start.namespaces).contains(.mount)
+    var overlay: Int32?
+    if hasMounts, let layers = start.overlay {
+      // The supervisor still makes the plan.
+      overlay = try OverlayMount.create(layers, users.owners)
+    }
     let plan = try receivePlan()
     let handed = helper.flatMap { RingMounts.handedMasks(plan, to: $0) }
     try Stage.step("plan") { () throws(SyscallError) in
@@ -45,8 +51,8 @@ enum Program {
     guard plan.start == start, start.hasTerminal == (plan.terminal != 0) else {
       throw StageFailure(step: "plan", call: "", object: "another start than before", errno: EPROTO)
     }
-    if NamespaceSet(rawValue: start.namespaces).contains(.mount) {
-      try RingMounts.build(plan, owners: users.owners, handed: handed)
+    if hasMounts {
+      try RingMounts.build(plan, owners: users.owners, overlay: overlay, handed: handed)
     }
     return Ready(plan: plan, terminal: start.hasTerminal ? try openTerminal(plan) : nil)
   }

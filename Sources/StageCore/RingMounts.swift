@@ -20,15 +20,23 @@ enum RingMounts {
     let helper: Int32
   }
 
-  /// - Parameter handed: what another process does once it has the new root.
+  /// - Parameters:
+  ///   - overlay: the tree of `StageStart.overlay`.
+  ///   - handed: what another process does once it has the new root.
   static func build(
-    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)],
+    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)], overlay: Int32?,
     handed: HandedMasks?
   ) throws(StageFailure) {
     if plan.privateRoot { try InputFile.makeReadOnly(plan.start.identity) }
     // All sources first: the steps below cover parts of the host's tree.
     var trees: [Int32?] = []
-    for step in plan.mounts { trees.append(try openTree(step, owners: owners)) }
+    for step in plan.mounts {
+      if case .overlay(let path) = step {
+        trees.append(try judged(overlay, plan, at: path))
+      } else {
+        trees.append(try openTree(step, owners: owners))
+      }
+    }
     if plan.privateRoot {
       let root = try Stage.step("new root") { () throws(SyscallError) in
         let root = try Mounts.create("tmpfs", options: rootOptions, [.noSetUserID, .noDevices])
@@ -128,7 +136,6 @@ enum RingMounts {
   private static func openTree(
     _ step: LaunchPlan.MountStep, owners: [(owner: LaunchPlan.Owner, namespace: Int32)]
   ) throws(StageFailure) -> Int32? {
-    if case .overlay(let overlay) = step { return try OverlayMount.create(overlay, owners) }
     guard case .bind(let source, _, let options, let judged, let owner) = step else { return nil }
     return try Stage.step("mounts") { () throws(SyscallError) in
       let recursive = options.contains(.recursive)
@@ -144,6 +151,17 @@ enum RingMounts {
       }
       return tree.release()
     }
+  }
+
+  /// The tree that was made for this place.
+  private static func judged(
+    _ overlay: Int32?, _ plan: LaunchPlan, at path: ByteString
+  ) throws(StageFailure) -> Int32 {
+    guard let overlay, plan.start.overlay?.path == path else {
+      throw StageFailure(
+        step: "plan", call: "", object: "\(path.text): no such transaction", errno: EPROTO)
+    }
+    return overlay
   }
 
   /// Nobody may have put a link or another file there since the supervisor looked.
@@ -198,9 +216,9 @@ enum RingMounts {
       case .bind(_, let target, _, _, _):
         let owned = OwnedFD(tree!)
         try attach(owned.raw, on: target, root: root)
-      case .overlay(let overlay):
+      case .overlay(let path):
         let owned = OwnedFD(tree!)
-        try attach(owned.raw, on: overlay.path, root: root)
+        try attach(owned.raw, on: path, root: root)
       case .mask(let path):
         try mask(path, root: root, &covers)
       case .protect(let path):

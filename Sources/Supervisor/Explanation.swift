@@ -129,7 +129,7 @@ enum Explanation {
         Step(
           name: "mounts",
           summary: plan.privateRoot ? "a new root that holds only" : "the host's tree, changed",
-          details: plan.mounts.compactMap(mountText)))
+          details: plan.mounts.compactMap { mountText($0, plan.start.overlay) }))
     }
     if plan.privateRoot {
       steps.append(Step(name: "pivot_root", summary: "the host's tree is gone"))
@@ -193,7 +193,9 @@ enum Explanation {
     }
   }
 
-  private static func mountText(_ step: LaunchPlan.MountStep) -> String? {
+  private static func mountText(
+    _ step: LaunchPlan.MountStep, _ overlay: LaunchPlan.Overlay?
+  ) -> String? {
     switch step {
     case .directory: nil
     case .file(let path, _, let contents):
@@ -209,9 +211,9 @@ enum Explanation {
         + (owner.map { ", uid \($0.uid) shown as the program's" } ?? "")
     case .mask(let path): "\(path.text): hidden"
     case .protect(let path): "\(path.text): read-only with everything below"
-    case .overlay(let overlay):
-      "\(overlay.path.text): a transaction; what is written goes to \(overlay.layers.text)"
-        + (overlay.owner.map { ", uid \($0.uid) shown as the program's" } ?? "")
+    case .overlay(let path):
+      "\(path.text): a transaction; what is written goes to \(overlay?.layers.text ?? "")"
+        + (overlay?.owner.map { ", uid \($0.uid) shown as the program's" } ?? "")
     }
   }
 

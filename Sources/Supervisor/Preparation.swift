@@ -96,18 +96,20 @@ enum Preparation {
       wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator)
     let workspace = try WorkspaceChoice.choose(asked: options.workspace, home: caller.home)
     var begun: Begun?
+    // Discarded only when the stage is gone, which mounts it.
+    var transaction: TransactionRun?
     if forReal {
       try checkStandardDescriptors()
       // Each takes as long as what is decided meanwhile.
       let audit = try RunAudit(try AuditPlace.make(caller), mode: options.auditSync)
-      let transaction = try options.transaction.map { mode throws(RunError) in
+      let pending = try options.transaction.map { mode throws(RunError) in
         try PendingTransaction(mode, options, id: id, workspace: workspace, caller)
       }
-      begun = Begun(audit: audit, transaction: transaction)
+      begun = Begun(audit: audit, transaction: pending)
       stage = try StageProcess.begin(standard: standard)
     }
     do throws(RunError) {
-      return try prepare(options, caller, environment, id: id, workspace, begun, &stage)
+      return try prepare(options, caller, environment, id: id, workspace, begun, &stage, &transaction)
     } catch {
       stage.take()?.abandon()
       throw error
@@ -123,7 +125,8 @@ enum Preparation {
   /// - Parameter begun: nil for an explanation.
   private static func prepare(
     _ options: RunOptions, _ caller: Caller, _ environment: [[UInt8]], id: String,
-    _ place: LaunchRequest.Share, _ begun: Begun?, _ stage: inout StageProcess?
+    _ place: LaunchRequest.Share, _ begun: Begun?, _ stage: inout StageProcess?,
+    _ transaction: inout TransactionRun?
   ) throws(RunError) -> PreparedRun {
     let forReal = begun != nil
     let (loaded, profileFiles) = try ProfileSource.load(options)
@@ -142,7 +145,7 @@ enum Preparation {
       ? .root(hostUID: ids.id, hostGID: ids.id) : .ordinary(uid: caller.uid, gid: caller.gid)
     var workspace = LaunchRequest.Workspace(
       share: place, access: options.workspaceAccess ?? profile.filesystem.workspace)
-    let transaction = try begun?.transaction?.take()
+    transaction = try begun?.transaction?.take()
     // What the log waits for would hold up the transaction, which changes directories of the same disk.
     begun?.audit.begin(
       id: id,
@@ -195,8 +198,8 @@ enum Preparation {
     if forReal {
       try stage!.send(
         Lowering.start(
-          profile, starter: starter,
-          owners: ([workspace.share] + writes + own.guards + own.obeyed).compactMap(\.owner),
+          profile, starter: starter, workspace: workspace,
+          owners: (writes + own.guards + own.obeyed).compactMap(\.owner),
           degraded: options.degraded, hasTerminal: terminal != 0, sockets: network?.sockets ?? []),
         cgroups: cgroup?.descriptors ?? [])
       cgroup?.closeEntrances()

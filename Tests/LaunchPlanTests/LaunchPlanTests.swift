@@ -15,7 +15,12 @@ import Testing
       LaunchPlan.RingSocket(isDatagram: true, address: [127, 0, 0, 53], port: 53),
       LaunchPlan.RingSocket(
         isDatagram: false, address: [UInt8](repeating: 0, count: 16), port: 65535),
-    ])
+    ],
+    overlay: LaunchPlan.Overlay(
+      path: bytes("/w"), judged: LaunchPlan.Judged(device: 1, inode: 2),
+      layers: bytes("/var/lib/agt/txn/1/layers"),
+      layersJudged: LaunchPlan.Judged(device: 3, inode: 4), options: [.noDevices],
+      owner: LaunchPlan.Owner(uid: 0, gid: 5), userMarks: true))
 
   /// A plan in which every field and every kind of step has a value of its own.
   static let full = LaunchPlan(
@@ -34,12 +39,7 @@ import Testing
         judged: LaunchPlan.Judged(device: 2049, inode: .max),
         owner: LaunchPlan.Owner(uid: 0, gid: 0)),
       .mask(path: bytes("/proc/kcore")), .protect(path: bytes("/")),
-      .overlay(
-        LaunchPlan.Overlay(
-          path: bytes("/w"), judged: LaunchPlan.Judged(device: 1, inode: 2),
-          layers: bytes("/var/lib/agt/txn/1/layers"),
-          layersJudged: LaunchPlan.Judged(device: 3, inode: 4), options: [.noDevices],
-          owner: LaunchPlan.Owner(uid: 0, gid: 5), userMarks: true)),
+      .overlay(path: bytes("/w")),
     ],
     limits: [LaunchPlan.ResourceLimit(resource: 6, value: 64)],
     landlock: LaunchPlan.LandlockPlan(

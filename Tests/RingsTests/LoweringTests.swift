@@ -82,7 +82,7 @@ private enum PlanText {
         + (owner.map { " owner \($0.uid):\($0.gid)" } ?? "")
     case .mask(let path): "mask \(text(path))"
     case .protect(let path): "protect \(text(path))"
-    case .overlay(let overlay): "overlay \(text(overlay.path)) \(text(overlay.layers))"
+    case .overlay(let path): "overlay \(text(path))"
     }
   }
 
