@@ -108,6 +108,7 @@ public enum ProfileJSON {
       "wallMilliseconds": number(limits.wallMilliseconds),
       "cpuTimeMilliseconds": number(limits.cpuTimeMilliseconds),
       "diskBytes": number(limits.diskBytes),
+      "requests": number(limits.requests), "toolCalls": number(limits.toolCalls),
     ])
   }
 

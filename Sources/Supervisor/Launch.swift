@@ -93,6 +93,9 @@ public enum Launch {
     if let transaction = prepared.transaction { audit.record(.txnStart, transaction.entry) }
     do throws(SyscallError) { try loop.add(audit) } catch { throw failure(error) }
     loop.refusals.policyWatch = policyWatch(prepared, options)
+    loop.meter = BudgetMeter(
+      prepared.limits, isEnding: { [unowned loop] in loop.isEnding },
+      end: { [unowned loop] order in loop.kill(order) })
     let network = try attachNetwork(prepared.network, to: loop, events, audit)
     let broker = try attachBroker(
       prepared, options, environment, network, to: loop, events, audit)
@@ -125,7 +128,8 @@ public enum Launch {
     loop.restoreTerminal()
     let mark = station.killMark
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
-    let limits = LimitReport.make(prepared, budgets?.usage, loop.usage)
+    let limits = LimitReport.make(
+      prepared, budgets?.usage, metered: loop.meter?.usage, loop.usage)
     prepared.cgroup?.remove()
     let sagas = broker?.concludeSagas(outcome.end, in: loop) ?? []
     if let broker, killSwitch.record != nil {

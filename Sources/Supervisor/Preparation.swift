@@ -175,7 +175,8 @@ enum Preparation {
     let limits = RunLimits(
       memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
       cpuThousandths: cpuThousandths(options, budgets),
-      cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes)
+      cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes,
+      requests: profile.limits.requests, toolCalls: profile.limits.toolCalls)
     if limits.diskBytes != nil, !RunUsage.canCountWritten {
       throw RunError(
         .notConfined, "--disk: the kernel does not count what processes write",
@@ -265,6 +266,8 @@ enum Preparation {
     if options.hasNoTimeout { profile.limits.wallMilliseconds = nil }
     if let time = options.cpuTimeMilliseconds { profile.limits.cpuTimeMilliseconds = time }
     if let bytes = options.diskBytes { profile.limits.diskBytes = bytes }
+    if let count = options.requests { profile.limits.requests = count }
+    if let count = options.toolCalls { profile.limits.toolCalls = count }
     if let bytes = options.scratchBytes { profile.filesystem.scratch?.sizeBytes = bytes }
   }
 

@@ -82,6 +82,8 @@ final class RunLoop {
   private var listener: OwnedFD?
   private let terminal: ForegroundTerminal
   let refusals: Refusals
+  /// Of what passes through us; nil when nothing of it is limited.
+  var meter: BudgetMeter?
   private var end: RunOutcome.End?
   private(set) var executed = false
   private var services: [any RunService] = []

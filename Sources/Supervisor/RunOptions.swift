@@ -48,6 +48,9 @@ public struct RunOptions: Sendable {
   public var cpuTimeMilliseconds: UInt64?
   /// What all of them together may write to disks.
   public var diskBytes: UInt64?
+  /// Of the whole run to its broker.
+  public var requests: UInt64?
+  public var toolCalls: UInt64?
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
   /// nil: refusals are not counted.
@@ -215,6 +218,8 @@ private struct Parser {
     case "--tmp": options.scratchBytes = try size(flag, inline)
     case "--cpu-time": options.cpuTimeMilliseconds = try duration(flag, inline)
     case "--disk": options.diskBytes = try size(flag, inline)
+    case "--requests": options.requests = try count(flag, inline, 1...1_000_000_000)
+    case "--tool-calls": options.toolCalls = try count(flag, inline, 1...1_000_000_000)
     case "--cpu": options.cpuThousandths = try processors(flag, inline)
     case "--cgroup": options.cgroup = try choice(flag, inline, CgroupChoice.self)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)
@@ -261,6 +266,7 @@ private struct Parser {
       throw contradiction("--tools", "--txn")
     }
     try checkTransaction()
+    try options.checkLimits()
     if options.cpuThousandths != nil, options.cgroup == .none {
       throw contradiction("--cpu", "--cgroup none")
     }

@@ -30,7 +30,8 @@ struct WhyCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A host that is not reached.", valueName: "host:port"))
   var net: String?
 
-  @Option(help: "memory, processes, time, cpu-time, disk, file-size or scratch.")
+  @Option(
+    help: "memory, processes, time, cpu-time, disk, requests, tool-calls, file-size or scratch.")
   var limit: Why.Limit?
 
   @Flag(help: "Print JSON.")

@@ -1,3 +1,4 @@
+import JSON
 import Testing
 
 @testable import Supervisor
@@ -47,6 +48,39 @@ import Testing
     #expect(report.budgetSentence(disk) == nil)
     report.usage = RunUsage(writtenBytes: 5 << 30)
     #expect(report.budgetSentence(disk) == "disk limit of 4 GiB exceeded, 5 GiB written")
+  }
+
+  /// The first one beyond a limit ends the run, once, and nothing is counted in a run that ends.
+  @Test func whatIsCountedAsItComes() throws {
+    var isEnding = false
+    var orders: [KillOrder] = []
+    func meter(_ limits: RunLimits) -> BudgetMeter? {
+      isEnding = false
+      orders = []
+      return BudgetMeter(
+        limits, isEnding: { isEnding },
+        end: {
+          orders.append($0)
+          isEnding = true
+        })
+    }
+    #expect(meter(time) == nil && meter(RunLimits()) == nil)
+    let calls = try #require(meter(RunLimits(requests: 5, toolCalls: 2)))
+    for _ in 0..<5 { calls.countRequest() }
+    #expect(calls.countToolCall() && calls.countToolCall() && orders == [])
+    #expect(!calls.countToolCall())
+    #expect(
+      orders == [KillOrder(.budgetExceeded, by: "the limits", rule: "tool call limit of 2")])
+    calls.countRequest()
+    #expect(!calls.countToolCall() && orders.count == 1)
+    #expect(calls.usage.toolCalls == 3 && calls.usage.requests == 5)
+    var report = LimitReport(flavour: "rlimit")
+    report.usage = calls.usage
+    let limits = RunLimits(cpuTimeMilliseconds: 1, requests: 5, toolCalls: 2)
+    // What it used on its way to the end is not what ended it.
+    report.usage?.cpuMicroseconds = 2000
+    #expect(report.budgetSentence(limits) == "tool call limit of 2 exceeded")
+    #expect(report.json(limits)["toolCallsMade"] == 2)
   }
 
   @Test func accountsOfAProcess() {

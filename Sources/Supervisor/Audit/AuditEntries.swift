@@ -96,6 +96,7 @@ enum AuditEntries {
         "wallMilliseconds": amount(limits.wallMilliseconds),
         "cpuTimeMilliseconds": amount(limits.cpuTimeMilliseconds),
         "diskBytes": amount(limits.diskBytes),
+        "requests": amount(limits.requests), "toolCalls": amount(limits.toolCalls),
       ]),
       "onViolation": .string(options.onViolation.rawValue),
       "breach": JSONValue(options.breachLevels?.text),

@@ -118,6 +118,8 @@ enum CgroupPlan: Equatable {
     if let bytes = limits.diskBytes {
       parts.append("\(Amounts.size(bytes)) written to disks, counted per process and added up")
     }
+    if let count = limits.requests { parts.append("\(count) requests to the broker") }
+    if let count = limits.toolCalls { parts.append("\(count) calls of tools") }
     return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 }

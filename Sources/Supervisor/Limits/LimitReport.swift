@@ -18,17 +18,19 @@ struct LimitReport: Equatable {
   /// Of a run that has ended; nil when nothing held it but resource limits.
   /// - Parameters:
   ///   - seen: by the watch of its budgets, while it ran.
+  ///   - metered: what was counted as it came.
   ///   - whole: of everything in the ring, when the kernel told.
   static func make(
-    _ run: borrowing PreparedRun, _ seen: RunUsage?, _ whole: RunUsage?
+    _ run: borrowing PreparedRun, _ seen: RunUsage?, metered: RunUsage?, _ whole: RunUsage?
   ) -> LimitReport? {
-    guard run.cgroup != nil || seen != nil else { return nil }
+    guard run.cgroup != nil || seen != nil || metered != nil else { return nil }
     var report = run.cgroup?.report ?? LimitReport(flavour: "rlimit")
     // Whoever ignores the end of its children hides what they used from the kernel's sum.
-    report.usage = RunUsage(
-      cpuMicroseconds: max(
-        seen?.cpuMicroseconds ?? 0, whole?.cpuMicroseconds ?? 0, run.cgroup?.cpuMicroseconds ?? 0),
-      writtenBytes: max(seen?.writtenBytes ?? 0, whole?.writtenBytes ?? 0))
+    var usage = metered ?? RunUsage()
+    usage.cpuMicroseconds = max(
+      seen?.cpuMicroseconds ?? 0, whole?.cpuMicroseconds ?? 0, run.cgroup?.cpuMicroseconds ?? 0)
+    usage.writtenBytes = max(seen?.writtenBytes ?? 0, whole?.writtenBytes ?? 0)
+    report.usage = usage
     return report
   }
 
@@ -45,15 +47,19 @@ struct LimitReport: Equatable {
     guard let usage, let budget = limits.exceeded(by: usage) else { return nil }
     let used =
       switch budget {
-      case .cpuTime: "used \(Amounts.duration(usage.cpuMicroseconds / 1000))"
-      case .disk: "\(Amounts.size(usage.writtenBytes)) written"
+      // The first one beyond it was not carried out.
+      case .requests, .toolCalls: ""
+      case .cpuTime: ", used \(Amounts.duration(usage.cpuMicroseconds / 1000))"
+      case .disk: ", \(Amounts.size(usage.writtenBytes)) written"
       }
-    return "\(limits.rule(of: budget)) exceeded, \(used)"
+    return "\(limits.rule(of: budget)) exceeded\(used)"
   }
 
   func json(_ limits: RunLimits) -> JSONValue {
     func amount(_ value: UInt64?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
     let written = limits.diskBytes == nil ? nil : usage?.writtenBytes
+    let requests = limits.requests.flatMap { limit in usage.map { min(limit, $0.requests) } }
+    let toolCalls = limits.toolCalls.flatMap { limit in usage.map { min(limit, $0.toolCalls) } }
     var object: JSONObject = [
       "enforcedBy": .string(flavour), "memoryBytes": amount(limits.memoryBytes),
       "memoryPeakBytes": amount(memoryPeakBytes), "memoryKills": JSONValue(memoryKills),
@@ -66,6 +72,10 @@ struct LimitReport: Equatable {
     object["cpuTimeUsedMilliseconds"] = amount(usage.map { $0.cpuMicroseconds / 1000 })
     object["diskBytes"] = amount(limits.diskBytes)
     object["diskWrittenBytes"] = amount(written)
+    object["requests"] = amount(limits.requests)
+    object["requestsMade"] = amount(requests)
+    object["toolCalls"] = amount(limits.toolCalls)
+    object["toolCallsMade"] = amount(toolCalls)
     return .object(object)
   }
 }

@@ -8,6 +8,9 @@ struct RunLimits: Equatable {
   var cpuThousandths: UInt64?
   var cpuTimeMilliseconds: UInt64?
   var diskBytes: UInt64?
+  /// Of its broker.
+  var requests: UInt64?
+  var toolCalls: UInt64?
 
   /// Of cpu.max and cpu.cfs_period_us: the kernel's default.
   static let cpuPeriodMicroseconds: UInt64 = 100_000
@@ -27,10 +30,25 @@ struct RunLimits: Equatable {
   }
 
   /// What a run uses up, and is ended for.
-  enum Budget { case cpuTime, disk }
+  enum Budget {
+    case requests, toolCalls, cpuTime, disk
 
-  /// The one that is used up; nil when none is.
+    /// Sets it, and gives more.
+    var option: String {
+      switch self {
+      case .requests: "--requests"
+      case .toolCalls: "--tool-calls"
+      case .cpuTime: "--cpu-time"
+      case .disk: "--disk"
+      }
+    }
+  }
+
+  /// The one that is used up; nil when none is. What is counted as it comes is asked first: a run that ends for
+  /// it may use up CPU time on its way, and nothing of the other kind is counted any more in a run that ends.
   func exceeded(by usage: RunUsage) -> Budget? {
+    if let limit = requests, usage.requests > limit { return .requests }
+    if let limit = toolCalls, usage.toolCalls > limit { return .toolCalls }
     if let limit = cpuTimeMilliseconds, usage.cpuMicroseconds >= limit * 1000 { return .cpuTime }
     if let limit = diskBytes, usage.writtenBytes > limit { return .disk }
     return nil
@@ -39,6 +57,8 @@ struct RunLimits: Equatable {
   /// As the record of a kill has it.
   func rule(of budget: Budget) -> String {
     switch budget {
+    case .requests: "request limit of \(requests ?? 0)"
+    case .toolCalls: "tool call limit of \(toolCalls ?? 0)"
     case .cpuTime: "CPU time limit of \(Amounts.duration(cpuTimeMilliseconds ?? 0))"
     case .disk: "disk limit of \(Amounts.size(diskBytes ?? 0))"
     }

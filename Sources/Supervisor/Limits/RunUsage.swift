@@ -7,6 +7,10 @@ struct RunUsage: Equatable {
   /// To file systems on disks: pages that were made dirty, once each until they are on the disk. Not tmpfs, and
   /// not space that was reserved and never written.
   var writtenBytes: UInt64 = 0
+  /// Asked of the broker (`BudgetMeter`).
+  var requests: UInt64 = 0
+  /// The one beyond the limit included, which did not begin.
+  var toolCalls: UInt64 = 0
 
   /// Adds up the accounts of those that live (proc_pid_stat(5), proc_pid_io(5)); a process's own holds those of the
   /// children that it has waited for.
