@@ -109,6 +109,7 @@ public enum ProfileJSON {
       "cpuTimeMilliseconds": number(limits.cpuTimeMilliseconds),
       "diskBytes": number(limits.diskBytes),
       "requests": number(limits.requests), "toolCalls": number(limits.toolCalls),
+      "egressBytes": number(limits.egressBytes),
     ])
   }
 

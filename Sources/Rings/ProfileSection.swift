@@ -290,6 +290,9 @@ extension RingProfile.Limits {
     Field(
       key: "toolCalls", unit: .count, isOptional: true, get: { $0.toolCalls },
       set: { $0.toolCalls = $1 }),
+    Field(
+      key: "egress", unit: .bytes, isOptional: true, get: { $0.egressBytes },
+      set: { $0.egressBytes = $1 }),
   ]
 }
 

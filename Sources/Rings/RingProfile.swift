@@ -153,6 +153,8 @@ public struct RingProfile: Equatable, Sendable {
     public var requests: UInt64?
     /// Of the whole run.
     public var toolCalls: UInt64?
+    /// Sent to each destination of the ring's own network, bytes.
+    public var egressBytes: UInt64?
     public init() {}
   }
 

@@ -122,6 +122,7 @@ enum Preparation {
     let network = try NetworkPlan.choose(
       options.network, policy: policies?.network ?? [], profile: profile,
       degraded: options.degraded)
+    try options.checkEgress(profile, network)
     let ids = try claimIDs(profile, caller, forReal: forReal)
     let starter: LaunchRequest.Starter =
       caller.isRoot
@@ -176,7 +177,8 @@ enum Preparation {
       memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
       cpuThousandths: cpuThousandths(options, budgets),
       cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes,
-      requests: profile.limits.requests, toolCalls: profile.limits.toolCalls)
+      requests: profile.limits.requests, toolCalls: profile.limits.toolCalls,
+      egressBytes: profile.limits.egressBytes)
     if limits.diskBytes != nil, !RunUsage.canCountWritten {
       throw RunError(
         .notConfined, "--disk: the kernel does not count what processes write",
@@ -267,6 +269,7 @@ enum Preparation {
     if let time = options.cpuTimeMilliseconds { profile.limits.cpuTimeMilliseconds = time }
     if let bytes = options.diskBytes { profile.limits.diskBytes = bytes }
     if let count = options.requests { profile.limits.requests = count }
+    if let bytes = options.egressBytes { profile.limits.egressBytes = bytes }
     if let count = options.toolCalls { profile.limits.toolCalls = count }
     if let bytes = options.scratchBytes { profile.filesystem.scratch?.sizeBytes = bytes }
   }

@@ -7,7 +7,7 @@ public enum RunHelp {
     "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
     "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time", "--disk",
-    "--requests", "--tool-calls",
+    "--requests", "--tool-calls", "--egress",
     "--cgroup", "--tmp", "--txn", "--txn-base",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
     "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
@@ -46,6 +46,7 @@ public enum RunHelp {
       --disk SIZE            what all processes together write to disks: 10GiB
       --requests N           what the program may ask its broker for in all, with --policy
       --tool-calls N         tools that it may call in all, with --tools
+      --egress SIZE          what may be sent to each destination of --net or a policy: 10MiB
       --cgroup WHAT          auto: limits of the whole run where cgroup v2 has them (default);
                              v2; v1, for root; none: resource limits alone
       --tmp SIZE             space in /tmp, in /dev/shm and in the private home directory, each

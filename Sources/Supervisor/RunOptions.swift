@@ -51,6 +51,8 @@ public struct RunOptions: Sendable {
   /// Of the whole run to its broker.
   public var requests: UInt64?
   public var toolCalls: UInt64?
+  /// To each destination.
+  public var egressBytes: UInt64?
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
   /// nil: refusals are not counted.
@@ -220,6 +222,7 @@ private struct Parser {
     case "--disk": options.diskBytes = try size(flag, inline)
     case "--requests": options.requests = try count(flag, inline, 1...1_000_000_000)
     case "--tool-calls": options.toolCalls = try count(flag, inline, 1...1_000_000_000)
+    case "--egress": options.egressBytes = try size(flag, inline)
     case "--cpu": options.cpuThousandths = try processors(flag, inline)
     case "--cgroup": options.cgroup = try choice(flag, inline, CgroupChoice.self)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)

@@ -31,7 +31,8 @@ struct WhyCommand: ParsableCommand {
   var net: String?
 
   @Option(
-    help: "memory, processes, time, cpu-time, disk, requests, tool-calls, file-size or scratch.")
+    help: ArgumentHelp(
+      "memory, processes, time, cpu-time, disk, requests, tool-calls, egress, file-size, scratch."))
   var limit: Why.Limit?
 
   @Flag(help: "Print JSON.")

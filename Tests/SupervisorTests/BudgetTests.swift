@@ -83,6 +83,30 @@ import Testing
     #expect(report.json(limits)["toolCallsMade"] == 2)
   }
 
+  /// Connections to one destination share what may be sent there, to the byte.
+  @Test func egress() throws {
+    let limits = RunLimits(egressBytes: 100)
+    var orders: [KillOrder] = []
+    let meter = try #require(
+      BudgetMeter(limits, isEnding: { !orders.isEmpty }, end: { orders.append($0) }))
+    let one = try #require(meter.allowance(to: "*.example.org:443"))
+    #expect(meter.allowance(to: "*.example.org:443") === one)
+    let other = try #require(meter.allowance(to: "10.0.0.0/8:443"))
+    #expect(one.take(60) && one.take(40) && other.take(99) && !other.take(2) && other.take(1))
+    #expect(!one.take(1) && one.leftBytes == 0 && orders == [])
+    meter.exceed(one)
+    meter.exceed(other)
+    #expect(orders.map(\.rule) == ["egress limit of 100 bytes to *.example.org:443"])
+    var report = LimitReport(flavour: "rlimit")
+    report.usage = meter.usage
+    #expect(
+      report.budgetSentence(limits)
+        == "egress limit of 100 bytes to *.example.org:443 exceeded, 100 bytes sent")
+    let free = try #require(
+      BudgetMeter(RunLimits(requests: 1), isEnding: { false }, end: { _ in }))
+    #expect(free.allowance(to: "a:1") == nil && free.usage.egress == nil)
+  }
+
   @Test func accountsOfAProcess() {
     let text = "rchar: 10\nwchar: 20\nwrite_bytes: 4096\ncancelled_write_bytes: 0\nodd\n: 3\n"
     #expect(RunUsage.accounts(text)["write_bytes"] == 4096)

@@ -283,6 +283,7 @@ public struct Why {
     case disk
     case requests
     case toolCalls = "tool-calls"
+    case egress
     case fileSize = "file-size"
     case scratch
   }
@@ -331,6 +332,10 @@ public struct Why {
       return budget(
         amount("toolCalls"), ["limits", "toolCalls"], "--tool-calls", "calls of tools",
         { "\($0)" }, { "\($0 * 2)" })
+    case .egress:
+      return budget(
+        amount("egressBytes"), ["limits", "egress"], "--egress", "sent to each destination",
+        Amounts.size, { "\(max(1, $0 / 1_048_576) * 2)MiB" })
     case .fileSize:
       return made(
         ["limits", "fileSize"], "size of a file: \(Amounts.size(amount("fileSizeBytes")))", nil)
@@ -361,6 +366,7 @@ public struct Why {
   private static func budget(ofRule rule: String) -> Limit {
     let kinds: [(String, Limit)] = [
       ("disk", .disk), ("request", .requests), ("tool call", .toolCalls),
+      ("egress", .egress),
     ]
     return kinds.first { rule.hasPrefix($0.0 + " limit") }?.1 ?? .cpuTime
   }

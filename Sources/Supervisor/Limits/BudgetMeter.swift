@@ -1,5 +1,6 @@
-/// Counts what a run uses up of what passes through its supervisor, as it passes: requests to the broker and calls
-/// of tools. The first one beyond a limit ends the run (`budget_exceeded`) and is not carried out.
+/// Counts what a run uses up of what passes through its supervisor, as it passes: requests to the broker, calls of
+/// tools, and bytes sent to each destination. What is beyond a limit ends the run (`budget_exceeded`) and is not
+/// carried out.
 ///
 /// Its user lets an agent work unattended and wants a loop that asks and asks to have an end. What can go wrong:
 /// somebody passes by without being counted; so each kind is counted at the one place where all of it passes. It
@@ -9,7 +10,9 @@ final class BudgetMeter {
   private let limits: RunLimits
   private let isEnding: () -> Bool
   private let end: (KillOrder) -> Void
-  private(set) var usage = RunUsage()
+  private var counted = RunUsage()
+  /// By destination. There are as many as rules have ports.
+  private var allowances: [String: EgressAllowance] = [:]
 
   /// nil when the run has no such limit.
   /// - Parameters:
@@ -18,7 +21,9 @@ final class BudgetMeter {
   init?(
     _ limits: RunLimits, isEnding: @escaping () -> Bool, end: @escaping (KillOrder) -> Void
   ) {
-    guard limits.requests != nil || limits.toolCalls != nil else { return nil }
+    guard limits.requests != nil || limits.toolCalls != nil || limits.egressBytes != nil else {
+      return nil
+    }
     self.limits = limits
     self.isEnding = isEnding
     self.end = end
@@ -31,11 +36,42 @@ final class BudgetMeter {
   /// - Returns: false when it may not.
   func countToolCall() -> Bool { count { $0.toolCalls += 1 } }
 
+  /// What may still be sent to a destination, the same for all connections to it; nil when that is not limited.
+  func allowance(to destination: String) -> EgressAllowance? {
+    guard let limit = limits.egressBytes else { return nil }
+    if let known = allowances[destination] { return known }
+    let made = EgressAllowance(destination, leftBytes: limit)
+    allowances[destination] = made
+    return made
+  }
+
+  /// More is to be sent than is left.
+  func exceed(_ allowance: EgressAllowance) {
+    _ = count {
+      $0.egress = RunUsage.Egress(
+        destination: allowance.destination, sentBytes: allowance.sentBytes, isExceeded: true)
+    }
+  }
+
   private func count(_ change: (inout RunUsage) -> Void) -> Bool {
     guard !isEnding() else { return false }
-    change(&usage)
-    guard let budget = limits.exceeded(by: usage) else { return true }
-    end(KillOrder(.budgetExceeded, by: "the limits", rule: limits.rule(of: budget)))
+    change(&counted)
+    guard let budget = limits.exceeded(by: counted) else { return true }
+    end(KillOrder(.budgetExceeded, by: "the limits", rule: limits.rule(of: budget, counted)))
     return false
+  }
+
+  /// So far.
+  var usage: RunUsage {
+    var all = counted
+    if all.egress == nil,
+      let most = allowances.values.max(by: {
+        ($0.sentBytes, $1.destination) < ($1.sentBytes, $0.destination)
+      })
+    {
+      all.egress = RunUsage.Egress(
+        destination: most.destination, sentBytes: most.sentBytes)
+    }
+    return all
   }
 }

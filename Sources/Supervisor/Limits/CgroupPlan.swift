@@ -120,6 +120,9 @@ enum CgroupPlan: Equatable {
     }
     if let count = limits.requests { parts.append("\(count) requests to the broker") }
     if let count = limits.toolCalls { parts.append("\(count) calls of tools") }
+    if let bytes = limits.egressBytes {
+      parts.append("\(Amounts.size(bytes)) sent to each destination")
+    }
     return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 }

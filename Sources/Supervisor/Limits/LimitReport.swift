@@ -49,10 +49,11 @@ struct LimitReport: Equatable {
       switch budget {
       // The first one beyond it was not carried out.
       case .requests, .toolCalls: ""
+      case .egress: ", \(Amounts.size(usage.egress?.sentBytes ?? 0)) sent"
       case .cpuTime: ", used \(Amounts.duration(usage.cpuMicroseconds / 1000))"
       case .disk: ", \(Amounts.size(usage.writtenBytes)) written"
       }
-    return "\(limits.rule(of: budget)) exceeded\(used)"
+    return "\(limits.rule(of: budget, usage)) exceeded\(used)"
   }
 
   func json(_ limits: RunLimits) -> JSONValue {
@@ -76,6 +77,10 @@ struct LimitReport: Equatable {
     object["requestsMade"] = amount(requests)
     object["toolCalls"] = amount(limits.toolCalls)
     object["toolCallsMade"] = amount(toolCalls)
+    let egress = limits.egressBytes == nil ? nil : usage?.egress
+    object["egressBytes"] = amount(limits.egressBytes)
+    object["egressSentBytes"] = amount(egress?.sentBytes)
+    object["egressDestination"] = JSONValue(egress?.destination)
     return .object(object)
   }
 }

@@ -11,6 +11,8 @@ struct RunLimits: Equatable {
   /// Of its broker.
   var requests: UInt64?
   var toolCalls: UInt64?
+  /// Sent to each destination of its network, all connections together.
+  var egressBytes: UInt64?
 
   /// Of cpu.max and cpu.cfs_period_us: the kernel's default.
   static let cpuPeriodMicroseconds: UInt64 = 100_000
@@ -31,13 +33,14 @@ struct RunLimits: Equatable {
 
   /// What a run uses up, and is ended for.
   enum Budget {
-    case requests, toolCalls, cpuTime, disk
+    case requests, toolCalls, egress, cpuTime, disk
 
     /// Sets it, and gives more.
     var option: String {
       switch self {
       case .requests: "--requests"
       case .toolCalls: "--tool-calls"
+      case .egress: "--egress"
       case .cpuTime: "--cpu-time"
       case .disk: "--disk"
       }
@@ -49,16 +52,19 @@ struct RunLimits: Equatable {
   func exceeded(by usage: RunUsage) -> Budget? {
     if let limit = requests, usage.requests > limit { return .requests }
     if let limit = toolCalls, usage.toolCalls > limit { return .toolCalls }
+    if egressBytes != nil, usage.egress?.isExceeded == true { return .egress }
     if let limit = cpuTimeMilliseconds, usage.cpuMicroseconds >= limit * 1000 { return .cpuTime }
     if let limit = diskBytes, usage.writtenBytes > limit { return .disk }
     return nil
   }
 
   /// As the record of a kill has it.
-  func rule(of budget: Budget) -> String {
+  func rule(of budget: Budget, _ usage: RunUsage) -> String {
     switch budget {
     case .requests: "request limit of \(requests ?? 0)"
     case .toolCalls: "tool call limit of \(toolCalls ?? 0)"
+    case .egress:
+      "egress limit of \(Amounts.size(egressBytes ?? 0)) to \(usage.egress?.destination ?? "")"
     case .cpuTime: "CPU time limit of \(Amounts.duration(cpuTimeMilliseconds ?? 0))"
     case .disk: "disk limit of \(Amounts.size(diskBytes ?? 0))"
     }
