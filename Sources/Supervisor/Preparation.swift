@@ -178,7 +178,7 @@ enum Preparation {
       cpuThousandths: cpuThousandths(options, budgets),
       cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes,
       requests: profile.limits.requests, toolCalls: profile.limits.toolCalls,
-      egressBytes: profile.limits.egressBytes)
+      egressBytes: profile.limits.egressBytes, outputBytes: options.outputBytes)
     if limits.diskBytes != nil, !RunUsage.canCountWritten {
       throw RunError(
         .notConfined, "--disk: the kernel does not count what processes write",
@@ -405,6 +405,11 @@ enum Preparation {
         hint: "--ring 1, or agt-run in tmux")
     }
     if options.detach { return options.terminal ? 7 : 0 }
+    if options.outputBytes != nil, ring == 0, terminals() & 6 != 0 {
+      throw RunError(
+        .usage, "--output: a program of ring 0 has your terminal itself, and nobody counts",
+        hint: "--ring 1, agt-run … | cat, or --detach")
+    }
     return ring == 0 ? 0 : terminals()
   }
 

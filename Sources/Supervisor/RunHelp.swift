@@ -7,7 +7,7 @@ public enum RunHelp {
     "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
     "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time", "--disk",
-    "--requests", "--tool-calls", "--egress",
+    "--requests", "--tool-calls", "--egress", "--output",
     "--cgroup", "--tmp", "--txn", "--txn-base",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
     "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
@@ -47,6 +47,7 @@ public enum RunHelp {
       --requests N           what the program may ask its broker for in all, with --policy
       --tool-calls N         tools that it may call in all, with --tools
       --egress SIZE          what may be sent to each destination of --net or a policy: 10MiB
+      --output SIZE          what the program may write to its standard output and error: 64MiB
       --cgroup WHAT          auto: limits of the whole run where cgroup v2 has them (default);
                              v2; v1, for root; none: resource limits alone
       --tmp SIZE             space in /tmp, in /dev/shm and in the private home directory, each

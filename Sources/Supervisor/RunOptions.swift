@@ -53,6 +53,8 @@ public struct RunOptions: Sendable {
   public var toolCalls: UInt64?
   /// To each destination.
   public var egressBytes: UInt64?
+  /// To standard output and error together.
+  public var outputBytes: UInt64?
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
   /// nil: refusals are not counted.
@@ -223,6 +225,7 @@ private struct Parser {
     case "--requests": options.requests = try count(flag, inline, 1...1_000_000_000)
     case "--tool-calls": options.toolCalls = try count(flag, inline, 1...1_000_000_000)
     case "--egress": options.egressBytes = try size(flag, inline)
+    case "--output": options.outputBytes = try size(flag, inline)
     case "--cpu": options.cpuThousandths = try processors(flag, inline)
     case "--cgroup": options.cgroup = try choice(flag, inline, CgroupChoice.self)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)

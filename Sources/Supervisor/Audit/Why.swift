@@ -376,6 +376,10 @@ public struct Why {
     let rule = data["rule"]?.stringValue
     return switch KillReason(rawValue: reason) {
     case .sessionTimeout: limit(.time)
+    case .budgetExceeded where rule?.hasPrefix("output limit") == true:
+      Refusal(
+        layer: .limit, object: "written to standard output and error", rule: rule ?? reason,
+        change: "--output with more than that")
     case .budgetExceeded: limit(Self.budget(ofRule: rule ?? ""))
     case .policyViolation where rule == "--on-violation":
       Refusal(

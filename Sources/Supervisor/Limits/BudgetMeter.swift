@@ -1,5 +1,5 @@
 /// Counts what a run uses up of what passes through its supervisor, as it passes: requests to the broker, calls of
-/// tools, and bytes sent to each destination. What is beyond a limit ends the run (`budget_exceeded`) and is not
+/// tools, bytes sent to each destination, and bytes of output. What is beyond a limit ends the run (`budget_exceeded`) and is not
 /// carried out.
 ///
 /// Its user lets an agent work unattended and wants a loop that asks and asks to have an end. What can go wrong:
@@ -11,6 +11,10 @@ final class BudgetMeter {
   private let isEnding: () -> Bool
   private let end: (KillOrder) -> Void
   private var counted = RunUsage()
+  /// Of output.
+  private var passedBytes: UInt64 = 0
+  /// The program has written more than was passed on.
+  private var isOutputLost = false
   /// By destination. There are as many as rules have ports.
   private var allowances: [String: EgressAllowance] = [:]
 
@@ -21,9 +25,10 @@ final class BudgetMeter {
   init?(
     _ limits: RunLimits, isEnding: @escaping () -> Bool, end: @escaping (KillOrder) -> Void
   ) {
-    guard limits.requests != nil || limits.toolCalls != nil || limits.egressBytes != nil else {
-      return nil
-    }
+    guard
+      limits.requests != nil || limits.toolCalls != nil || limits.egressBytes != nil
+        || limits.outputBytes != nil
+    else { return nil }
     self.limits = limits
     self.isEnding = isEnding
     self.end = end
@@ -35,6 +40,28 @@ final class BudgetMeter {
   /// A call of a tool that is to begin.
   /// - Returns: false when it may not.
   func countToolCall() -> Bool { count { $0.toolCalls += 1 } }
+
+  /// What the program has written to its output. What was written before the end of a run is passed on after it.
+  /// - Returns: the first of these bytes, which may be passed on.
+  func passed(_ output: [UInt8]) -> ArraySlice<UInt8> {
+    guard let limit = limits.outputBytes else { return output[...] }
+    let part = output.prefix(Int(min(limit - passedBytes, UInt64(output.count))))
+    passedBytes += UInt64(part.count)
+    if part.count == output.count {
+      counted.outputBytes = passedBytes
+    } else if !count({ $0.outputBytes = limit + 1 }) {
+      isOutputLost = true
+    }
+    return part
+  }
+
+  /// A run that ended by itself before all that it had written was seen has met its limit all the same.
+  /// - Returns: whether it has.
+  func settleOutput() -> Bool {
+    guard isOutputLost, let limit = limits.outputBytes else { return false }
+    counted.outputBytes = limit + 1
+    return true
+  }
 
   /// What may still be sent to a destination, the same for all connections to it; nil when that is not limited.
   func allowance(to destination: String) -> EgressAllowance? {

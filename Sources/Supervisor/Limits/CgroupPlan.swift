@@ -123,6 +123,7 @@ enum CgroupPlan: Equatable {
     if let bytes = limits.egressBytes {
       parts.append("\(Amounts.size(bytes)) sent to each destination")
     }
+    if let bytes = limits.outputBytes { parts.append("\(Amounts.size(bytes)) of output") }
     return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 }

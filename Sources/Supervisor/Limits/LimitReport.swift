@@ -48,7 +48,7 @@ struct LimitReport: Equatable {
     let used =
       switch budget {
       // The first one beyond it was not carried out.
-      case .requests, .toolCalls: ""
+      case .requests, .toolCalls, .output: ""
       case .egress: ", \(Amounts.size(usage.egress?.sentBytes ?? 0)) sent"
       case .cpuTime: ", used \(Amounts.duration(usage.cpuMicroseconds / 1000))"
       case .disk: ", \(Amounts.size(usage.writtenBytes)) written"
@@ -77,6 +77,9 @@ struct LimitReport: Equatable {
     object["requestsMade"] = amount(requests)
     object["toolCalls"] = amount(limits.toolCalls)
     object["toolCallsMade"] = amount(toolCalls)
+    let output = limits.outputBytes.flatMap { limit in usage.map { min(limit, $0.outputBytes) } }
+    object["outputBytes"] = amount(limits.outputBytes)
+    object["outputWrittenBytes"] = amount(output)
     let egress = limits.egressBytes == nil ? nil : usage?.egress
     object["egressBytes"] = amount(limits.egressBytes)
     object["egressSentBytes"] = amount(egress?.sentBytes)

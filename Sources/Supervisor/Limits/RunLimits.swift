@@ -13,6 +13,8 @@ struct RunLimits: Equatable {
   var toolCalls: UInt64?
   /// Sent to each destination of its network, all connections together.
   var egressBytes: UInt64?
+  /// Written to its standard output and error together.
+  var outputBytes: UInt64?
 
   /// Of cpu.max and cpu.cfs_period_us: the kernel's default.
   static let cpuPeriodMicroseconds: UInt64 = 100_000
@@ -33,7 +35,7 @@ struct RunLimits: Equatable {
 
   /// What a run uses up, and is ended for.
   enum Budget {
-    case requests, toolCalls, egress, cpuTime, disk
+    case requests, toolCalls, egress, output, cpuTime, disk
 
     /// Sets it, and gives more.
     var option: String {
@@ -41,6 +43,7 @@ struct RunLimits: Equatable {
       case .requests: "--requests"
       case .toolCalls: "--tool-calls"
       case .egress: "--egress"
+      case .output: "--output"
       case .cpuTime: "--cpu-time"
       case .disk: "--disk"
       }
@@ -52,6 +55,7 @@ struct RunLimits: Equatable {
   func exceeded(by usage: RunUsage) -> Budget? {
     if let limit = requests, usage.requests > limit { return .requests }
     if let limit = toolCalls, usage.toolCalls > limit { return .toolCalls }
+    if let limit = outputBytes, usage.outputBytes > limit { return .output }
     if egressBytes != nil, usage.egress?.isExceeded == true { return .egress }
     if let limit = cpuTimeMilliseconds, usage.cpuMicroseconds >= limit * 1000 { return .cpuTime }
     if let limit = diskBytes, usage.writtenBytes > limit { return .disk }
@@ -65,6 +69,7 @@ struct RunLimits: Equatable {
     case .toolCalls: "tool call limit of \(toolCalls ?? 0)"
     case .egress:
       "egress limit of \(Amounts.size(egressBytes ?? 0)) to \(usage.egress?.destination ?? "")"
+    case .output: "output limit of \(Amounts.size(outputBytes ?? 0))"
     case .cpuTime: "CPU time limit of \(Amounts.duration(cpuTimeMilliseconds ?? 0))"
     case .disk: "disk limit of \(Amounts.size(diskBytes ?? 0))"
     }

@@ -11,6 +11,8 @@ struct RunUsage: Equatable {
   var requests: UInt64 = 0
   /// The one beyond the limit included, which did not begin.
   var toolCalls: UInt64 = 0
+  /// What was seen beyond the limit included, which was not passed on.
+  var outputBytes: UInt64 = 0
   /// Of the destination that was sent most; nil when none was sent anything.
   var egress: Egress?
 

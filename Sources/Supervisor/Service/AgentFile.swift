@@ -37,7 +37,7 @@ enum AgentFile {
     ("timeout", .value), ("grace", .value),
     ("memory", .value), ("pids", .value), ("cpu", .value), ("cpu-time", .value),
     ("disk", .value), ("requests", .value), ("tool-calls", .value),
-    ("egress", .value), ("cgroup", .value), ("tmp", .value), ("txn", .value),
+    ("egress", .value), ("output", .value), ("cgroup", .value), ("tmp", .value), ("txn", .value),
     ("allow-executable", .flag), ("on-violation", .value), ("breach", .value), ("degrade", .list),
     ("quiet", .flag),
     ("verbose", .flag),
