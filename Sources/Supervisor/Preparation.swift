@@ -178,7 +178,8 @@ enum Preparation {
       cpuThousandths: cpuThousandths(options, budgets),
       cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes,
       requests: profile.limits.requests, toolCalls: profile.limits.toolCalls,
-      egressBytes: profile.limits.egressBytes, outputBytes: options.outputBytes)
+      egressBytes: profile.limits.egressBytes, outputBytes: options.outputBytes,
+      io: try options.throughput(workspace))
     if limits.diskBytes != nil, !RunUsage.canCountWritten {
       throw RunError(
         .notConfined, "--disk: the kernel does not count what processes write",

@@ -7,7 +7,7 @@ public enum RunHelp {
     "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
     "--net", "--policy", "--tools",
     "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time", "--disk",
-    "--requests", "--tool-calls", "--egress", "--output",
+    "--requests", "--tool-calls", "--egress", "--output", "--io-read", "--io-write",
     "--cgroup", "--tmp", "--txn", "--txn-base",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
     "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
@@ -48,6 +48,8 @@ public enum RunHelp {
       --tool-calls N         tools that it may call in all, with --tools
       --egress SIZE          what may be sent to each destination of --net or a policy: 10MiB
       --output SIZE          what the program may write to its standard output and error: 64MiB
+      --io-read RATE         from the workspace's disk, each second: 10MiB/s; needs a cgroup
+      --io-write RATE        to the workspace's disk; the same
       --cgroup WHAT          auto: limits of the whole run where cgroup v2 has them (default);
                              v2; v1, for root; none: resource limits alone
       --tmp SIZE             space in /tmp, in /dev/shm and in the private home directory, each

@@ -55,6 +55,9 @@ public struct RunOptions: Sendable {
   public var egressBytes: UInt64?
   /// To standard output and error together.
   public var outputBytes: UInt64?
+  /// Each second, of the disks that the workspace is on.
+  public var ioReadBytes: UInt64?
+  public var ioWriteBytes: UInt64?
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
   /// nil: refusals are not counted.
@@ -226,6 +229,10 @@ private struct Parser {
     case "--tool-calls": options.toolCalls = try count(flag, inline, 1...1_000_000_000)
     case "--egress": options.egressBytes = try size(flag, inline)
     case "--output": options.outputBytes = try size(flag, inline)
+    case "--io-read":
+      options.ioReadBytes = try RunOptions.bytesPerSecond(flag, try single(flag, inline))
+    case "--io-write":
+      options.ioWriteBytes = try RunOptions.bytesPerSecond(flag, try single(flag, inline))
     case "--cpu": options.cpuThousandths = try processors(flag, inline)
     case "--cgroup": options.cgroup = try choice(flag, inline, CgroupChoice.self)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)

@@ -1,4 +1,6 @@
+internal import LaunchPlan
 internal import Rings
+internal import YAML
 
 /// Limits of the command line that bound something only together with other options.
 extension RunOptions {
@@ -14,6 +16,51 @@ extension RunOptions {
         .usage, "--tool-calls: without --tools no tool can be called",
         hint: "add --tools FILE, or leave it out")
     }
+    if ioReadBytes != nil || ioWriteBytes != nil, cgroup == .none {
+      throw RunError(
+        .usage, "\(ioFlag) and --cgroup none contradict each other", hint: "leave one of them out")
+    }
+  }
+
+  /// `10MiB/s`
+  static func bytesPerSecond(_ flag: String, _ text: String) throws(RunError) -> UInt64 {
+    var reason = "a size for each second is needed"
+    if text.hasSuffix("/s") {
+      do throws(QuantityError) {
+        let bytes = try Quantity.bytes(String(text.dropLast(2)))
+        if bytes > 0 { return bytes }
+        reason = "nothing can run without any"
+      } catch { reason = error.description }
+    }
+    throw RunError(.usage, "\(flag) \(text): \(reason)", hint: "\(flag) 10MiB/s")
+  }
+
+  /// The first of the two that is given.
+  private var ioFlag: String { ioWriteBytes == nil ? "--io-read" : "--io-write" }
+
+  /// What is asked for of the disks that the workspace is on; with a transaction, what is written goes to its layers.
+  func throughput(
+    _ workspace: LaunchRequest.Workspace
+  ) throws(RunError) -> RunLimits.Throughput? {
+    guard ioReadBytes != nil || ioWriteBytes != nil else { return nil }
+    var places = [(workspace.path, workspace.share.judged.device)]
+    // An explanation has none of its own.
+    if let layers = workspace.layers, layers.judged.device != 0 {
+      places.append((layers.path, layers.judged.device))
+    }
+    var disks: [BlockDevice] = []
+    for (path, number) in places {
+      guard let disk = BlockDevice.disk(number: number) else {
+        throw RunError(
+          .notConfined,
+          "\(ioFlag): \(path) is on no disk whose throughput can be limited (device "
+            + "\(BlockDevice(number: number).text))",
+          hint: "choose a workspace on a disk and not on tmpfs, overlayfs or btrfs; or leave it out"
+        )
+      }
+      if !disks.contains(disk) { disks.append(disk) }
+    }
+    return RunLimits.Throughput(readBytes: ioReadBytes, writeBytes: ioWriteBytes, disks: disks)
   }
 
   /// What is sent is counted by the relay of the ring's own network, and by nobody in the host's.

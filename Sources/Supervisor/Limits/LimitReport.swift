@@ -68,6 +68,9 @@ struct LimitReport: Equatable {
       "processRefusals": JSONValue(processRefusals),
     ]
     object["cpus"] = limits.cpuThousandths.map { JSONValue(Double($0) / 1000) } ?? .null
+    object["ioReadBytesPerSecond"] = amount(limits.io?.readBytes)
+    object["ioWriteBytesPerSecond"] = amount(limits.io?.writeBytes)
+    object["ioDisks"] = limits.io.map { JSONValue($0.disks.map(\.text)) } ?? .null
     object["throttledPeriods"] = JSONValue(throttledPeriods)
     object["cpuTimeMilliseconds"] = amount(limits.cpuTimeMilliseconds)
     object["cpuTimeUsedMilliseconds"] = amount(usage.map { $0.cpuMicroseconds / 1000 })

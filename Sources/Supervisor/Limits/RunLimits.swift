@@ -15,6 +15,48 @@ struct RunLimits: Equatable {
   var egressBytes: UInt64?
   /// Written to its standard output and error together.
   var outputBytes: UInt64?
+  /// Of the disks that its workspace is on.
+  var io: Throughput?
+
+  /// In bytes each second, for all processes together; on each disk by itself.
+  struct Throughput: Equatable {
+    var readBytes: UInt64?
+    var writeBytes: UInt64?
+    var disks: [BlockDevice]
+
+    /// What io.max is told, a disk each (cgroups(7), version 2).
+    var lines: [String] {
+      func limit(_ bytes: UInt64?) -> String { bytes.map { "\($0)" } ?? "max" }
+      return disks.map { "\($0.text) rbps=\(limit(readBytes)) wbps=\(limit(writeBytes))" }
+    }
+
+    /// What blkio of version 1 is told: the file, and a line of it.
+    var legacyLines: [(file: String, line: String)] {
+      [("read", readBytes), ("write", writeBytes)].flatMap { kind, bytes in
+        disks.compactMap { disk in
+          bytes.map { ("blkio.throttle.\(kind)_bps_device", "\(disk.text) \($0)") }
+        }
+      }
+    }
+
+    /// `1 MiB/s read from and 4 MiB/s written to disk 254:0`
+    var text: String {
+      let parts = [
+        readBytes.map { "\(Amounts.size($0))/s read from" },
+        writeBytes.map { "\(Amounts.size($0))/s written to" },
+      ]
+      return parts.compactMap(\.self).joined(separator: " and ") + " disk "
+        + disks.map(\.text).joined(separator: " and ")
+    }
+  }
+
+  /// Controllers without which it cannot be held to what was asked for, by their names in version 2.
+  var needed: Set<String> {
+    var names: Set<String> = []
+    if cpuThousandths != nil { names.insert("cpu") }
+    if io != nil { names.insert("io") }
+    return names
+  }
 
   /// Of cpu.max and cpu.cfs_period_us: the kernel's default.
   static let cpuPeriodMicroseconds: UInt64 = 100_000
@@ -30,6 +72,7 @@ struct RunLimits: Equatable {
     if let bytes = memoryBytes { parts.append("\(Amounts.size(bytes)) of memory") }
     if let count = processes { parts.append("\(count) processes and threads") }
     if let cpu = cpuThousandths { parts.append("\(Self.cpus(cpu)) CPUs") }
+    if let io { parts.append(io.text) }
     return parts.joined(separator: ", ")
   }
 
