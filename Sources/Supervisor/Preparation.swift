@@ -206,7 +206,7 @@ enum Preparation {
     }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
-    let request = LaunchRequest(
+    var request = LaunchRequest(
       profile: profile, seccomp: loaded.filter(violations: !options.degraded.contains(.violations)),
       program: program.program, workspace: workspace,
       reads: reads, writes: writes,
@@ -215,7 +215,10 @@ enum Preparation {
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
-      obeyed: own.obeyed, hidden: own.hidden, hasBroker: policies != nil)
+      obeyed: own.obeyed,
+      hidden: own.hidden + Credentials.hidden(options, caller, profile),
+      hasBroker: policies != nil)
+    request.credentials = try Credentials.read(options, caller, profile, forReal: forReal)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())

@@ -6,7 +6,8 @@ public enum RunHelp {
   public static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
     "--net", "--policy", "--tools",
-    "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time", "--disk",
+    "--env", "--credential", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time",
+    "--disk",
     "--requests", "--tool-calls", "--egress", "--output", "--io-read", "--io-write",
     "--cgroup", "--tmp", "--txn", "--txn-base",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
@@ -36,6 +37,8 @@ public enum RunHelp {
                              what ends the run; repeatable
       --tools FILE|DIR       tools that the program may call through the broker; repeatable
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
+      --credential NAME      a secret that systemd has given (LoadCredential=), as a file that the
+                             program can only read, in $CREDENTIALS_DIRECTORY; repeatable
 
       --timeout TIME         end the run after this long: 90s, 5m, 1h, none
       --grace TIME           between asking the program to end, when agt-run is, and ending it (5s)

@@ -34,6 +34,8 @@ public struct RunOptions: Sendable {
   public var tieDescriptor: Int32?
   /// The value is nil when the caller's own is taken over.
   public var environment: [(name: String, value: [UInt8]?)] = []
+  /// Secrets that systemd has given, by name.
+  public var credentials: [String] = []
   public var timeoutMilliseconds: UInt64?
   /// `--timeout none`: the run lasts as long as its program, whatever the profile says.
   public var hasNoTimeout = false
@@ -219,6 +221,7 @@ private struct Parser {
     case "--tools": options.tools.append(try path(flag, inline))
     case "--tie-fd": options.tieDescriptor = Int32(try count(flag, inline, 3...1_048_575))
     case "--env": try environment(flag, inline)
+    case "--credential": try options.addCredential(try path(flag, inline))
     case "--timeout": try timeout(flag, inline)
     case "--grace": options.graceMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)

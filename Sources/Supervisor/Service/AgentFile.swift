@@ -34,7 +34,7 @@ enum AgentFile {
   static let keys: [(name: String, form: Form)] = [
     ("ring", .value), ("profile", .value), ("workspace", .value), ("read", .list),
     ("write", .list), ("net", .list), ("policy", .list), ("tools", .list), ("env", .list),
-    ("timeout", .value), ("grace", .value),
+    ("credential", .list), ("timeout", .value), ("grace", .value),
     ("memory", .value), ("pids", .value), ("cpu", .value), ("cpu-time", .value),
     ("disk", .value), ("requests", .value), ("tool-calls", .value),
     ("egress", .value), ("output", .value),
