@@ -32,7 +32,8 @@ struct WhyCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "memory, processes, time, cpu-time, disk, requests, tool-calls, egress, file-size, scratch."))
+      "memory, processes, time, cpu-time, disk, requests, tool-calls, egress, output, file-size or scratch."
+    ))
   var limit: Why.Limit?
 
   @Flag(help: "Print JSON.")

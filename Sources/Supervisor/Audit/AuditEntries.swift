@@ -97,7 +97,7 @@ enum AuditEntries {
         "cpuTimeMilliseconds": amount(limits.cpuTimeMilliseconds),
         "diskBytes": amount(limits.diskBytes),
         "requests": amount(limits.requests), "toolCalls": amount(limits.toolCalls),
-        "egressBytes": amount(limits.egressBytes),
+        "egressBytes": amount(limits.egressBytes), "outputBytes": amount(run.limits.outputBytes),
       ]),
       "onViolation": .string(options.onViolation.rawValue),
       "breach": JSONValue(options.breachLevels?.text),

@@ -283,7 +283,7 @@ public struct Why {
     case disk
     case requests
     case toolCalls = "tool-calls"
-    case egress
+    case egress, output
     case fileSize = "file-size"
     case scratch
   }
@@ -336,6 +336,11 @@ public struct Why {
       return budget(
         amount("egressBytes"), ["limits", "egress"], "--egress", "sent to each destination",
         Amounts.size, { "\(max(1, $0 / 1_048_576) * 2)MiB" })
+    case .output:
+      return budget(
+        amount("outputBytes"), ["limits", "output"], "--output",
+        "written to standard output and error", Amounts.size,
+        { "\(max(1, $0 / 1_048_576) * 2)MiB" })
     case .fileSize:
       return made(
         ["limits", "fileSize"], "size of a file: \(Amounts.size(amount("fileSizeBytes")))", nil)
@@ -366,7 +371,7 @@ public struct Why {
   private static func budget(ofRule rule: String) -> Limit {
     let kinds: [(String, Limit)] = [
       ("disk", .disk), ("request", .requests), ("tool call", .toolCalls),
-      ("egress", .egress),
+      ("egress", .egress), ("output", .output),
     ]
     return kinds.first { rule.hasPrefix($0.0 + " limit") }?.1 ?? .cpuTime
   }
@@ -376,10 +381,6 @@ public struct Why {
     let rule = data["rule"]?.stringValue
     return switch KillReason(rawValue: reason) {
     case .sessionTimeout: limit(.time)
-    case .budgetExceeded where rule?.hasPrefix("output limit") == true:
-      Refusal(
-        layer: .limit, object: "written to standard output and error", rule: rule ?? reason,
-        change: "--output with more than that")
     case .budgetExceeded: limit(Self.budget(ofRule: rule ?? ""))
     case .policyViolation where rule == "--on-violation":
       Refusal(
