@@ -153,6 +153,21 @@ public struct LaunchRequest: Sendable {
   public var hidden: [String]
   /// Whether the program has a broker to ask.
   public var hasBroker: Bool
+  /// Secrets, as files in `credentialsDirectory` that the program can only read.
+  public var credentials: [Credential] = []
+
+  public struct Credential: Equatable, Sendable {
+    /// Of the file.
+    public var name: String
+    public var bytes: [UInt8]
+    public init(name: String, bytes: [UInt8]) {
+      self.name = name
+      self.bytes = bytes
+    }
+  }
+
+  /// Inside of a private root.
+  public static let credentialsDirectory = "/run/credentials"
 
   public init(
     profile: RingProfile, seccomp: [UInt8], program: Program, workspace: Workspace,

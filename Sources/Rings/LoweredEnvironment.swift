@@ -3,7 +3,7 @@ internal import LaunchPlan
 /// The environment of the program: built from nothing, never inherited (ESCAPES row 29).
 ///
 /// Later sources win: fixed values of the profile, what it lets pass of the caller's, what the ring itself
-/// sets, what the program's tool manager needs, `--env`. Where the broker is, is nobody else's to say.
+/// sets, what the program's tool manager needs, `--env`. Where the broker and credentials are, is nobody else's to say.
 struct LoweredEnvironment {
   private var variables: [(name: String, value: [UInt8])] = []
 
@@ -29,6 +29,9 @@ struct LoweredEnvironment {
       set("PATH", Array(request.program.searchPath.joined(separator: ":").utf8))
     }
     for (name, value) in request.environment { set(name, value) }
+    if !request.credentials.isEmpty {
+      set("CREDENTIALS_DIRECTORY", Array(LaunchRequest.credentialsDirectory.utf8))
+    }
     switch broker {
     case .absent: break
     case .connection: set("AGT_BROKER", Array("fd:\(LaunchPlan.brokerDescriptor)".utf8))

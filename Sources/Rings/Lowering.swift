@@ -289,6 +289,7 @@ struct LoweringState {
     allow("/etc", LandlockAccess.read | LandlockAccess.execute)
     view.file(Self.canary, mode: 0o444, contents: "")
     synthesisedFiles()
+    credentials()
     try shownPaths()
     // Last: the workspace may lie there.
     view.symbolicLink("/var/run", to: "/run")
@@ -336,6 +337,14 @@ struct LoweringState {
     allow(
       "/dev/pts",
       LandlockAccess.read | LandlockAccess.writeFile | LandlockAccess.deviceIoctl)
+  }
+
+  private mutating func credentials() {
+    let place = LaunchRequest.credentialsDirectory
+    for one in request.credentials {
+      view.file("\(place)/\(one.name)", mode: 0o444, bytes: one.bytes)
+    }
+    if !request.credentials.isEmpty { allow(place, LandlockAccess.read) }
   }
 
   private mutating func synthesisedFiles() {

@@ -108,6 +108,8 @@ public enum ProfileJSON {
       "wallMilliseconds": number(limits.wallMilliseconds),
       "cpuTimeMilliseconds": number(limits.cpuTimeMilliseconds),
       "diskBytes": number(limits.diskBytes),
+      "requests": number(limits.requests), "toolCalls": number(limits.toolCalls),
+      "egressBytes": number(limits.egressBytes),
     ])
   }
 

@@ -284,6 +284,15 @@ extension RingProfile.Limits {
     Field(
       key: "disk", unit: .bytes, isOptional: true, get: { $0.diskBytes },
       set: { $0.diskBytes = $1 }),
+    Field(
+      key: "requests", unit: .count, isOptional: true, get: { $0.requests },
+      set: { $0.requests = $1 }),
+    Field(
+      key: "toolCalls", unit: .count, isOptional: true, get: { $0.toolCalls },
+      set: { $0.toolCalls = $1 }),
+    Field(
+      key: "egress", unit: .bytes, isOptional: true, get: { $0.egressBytes },
+      set: { $0.egressBytes = $1 }),
   ]
 }
 

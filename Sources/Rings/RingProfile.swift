@@ -149,6 +149,12 @@ public struct RingProfile: Equatable, Sendable {
     public var cpuTimeMilliseconds: UInt64?
     /// What all of the run's processes together write to file systems on disks, bytes.
     public var diskBytes: UInt64?
+    /// To the broker, of the whole run.
+    public var requests: UInt64?
+    /// Of the whole run.
+    public var toolCalls: UInt64?
+    /// Sent to each destination of the ring's own network, bytes.
+    public var egressBytes: UInt64?
     public init() {}
   }
 

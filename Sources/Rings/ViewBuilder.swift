@@ -35,9 +35,13 @@ struct ViewBuilder {
   }
 
   mutating func file(_ path: String, mode: UInt32 = 0o644, contents: String) {
+    file(path, mode: mode, bytes: Array(contents.utf8))
+  }
+
+  mutating func file(_ path: String, mode: UInt32, bytes: [UInt8]) {
     directory(Self.parent(path))
     nodes[path] = .file
-    steps.append(.file(path: Array(path.utf8), mode: mode, contents: Array(contents.utf8)))
+    steps.append(.file(path: Array(path.utf8), mode: mode, contents: bytes))
   }
 
   mutating func symbolicLink(_ path: String, to target: String) {

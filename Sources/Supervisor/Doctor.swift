@@ -229,6 +229,15 @@ public struct Doctor {
         "bytes written to disks", .absent, "the kernel does not count them",
         "a kernel with CONFIG_TASK_IO_ACCOUNTING is needed for --disk")
     }
+    let throughput =
+      host.unified?.controllers.contains(CgroupHost.io) == true
+      ? "io.max of cgroup v2 in \(host.unified!.parent)"
+      : host.legacy[CgroupHost.legacyIO] != nil
+        ? "blkio of cgroup v1: what is read, and what is written directly or synchronously"
+        : "refused, because no cgroup that this user may make has the io controller. Under systemd: "
+          + "Delegate=yes, or as root DefaultIOAccounting=yes and a unit"
+    add(
+      "throughput of disks", .enforced, "when asked for, --io-read and --io-write: \(throughput)")
     let freezer =
       host.unified != nil
       ? "; without a process namespace, cgroup v2"

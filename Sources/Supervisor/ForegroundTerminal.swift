@@ -21,7 +21,7 @@ final class ForegroundTerminal: RunService {
   /// Gives it to the program.
   /// - Parameter master: of the ring's pty.
   func open(_ master: consuming OwnedFD, in loop: RunLoop) throws(SyscallError) {
-    let relay = try TerminalRelay(master: master, descriptors: descriptors)
+    let relay = try TerminalRelay(master: master, descriptors: descriptors, loop.meter)
     try loop.watch(relay.master.raw, .input, for: self)
     listensToProgram = true
     try relay.enterRawMode()

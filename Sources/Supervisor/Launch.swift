@@ -66,8 +66,10 @@ public enum Launch {
     let output = try starter.map { _ throws(RunError) in
       try DetachedOutput(hasTerminal: options.terminal, environment)
     }
+    let relay = try OutputRelay.make(options)
     var prepared = try Preparation.prepare(
-      options, environment: environment, forReal: true, standard: output?.standard ?? [])
+      options, environment: environment, forReal: true,
+      standard: output?.standard ?? relay?.standard ?? [])
     let events = RunEvents(descriptor: options.statusDescriptor)
     Output.announce(prepared, options)
     let loop: RunLoop
@@ -93,6 +95,10 @@ public enum Launch {
     if let transaction = prepared.transaction { audit.record(.txnStart, transaction.entry) }
     do throws(SyscallError) { try loop.add(audit) } catch { throw failure(error) }
     loop.refusals.policyWatch = policyWatch(prepared, options)
+    loop.meter = BudgetMeter(
+      prepared.limits, isEnding: { [unowned loop] in loop.isEnding },
+      end: { [unowned loop] order in loop.kill(order) })
+    if let relay { try attach(relay, to: loop) }
     let network = try attachNetwork(prepared.network, to: loop, events, audit)
     let broker = try attachBroker(
       prepared, options, environment, network, to: loop, events, audit)
@@ -130,7 +136,12 @@ public enum Launch {
     loop.restoreTerminal()
     let mark = station.killMark
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
-    let limits = LimitReport.make(prepared, budgets?.usage, loop.usage)
+    // It ended before anybody had seen all that it wrote.
+    if case .exited = outcome.end, loop.meter?.settleOutput() == true {
+      outcome.end = .killed(.budgetExceeded)
+    }
+    let limits = LimitReport.make(
+      prepared, budgets?.usage, metered: loop.meter?.usage, loop.usage)
     prepared.cgroup?.remove()
     let sagas = broker?.concludeSagas(outcome.end, in: loop) ?? []
     if let broker, killSwitch.record != nil {

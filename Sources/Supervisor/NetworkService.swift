@@ -39,6 +39,8 @@ final class NetworkService: RunService {
   /// what is open for a moment: a file that is read, a connection that is refused.
   private static let ownDescriptors = 64
 
+  /// Nil when nothing of what passes through us is limited.
+  private var meter: BudgetMeter?
   private let audit: RunAudit
   /// Names that the log has; more of them are told each time.
   private var announced: Set<String> = []
@@ -72,6 +74,7 @@ final class NetworkService: RunService {
   }
 
   func start(in loop: RunLoop) throws(SyscallError) {
+    meter = loop.meter
     watches.begin(loop, self)
     try loop.watch(clock.descriptor, .input, for: self)
   }
@@ -282,7 +285,8 @@ final class NetworkService: RunService {
       throw Refused(NetworkRules.Refusal.noRule.text, "\(name):\(port)")
     }
     return Relay.Destination(
-      name: name, address: nil, port: port, allowsEncryptedHello: rule.allowsEncryptedHello)
+      name: name, address: nil, port: port, allowsEncryptedHello: rule.allowsEncryptedHello,
+      allowance: allowance(rule, port))
   }
 
   private func judged(_ address: IPAddress, port: UInt16) throws(Refused) -> Relay.Destination {
@@ -292,14 +296,22 @@ final class NetworkService: RunService {
       }
       return try judged(name: name, port: port)
     }
+    let rule: NetworkRule
     do throws(NetworkRules.Refusal) {
-      _ = try rules.rule(address: address, port: Int(port))
+      rule = try rules.rule(address: address, port: Int(port))
     } catch {
       throw Refused(error.text, "\(address):\(port)")
     }
     return Relay.Destination(
-      name: nil, address: address, port: port, allowsEncryptedHello: true)
+      name: nil, address: address, port: port, allowsEncryptedHello: true,
+      allowance: allowance(rule, port))
   }
+
+  private func allowance(_ rule: NetworkRule, _ port: UInt16) -> EgressAllowance? {
+    meter?.allowance(to: "\(rule.destination.text):\(port)")
+  }
+
+  func exceed(_ allowance: EgressAllowance) { meter?.exceed(allowance) }
 
   func closed(_ relay: Relay) {
     guard relays.removeValue(forKey: ObjectIdentifier(relay)) != nil else { return }

@@ -139,6 +139,7 @@ enum Preparation {
     let network = try NetworkPlan.choose(
       options.network, policy: policies?.network ?? [], profile: profile,
       degraded: options.degraded)
+    try options.checkEgress(profile, network)
     let ids = try claimIDs(profile, caller, forReal: forReal)
     let starter: LaunchRequest.Starter =
       caller.isRoot
@@ -186,7 +187,10 @@ enum Preparation {
     let limits = RunLimits(
       memoryBytes: profile.limits.memoryBytes, processes: profile.limits.processes,
       cpuThousandths: cpuThousandths(options, budgets),
-      cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes)
+      cpuTimeMilliseconds: profile.limits.cpuTimeMilliseconds, diskBytes: profile.limits.diskBytes,
+      requests: profile.limits.requests, toolCalls: profile.limits.toolCalls,
+      egressBytes: profile.limits.egressBytes, outputBytes: options.outputBytes,
+      io: try options.throughput(workspace))
     if limits.diskBytes != nil, !RunUsage.canCountWritten {
       throw RunError(
         .notConfined, "--disk: the kernel does not count what processes write",
@@ -213,7 +217,7 @@ enum Preparation {
     }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
-    let request = LaunchRequest(
+    var request = LaunchRequest(
       profile: profile, seccomp: loaded.filter(violations: !options.degraded.contains(.violations)),
       program: program.program, workspace: workspace,
       reads: reads, writes: writes,
@@ -222,7 +226,10 @@ enum Preparation {
       callerEnvironment: environment, environment: overrides(options, environment),
       terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
-      obeyed: own.obeyed, hidden: own.hidden, hasBroker: policies != nil)
+      obeyed: own.obeyed,
+      hidden: own.hidden + Credentials.hidden(options, caller, profile),
+      hasBroker: policies != nil)
+    request.credentials = try Credentials.read(options, caller, profile, forReal: forReal)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())
@@ -274,6 +281,9 @@ enum Preparation {
     if options.hasNoTimeout { profile.limits.wallMilliseconds = nil }
     if let time = options.cpuTimeMilliseconds { profile.limits.cpuTimeMilliseconds = time }
     if let bytes = options.diskBytes { profile.limits.diskBytes = bytes }
+    if let count = options.requests { profile.limits.requests = count }
+    if let bytes = options.egressBytes { profile.limits.egressBytes = bytes }
+    if let count = options.toolCalls { profile.limits.toolCalls = count }
     if let bytes = options.scratchBytes { profile.filesystem.scratch?.sizeBytes = bytes }
   }
 
@@ -408,6 +418,11 @@ enum Preparation {
         hint: "--ring 1, or agt-run in tmux")
     }
     if options.detach { return options.terminal ? 7 : 0 }
+    if options.outputBytes != nil, ring == 0, terminals() & 6 != 0 {
+      throw RunError(
+        .usage, "--output: a program of ring 0 has your terminal itself, and nobody counts",
+        hint: "--ring 1, agt-run … | cat, or --detach")
+    }
     return ring == 0 ? 0 : terminals()
   }
 

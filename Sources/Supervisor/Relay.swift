@@ -14,6 +14,8 @@ final class Relay: NetworkHandler {
     let address: IPAddress?
     let port: UInt16
     let allowsEncryptedHello: Bool
+    /// What may still be sent there; nil when that is not limited.
+    var allowance: EgressAllowance?
 
     /// `example.org:443`
     var text: String {
@@ -239,8 +241,7 @@ final class Relay: NetworkHandler {
       let bytes = try Descriptors.read(inside.raw!, upTo: ClientHello.maximumBytes)
       if bytes.isEmpty {
         toOutside.endSource()
-        isInspecting = false
-        return
+        return endInspection()
       }
       if toOutside.head.isEmpty, state == .open {
         setDeadline(AlarmClock.nowMilliseconds + Self.helloMilliseconds)
@@ -258,8 +259,22 @@ final class Relay: NetworkHandler {
     case .hello(let serverName, let isEncrypted):
       if let why = objection(serverName, isEncrypted) { return refuse("TLS: \(why)") }
     }
-    isInspecting = false
+    endInspection()
     if state == .open { setDeadline(lastMilliseconds + Self.idleMilliseconds) }
+  }
+
+  /// What was read ahead is going to be sent.
+  private func endInspection() {
+    isInspecting = false
+    if let allowance = destination.allowance, !allowance.take(toOutside.head.count) {
+      refuseBeyond(allowance)
+    }
+  }
+
+  /// The program has more to send than may be sent there, which ends its run; until then nothing more leaves.
+  private func refuseBeyond(_ allowance: EgressAllowance) {
+    refuse("the egress limit of the run to \(allowance.destination) is used up")
+    service.exceed(allowance)
   }
 
   private func objection(_ serverName: String?, _ isEncrypted: Bool) -> String? {
@@ -283,7 +298,12 @@ final class Relay: NetworkHandler {
     guard state == .open, let inside = inside.raw, let outside = outside.raw else { return }
     let before = toOutside.transferredBytes + toInside.transferredBytes
     do throws(SyscallError) {
-      if outward, !isInspecting { try toOutside.pump(from: inside, to: outside, service.pipes) }
+      if outward, !isInspecting {
+        try toOutside.pump(from: inside, to: outside, service.pipes, destination.allowance)
+        if toOutside.isBeyond, let allowance = destination.allowance {
+          return refuseBeyond(allowance)
+        }
+      }
       if inward { try toInside.pump(from: outside, to: inside, service.pipes) }
     } catch { return close() }
     if toOutside.transferredBytes + toInside.transferredBytes != before {

@@ -31,6 +31,8 @@ struct RelayFlow {
   private(set) var movedBytes: UInt64 = 0
   /// The source has ended.
   private(set) var hasEnded = false
+  /// More has come than may be sent (`EgressAllowance`); none of that was.
+  private(set) var isBeyond = false
   /// The sink knows.
   private(set) var isOver = false
   /// Read ahead to look at, and still to be written.
@@ -50,7 +52,10 @@ struct RelayFlow {
   mutating func endSource() { hasEnded = true }
 
   /// Moves what can be moved without waiting, and passes the end on.
-  mutating func pump(from source: Int32, to sink: Int32, _ pipes: PipePool) throws(SyscallError) {
+  /// - Parameter allowance: what may still be moved; nil when all may.
+  mutating func pump(
+    from source: Int32, to sink: Int32, _ pipes: PipePool, _ allowance: EgressAllowance? = nil
+  ) throws(SyscallError) {
     defer { release(pipes) }
     var room = Self.turnBytes
     var isShort = false
@@ -63,10 +68,17 @@ struct RelayFlow {
       }
       guard room > 0, !isShort else { return }
       if pipe == nil { pipe = try pipes.take() }
-      let moved = try Sockets.splice(
-        from: source, to: pipe!.pipe.writer.raw, upTo: Int(PipePool.pipeBytes))
+      var most = Int(PipePool.pipeBytes)
+      // With nothing left, one more byte is what tells that there is more.
+      if let allowance { most = Int(min(UInt64(most), max(1, allowance.leftBytes))) }
+      let moved = try Sockets.splice(from: source, to: pipe!.pipe.writer.raw, upTo: most)
       guard let moved else { return }
       if moved == 0 { hasEnded = true }
+      if let allowance, !allowance.take(moved) {
+        heldBytes = moved
+        isBeyond = true
+        return
+      }
       heldBytes = moved
       room -= moved
       isShort = moved > 0 && moved < Self.shortBytes

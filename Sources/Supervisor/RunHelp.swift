@@ -6,7 +6,9 @@ public enum RunHelp {
   public static let flags = [
     "--ring", "--profile", "--workspace", "--read", "--write", "--protect",
     "--net", "--policy", "--tools",
-    "--env", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time", "--disk",
+    "--env", "--credential", "--timeout", "--grace", "--memory", "--pids", "--cpu", "--cpu-time",
+    "--disk",
+    "--requests", "--tool-calls", "--egress", "--output", "--io-read", "--io-write",
     "--cgroup", "--tmp", "--txn", "--txn-base",
     "--allow-executable", "--name", "--agent", "--agent-file", "--detach", "--tty",
     "--on-violation", "--breach", "--audit-sync", "--result-json", "--status-fd", "--tie-fd",
@@ -35,6 +37,8 @@ public enum RunHelp {
                              what ends the run; repeatable
       --tools FILE|DIR       tools that the program may call through the broker; repeatable
       --env NAME[=VALUE]     set a variable, or take over the caller's; repeatable
+      --credential NAME      a secret that systemd has given (LoadCredential=), as a file that the
+                             program can only read, in $CREDENTIALS_DIRECTORY; repeatable
 
       --timeout TIME         end the run after this long: 90s, 5m, 1h, none
       --grace TIME           between asking the program to end, when agt-run is, and ending it (5s)
@@ -43,6 +47,12 @@ public enum RunHelp {
       --cpu N                processors of the whole run: 0.5, 2; needs a cgroup
       --cpu-time TIME        time on processors of all processes together: 90s, 10m
       --disk SIZE            what all processes together write to disks: 10GiB
+      --requests N           what the program may ask its broker for in all, with --policy
+      --tool-calls N         tools that it may call in all, with --tools
+      --egress SIZE          what may be sent to each destination of --net or a policy: 10MiB
+      --output SIZE          what the program may write to its standard output and error: 64MiB
+      --io-read RATE         from the workspace's disk, each second: 10MiB/s; needs a cgroup
+      --io-write RATE        to the workspace's disk; the same
       --cgroup WHAT          auto: limits of the whole run where cgroup v2 has them (default);
                              v2; v1, for root; none: resource limits alone
       --tmp SIZE             space in /tmp, in /dev/shm and in the private home directory, each

@@ -82,6 +82,8 @@ final class RunLoop {
   private var listener: OwnedFD?
   private let terminal: ForegroundTerminal
   let refusals: Refusals
+  /// Of what passes through us; nil when nothing of it is limited.
+  var meter: BudgetMeter?
   private var end: RunOutcome.End?
   private(set) var executed = false
   private var services: [any RunService] = []
@@ -192,11 +194,19 @@ final class RunLoop {
   /// Whether the run is about to be over, for whatever reason.
   var isEnding: Bool { end != nil || killSwitch.isKilling }
 
-  /// After the end of the ring: waits for a process outside of it, until a signal asks us to go.
-  /// - Returns: whether `descriptor` became readable.
-  func linger(until descriptor: Int32) throws(SyscallError) -> Bool {
+  /// By us, or by a signal that asked for it.
+  var wasEnded: Bool {
+    if case .killed = end { return true }
+    return wasAskedToEnd
+  }
+
+  /// After the end of the ring: waits for something outside of it, until a signal asks us to go.
+  /// - Returns: whether `descriptor` became readable, or what else was wanted of it.
+  func linger(
+    until descriptor: Int32, _ interest: Poller.Interest = .input
+  ) throws(SyscallError) -> Bool {
     var others = try Poller()
-    try others.add(descriptor, .input)
+    try others.add(descriptor, interest)
     try others.add(signals.raw, .input)
     while true {
       for event in try others.wait(milliseconds: -1) {

@@ -34,6 +34,8 @@ public struct RunOptions: Sendable {
   public var tieDescriptor: Int32?
   /// The value is nil when the caller's own is taken over.
   public var environment: [(name: String, value: [UInt8]?)] = []
+  /// Secrets that systemd has given, by name.
+  public var credentials: [String] = []
   public var timeoutMilliseconds: UInt64?
   /// `--timeout none`: the run lasts as long as its program, whatever the profile says.
   public var hasNoTimeout = false
@@ -48,6 +50,16 @@ public struct RunOptions: Sendable {
   public var cpuTimeMilliseconds: UInt64?
   /// What all of them together may write to disks.
   public var diskBytes: UInt64?
+  /// Of the whole run to its broker.
+  public var requests: UInt64?
+  public var toolCalls: UInt64?
+  /// To each destination.
+  public var egressBytes: UInt64?
+  /// To standard output and error together.
+  public var outputBytes: UInt64?
+  /// Each second, of the disks that the workspace is on.
+  public var ioReadBytes: UInt64?
+  public var ioWriteBytes: UInt64?
   public var scratchBytes: UInt64?
   public var onViolation: OnViolation = .deny
   /// nil: refusals are not counted.
@@ -209,12 +221,21 @@ private struct Parser {
     case "--tools": options.tools.append(try path(flag, inline))
     case "--tie-fd": options.tieDescriptor = Int32(try count(flag, inline, 3...1_048_575))
     case "--env": try environment(flag, inline)
+    case "--credential": try options.addCredential(try path(flag, inline))
     case "--timeout": try timeout(flag, inline)
     case "--grace": options.graceMilliseconds = try duration(flag, inline)
     case "--memory": options.memoryBytes = try size(flag, inline)
     case "--tmp": options.scratchBytes = try size(flag, inline)
     case "--cpu-time": options.cpuTimeMilliseconds = try duration(flag, inline)
     case "--disk": options.diskBytes = try size(flag, inline)
+    case "--requests": options.requests = try count(flag, inline, 1...1_000_000_000)
+    case "--tool-calls": options.toolCalls = try count(flag, inline, 1...1_000_000_000)
+    case "--egress": options.egressBytes = try size(flag, inline)
+    case "--output": options.outputBytes = try size(flag, inline)
+    case "--io-read":
+      options.ioReadBytes = try RunOptions.bytesPerSecond(flag, try single(flag, inline))
+    case "--io-write":
+      options.ioWriteBytes = try RunOptions.bytesPerSecond(flag, try single(flag, inline))
     case "--cpu": options.cpuThousandths = try processors(flag, inline)
     case "--cgroup": options.cgroup = try choice(flag, inline, CgroupChoice.self)
     case "--pids": options.processes = try count(flag, inline, 1...4_194_304)
@@ -261,6 +282,7 @@ private struct Parser {
       throw contradiction("--tools", "--txn")
     }
     try checkTransaction()
+    try options.checkLimits()
     if options.cpuThousandths != nil, options.cgroup == .none {
       throw contradiction("--cpu", "--cgroup none")
     }

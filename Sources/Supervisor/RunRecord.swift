@@ -114,11 +114,7 @@ struct RunRecord {
   }
 
   private static func budgetHint(_ limits: RunLimits, _ report: LimitReport?) -> String? {
-    switch report?.usage.flatMap({ limits.exceeded(by: $0) }) {
-    case .cpuTime: "--cpu-time gives more"
-    case .disk: "--disk gives more"
-    case nil: nil
-    }
+    report?.usage.flatMap { limits.exceeded(by: $0) }.map { "\($0.option) gives more" }
   }
 
   /// Signals by which the kernel enforces a limit (signal(7)).

@@ -19,11 +19,16 @@ final class TerminalRelay {
   private let screen: OwnedFD?
   /// What the program wrote and the person's terminal has not taken yet; until then no more is read.
   private var unshown: [UInt8] = []
+  /// Nil when the output is not limited.
+  private let meter: BudgetMeter?
   /// At the end of the run, for a terminal that takes nothing.
   private static let patienceMilliseconds: Int32 = 5000
 
   /// - Parameter descriptors: which of 0, 1, 2 are the person's terminal.
-  init(master: consuming OwnedFD, descriptors: UInt8) throws(SyscallError) {
+  init(
+    master: consuming OwnedFD, descriptors: UInt8, _ meter: BudgetMeter?
+  ) throws(SyscallError) {
+    self.meter = meter
     let output: Int32 = descriptors & 2 != 0 ? 1 : descriptors & 4 != 0 ? 2 : 0
     let saved = try Terminals.settings(output)
     try Descriptors.setNonBlocking(master.raw, true)
@@ -87,7 +92,7 @@ final class TerminalRelay {
     do throws(SyscallError) {
       let bytes = try Descriptors.read(master.raw, upTo: 65536)
       if bytes.isEmpty { return false }
-      unshown += bytes
+      show(bytes)
       try flushOutput()
       return true
     } catch {
@@ -115,6 +120,10 @@ final class TerminalRelay {
     }
   }
 
+  private func show(_ bytes: [UInt8]) {
+    if let meter { unshown += meter.passed(bytes) } else { unshown += bytes }
+  }
+
   /// What the program wrote last, once everything inside is gone.
   func drain() {
     while true {
@@ -128,7 +137,7 @@ final class TerminalRelay {
       guard let bytes = try? Descriptors.read(master.raw, upTo: 65536), !bytes.isEmpty else {
         return
       }
-      unshown += bytes
+      show(bytes)
     }
   }
 }

@@ -39,7 +39,7 @@ enum RunCompletion {
         --profile|--read|--write|--policy|--tools|--agent-file|--result-json) COMPREPLY=($(compgen -f -- "$word")) ;;
         --cgroup) COMPREPLY=($(compgen -W "auto v1 v2 none" -- "$word")) ;;
         --env) COMPREPLY=($(compgen -v -- "$word")) ;;
-        --net|--timeout|--grace|--memory|--pids|--cpu|--cpu-time|--disk|--tmp|--name|--agent|--status-fd|--tie-fd) COMPREPLY=() ;;
+        --net|--credential|--timeout|--grace|--memory|--pids|--cpu|--cpu-time|--disk|--requests|--tool-calls|--egress|--output|--io-read|--io-write|--tmp|--name|--agent|--status-fd|--tie-fd) COMPREPLY=() ;;
         *) COMPREPLY=($(compgen -W "\(RunHelp.flags.joined(separator: " ")) --" -- "$word")) ;;
       esac
     }

@@ -30,7 +30,10 @@ struct WhyCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A host that is not reached.", valueName: "host:port"))
   var net: String?
 
-  @Option(help: "memory, processes, time, cpu-time, disk, file-size or scratch.")
+  @Option(
+    help: ArgumentHelp(
+      "memory, processes, time, cpu-time, disk, requests, tool-calls, egress, output, file-size or scratch."
+    ))
   var limit: Why.Limit?
 
   @Flag(help: "Print JSON.")

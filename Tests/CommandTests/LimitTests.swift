@@ -10,10 +10,16 @@ private enum Cgroups {
   static let unified =
     ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].first { File.exists("\($0)/cgroup.controllers") }
 
+  static let hasThroughput =
+    Starter.isRoot && File.exists("/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device")
+    && Command(["/usr/bin/stat", "-f", "-c", "%T", "/tmp"]).run().out == "ext2/ext3\n"
+
   /// Cgroups of runs that are left.
   static func leftBehind(_ run: String) -> [String] {
     let places =
-      ["memory", "pids", "cpu"].map { "/sys/fs/cgroup/\($0)/agt" } + [(unified ?? "") + "/agt"]
+      ["memory", "pids", "cpu", "blkio"].map { "/sys/fs/cgroup/\($0)/agt" } + [
+        (unified ?? "") + "/agt"
+      ]
     return places.filter { File.names($0)?.contains(run) == true }
   }
 }
@@ -91,6 +97,49 @@ private enum Cgroups {
     #expect(site.isEmpty)
     #expect(running.wait().status == 137)
     #expect(Cgroups.leftBehind(finding["run"]?.stringValue ?? "") == [])
+  }
+
+  /// What goes past the page cache, which is what version 1 counts.
+  @Test(.enabled(if: Cgroups.hasThroughput, "blkio of cgroup v1 and a disk are needed"))
+  func throughputIsBounded() throws {
+    let writes = ["dd", "if=/dev/zero", "of=big", "bs=256k", "count=16", "oflag=direct"]
+    let (run, result) = try run(["--io-write", "2MiB/s", "--io-read", "100MiB/s"], writes)
+    #expect(run.status == 0 && run.seconds > 1.2, "\(run.summary) \(run.seconds)")
+    #expect(result["limits"]?["ioWriteBytesPerSecond"] == 2_097_152)
+    #expect(result["limits"]?["ioReadBytesPerSecond"] == 104_857_600)
+    #expect(result["limits"]?["ioDisks"]?.arrayValue?.count == 1)
+    let free = try self.run(["--cgroup", "v1"], writes)
+    #expect(free.run.status == 0 && free.run.seconds < 1.2, "\(free.run.summary)")
+    #expect(free.result["limits"]?["ioDisks"] == .null)
+  }
+
+  /// Named in the plan, or refused: never asked for and not held.
+  @Test(arguments: Starter.all) func throughputOrARefusal(_ starter: Starter) {
+    let scratch = Scratch()
+    let plan = Command.agtRun(
+      ["--io-write", "2MiB/s", "--explain", "--", "true"], as: starter, in: scratch
+    ).run()
+    if plan.status == 0 {
+      #expect(plan.out.contains("2 MiB/s written to disk "), "\(plan.out)")
+    } else {
+      #expect(plan.status == 126, "\(plan.summary)")
+      #expect(plan.err.hasPrefix("agt-run: --io-"), "\(plan.summary)")
+      #expect(plan.err.contains("limit the throughput") || plan.err.contains("is on no disk"))
+    }
+    let memory = Command.agtRun(
+      ["--io-read", "2MiB/s", "--workspace", "/dev/shm/agt-test", "--", "true"], as: starter,
+      in: scratch
+    ).run()
+    #expect(memory.status == 126, "\(memory.summary)")
+    for (words, line) in [
+      (["--io-write", "2MiB"], "--io-write 2MiB: a size for each second is needed"),
+      (["--io-read", "x/s"], "--io-read x/s: "),
+      (["--io-read", "0/s"], "--io-read 0/s: nothing can run without any"),
+      (["--io-read", "1MiB/s", "--cgroup", "none"], "--io-read and --cgroup none contradict"),
+    ] {
+      let run = Command.agtRun(words + ["--", "true"], in: scratch).run()
+      #expect(run.status == 2 && run.err.contains(line), "\(run.summary)")
+    }
   }
 
   @Test func whatCannotBeHeldIsRefused() throws {

@@ -191,6 +191,35 @@ import Testing
     #expect(Command.agtRun(["--agent-file", file], as: .ordinary, in: scratch).run().status == 6)
   }
 
+  /// What the agent's own unit has to give it; gone with a declaration that asks for none.
+  @Test func agtUnitHasCredentialsLoaded() {
+    let scratch = Scratch()
+    let words = ["clerk", "--ring", "2", "--workspace", "."]
+    let program = ["--", "sh", "-c", "cat $CREDENTIALS_DIRECTORY/*"]
+    let done = unit(
+      words + ["--credential", "mail-key", "--credential", "b"] + program, in: scratch)
+    let place = scratch.home + "/.config/agt/agents/clerk.credentials"
+    let lines = scratch.home + "/.config/systemd/user/agt-agent@clerk.service.d/credentials.conf"
+    #expect(done.status == 0, "\(done.summary)")
+    #expect(done.out.contains("wrote \(lines)\n"), "\(done.summary)")
+    #expect(done.out.contains("put the credential into \(place)/mail-key (chmod 600"))
+    let text = Command(["/bin/cat", lines]).run().out
+    #expect(
+      text.hasSuffix(
+        "[Service]\nLoadCredential=mail-key:\(place)/mail-key\nLoadCredential=b:\(place)/b\n"),
+      "\(text)")
+    let file = scratch.home + "/.config/agt/agents/clerk.yaml"
+    let given = scratch.home + "/given"
+    _ = Command.shell(
+      "mkdir \"$1\"; echo one >\"$1/mail-key\"; echo two >\"$1/b\"", [given], in: "/"
+    ).run()
+    let started = Command.agtRun(["--agent-file", file], as: .ordinary, in: scratch)
+      .with { $0.environment.append("CREDENTIALS_DIRECTORY=\(given)") }.run()
+    #expect(started.out == "two\none\n", "\(started.summary)")
+    #expect(unit(["--replace"] + words + program, in: scratch).status == 0)
+    #expect(!File.exists(lines))
+  }
+
   @Test(
     arguments: [
       (["../x", "--", "sh"], 2), (["a", "--rnig", "2", "--", "sh"], 2),

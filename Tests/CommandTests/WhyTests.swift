@@ -193,6 +193,11 @@ import Testing
     #expect(try line(try why(["--limit", "time"]).rule).contains("wall"))
   }
 
+  @Test func outputThatWasTooMuch() throws {
+    try mend(
+      ["--output", "1KiB"], ["head", "-c", "5000", "/dev/zero"], layer: "limit", rule: "--output")
+  }
+
   @Test func memory() throws {
     try mend(
       ["--memory", "192MiB"], ["python3", "-c", "x = bytearray(240 << 20)"],

@@ -192,6 +192,16 @@ ok "CPU time: its limit ends the agent" soon 30 shows spender ActiveState failed
 ok "CPU time: with 124" shows spender ExecMainStatus 124
 ok "CPU time: and the reason" has "$(result spender)" '"reason": "budget_exceeded"'
 
+if agt-run --ring 2 --io-write 2MiB/s --workspace /srv/clerk --explain -- true >/dev/null 2>&1; then
+  begun=$(date +%s%N)
+  agt-run --ring 2 --io-write 2MiB/s --workspace /srv/clerk -- \
+    dd if=/dev/zero of=slow bs=1M count=8 oflag=direct status=none
+  ok "throughput: io.max slows a run down" [ $(($(date +%s%N) - begun)) -gt 2500000000 ]
+  rm -f /srv/clerk/slow
+else
+  skip "throughput: io.max slows a run down" "there is no io controller, or /srv is on no disk"
+fi
+
 # Each process alone is within the limit; only a cgroup bounds both together. The larger one is the agent.
 shared='import os, time; time.sleep(1)
 if os.fork() == 0: time.sleep(1); y = b"y" * (24 << 20); time.sleep(100)

@@ -400,6 +400,22 @@ import Testing
     #expect(run.prints("True []\n"), "\(run.summary)")
   }
 
+  /// Whoever has a domain has as many names as they like, so that all of them share what may be sent.
+  @Test func namesBelowAWildcardShareWhatMayBeSent() {
+    let script = """
+      for name in ('far', 'www', 'mixed'):
+          s = socket.create_connection((name + '.example.org', 7000), 9)
+          s.sendall(bytes(30000)); print(len(s.recv(1)), flush=True)
+      """
+    let world = World(.native)
+    let run = world.python(script, net: "*.example.org:7000", options: ["--egress", "64KiB"])
+    #expect(run.status == 124 && run.out.hasPrefix("1\n1\n"), "\(run.summary)")
+    #expect(
+      run.err.contains("egress limit of 64 KiB to *.example.org:7000 exceeded"), "\(run.err)")
+    let free = world.python(script, net: "*.example.org:7000", options: ["--egress", "96KiB"])
+    #expect(free.prints("1\n1\n1\n"), "\(free.summary)")
+  }
+
   @Test func recordOfTheRun() throws {
     let world = World(.native)
     let file = world.work.path + "/result.json"

@@ -98,6 +98,16 @@ import Testing
     #expect(result["sagas"]?.arrayValue?.first?["state"] == "compensated", "\(run.summary)")
   }
 
+  /// The call beyond does not begin, and what undoes the others is not counted.
+  @Test(arguments: Starter.all) func itsCallsOfToolsAreUsedUp(_ starter: Starter) throws {
+    let place = AgentPlace(starter)
+    let run = place.run(
+      Self.three + "s.tool('make', name='d')", options: ["--tool-calls", "2"])
+    #expect(run.status == 124, "\(run.summary)")
+    #expect(run.err.contains("tool call limit of 2 exceeded"), "\(run.summary)")
+    #expect(place.log == Self.undone, "\(run.summary)")
+  }
+
   /// The supervisor cannot undo it any more: it is left as it is, whole, for whoever goes on with it.
   @Test(arguments: [false, true], Starter.all)
   func theSupervisorIsKilled(_ hasToolAtWork: Bool, _ starter: Starter) throws {

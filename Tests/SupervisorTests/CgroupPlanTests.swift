@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Supervisor
@@ -64,6 +65,66 @@ import Testing
         == .v1(["memory": "/m/agt", "cpuacct": "/a/agt"]))
     #expect(try choose(.v1, RunLimits(), nil, all, freezes: false) == .v1(["memory": "/m/agt"]))
     #expect(try choose(.v1, RunLimits(), nil, all, freezes: true).controllers == ["memory"])
+  }
+
+  private let io = RunLimits(
+    io: RunLimits.Throughput(
+      readBytes: 1_048_576, writeBytes: 2_097_152,
+      disks: [BlockDevice(major: 254, minor: 0), BlockDevice(major: 8, minor: 16)]))
+
+  /// Held by whoever has the controller, or refused.
+  @Test func throughput() throws {
+    let blkio = ["memory": "/m/agt", "blkio": "/b/agt"]
+    #expect(try choose(.auto, io, v2) == .v2(v2))
+    #expect(try choose(.auto, io, bare, blkio) == .v1(blkio))
+    // Nobody enters its hierarchy who does not ask for it.
+    #expect(try choose(.v1, RunLimits(), nil, blkio) == .v1(["memory": "/m/agt"]))
+    for choice in CgroupChoice.allCases {
+      #expect(throws: RunError.self) { try choose(choice, io, bare, v1) }
+    }
+    var both = io
+    both.cpuThousandths = 500
+    #expect(throws: RunError.self) { try choose(.auto, both, v2, blkio) }
+    let alone = CgroupHost.Unified(parent: "/i", controllers: ["io"], isOwn: true)
+    #expect(try choose(.auto, io, alone) == .v2(alone))
+    #expect(
+      try choose(.auto, io, alone).text(io)
+        == "version 2 in /i: 1 MiB/s read from and 2 MiB/s written to disk 254:0 and 8:16 together")
+  }
+
+  @Test func whatTheKernelIsTold() throws {
+    let all = try #require(io.io)
+    #expect(
+      all.lines == ["254:0 rbps=1048576 wbps=2097152", "8:16 rbps=1048576 wbps=2097152"])
+    #expect(
+      all.legacyLines.map(\.line) == [
+        "254:0 1048576", "8:16 1048576", "254:0 2097152", "8:16 2097152",
+      ])
+    #expect(all.legacyLines[3].file == "blkio.throttle.write_bps_device")
+    let writes = RunLimits.Throughput(writeBytes: 5, disks: [BlockDevice(major: 8, minor: 0)])
+    #expect(writes.lines == ["8:0 rbps=max wbps=5"])
+    #expect(writes.legacyLines.map(\.file) == ["blkio.throttle.write_bps_device"])
+    #expect(writes.text == "5 bytes/s written to disk 8:0")
+  }
+
+  /// A partition's limit is its disk's.
+  @Test func disks() throws {
+    let scratch = Scratch()
+    let made = Command.shell(
+      "mkdir -p devices/sda/sda1 block && ln -s ../devices/sda block/8:0 && ln -s ../devices/sda/sda1 block/8:1 "
+        + "&& echo 8:0 >devices/sda/dev && echo 8:1 >devices/sda/sda1/dev && echo 1 >devices/sda/sda1/partition",
+      in: scratch.path
+    ).run()
+    #expect(made.status == 0, "\(made.summary)")
+    let place = scratch.path + "/block"
+    let disk = BlockDevice(major: 8, minor: 0)
+    #expect(BlockDevice.disk(number: 0x800, in: place) == disk)
+    #expect(BlockDevice.disk(number: 0x801, in: place) == disk)
+    // tmpfs and its like have no device.
+    #expect(BlockDevice.disk(number: 0x2d, in: place) == nil)
+    // As sys/sysmacros.h packs it.
+    #expect(BlockDevice(number: 0x11032c).text == "259:300")
+    #expect(BlockDevice(number: 0xfe00).text == "254:0")
   }
 
   @Test func ownPaths() {

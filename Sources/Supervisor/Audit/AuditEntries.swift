@@ -98,6 +98,8 @@ enum AuditEntries {
         "wallMilliseconds": amount(limits.wallMilliseconds),
         "cpuTimeMilliseconds": amount(limits.cpuTimeMilliseconds),
         "diskBytes": amount(limits.diskBytes),
+        "requests": amount(limits.requests), "toolCalls": amount(limits.toolCalls),
+        "egressBytes": amount(limits.egressBytes), "outputBytes": amount(run.limits.outputBytes),
       ]),
       "onViolation": .string(options.onViolation.rawValue),
       "breach": JSONValue(options.breachLevels?.text),

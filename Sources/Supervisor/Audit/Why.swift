@@ -281,6 +281,9 @@ public struct Why {
     case memory, processes, time
     case cpuTime = "cpu-time"
     case disk
+    case requests
+    case toolCalls = "tool-calls"
+    case egress, output
     case fileSize = "file-size"
     case scratch
   }
@@ -321,6 +324,23 @@ public struct Why {
       return budget(
         amount("diskBytes"), ["limits", "disk"], "--disk", "written to disks by all processes",
         Amounts.size, { "\(max(1, $0 / 1_048_576) * 2)MiB" })
+    case .requests:
+      return budget(
+        amount("requests"), ["limits", "requests"], "--requests", "requests to the broker",
+        { "\($0)" }, { "\($0 * 2)" })
+    case .toolCalls:
+      return budget(
+        amount("toolCalls"), ["limits", "toolCalls"], "--tool-calls", "calls of tools",
+        { "\($0)" }, { "\($0 * 2)" })
+    case .egress:
+      return budget(
+        amount("egressBytes"), ["limits", "egress"], "--egress", "sent to each destination",
+        Amounts.size, { "\(max(1, $0 / 1_048_576) * 2)MiB" })
+    case .output:
+      return budget(
+        amount("outputBytes"), ["limits", "output"], "--output",
+        "written to standard output and error", Amounts.size,
+        { "\(max(1, $0 / 1_048_576) * 2)MiB" })
     case .fileSize:
       return made(
         ["limits", "fileSize"], "size of a file: \(Amounts.size(amount("fileSizeBytes")))", nil)
@@ -347,12 +367,21 @@ public struct Why {
       rule: places.setting(keys) ?? option, change: "\(option) \(more(amount))")
   }
 
+  /// By the words that the record of the kill begins with (`RunLimits.rule(of:)`).
+  private static func budget(ofRule rule: String) -> Limit {
+    let kinds: [(String, Limit)] = [
+      ("disk", .disk), ("request", .requests), ("tool call", .toolCalls),
+      ("egress", .egress), ("output", .output),
+    ]
+    return kinds.first { rule.hasPrefix($0.0 + " limit") }?.1 ?? .cpuTime
+  }
+
   private func kill(_ data: JSONObject) -> Refusal? {
     let reason = data["reason"]?.stringValue ?? ""
     let rule = data["rule"]?.stringValue
     return switch KillReason(rawValue: reason) {
     case .sessionTimeout: limit(.time)
-    case .budgetExceeded: limit(rule?.hasPrefix("disk") == true ? .disk : .cpuTime)
+    case .budgetExceeded: limit(Self.budget(ofRule: rule ?? ""))
     case .policyViolation where rule == "--on-violation":
       Refusal(
         layer: .kill, object: "the run, at its first forbidden call",

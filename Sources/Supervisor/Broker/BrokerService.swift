@@ -270,6 +270,7 @@ final class BrokerService: RunService {
   ) throws(SyscallError) {
     let outcome = connection.session.take(
       line, descriptors: descriptors, ring: methods.ring, rate: &rate, nowMilliseconds: now)
+    if let meter = loop.meter, Self.isCounted(outcome) { meter.countRequest() }
     switch outcome {
     case .call(let request, let method):
       counters.requests += 1
@@ -305,6 +306,15 @@ final class BrokerService: RunService {
     }
   }
 
+  /// Whether it is one of the requests that `--requests` limits: whatever is asked, also when it is refused. Not the
+  /// greeting, which each connection begins with, nor a withdrawal, nor what the rate refuses and is to be asked again.
+  private static func isCounted(_ outcome: Session.Outcome) -> Bool {
+    switch outcome {
+    case .call(_, let method): method.phase != .greeting && method.name != "agt.cancel"
+    case .refused(let error, _), .dropped(let error): error.code != .rateLimited
+    }
+  }
+
   // MARK: answers that take time
 
   /// nil when it was closed.
@@ -321,7 +331,7 @@ final class BrokerService: RunService {
   }
 
   func conclude(_ call: BrokerCall, _ error: BrokerError) {
-    guard let id = call.request.id else { return }
+    guard let id = call.request.id, connection(of: call) != nil else { return }
     counters.refuse(error, call.peer)
     conclude(call, answer: Answer.error(error, id: id))
   }

@@ -165,6 +165,8 @@ final class ToolRunner: RunService {
       throw BrokerError(
         .busy, "\(concurrentMax) tools are running, as many as ring \(ring) may have")
     }
+    // All that begins passes here: what an agent calls, what was approved, and steps of sagas.
+    if let meter = loop?.meter, !meter.countToolCall() { throw BrokerMethods.ending }
     lastNumber += 1
     let number = lastNumber
     announced.append(Announced(number: number, id: id, client: client))

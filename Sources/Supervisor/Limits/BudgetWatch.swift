@@ -82,7 +82,7 @@ final class BudgetWatch: RunService {
       return
     }
     rest()
-    loop.kill(KillOrder(.budgetExceeded, by: "the limits", rule: limits.rule(of: budget)))
+    loop.kill(KillOrder(.budgetExceeded, by: "the limits", rule: limits.rule(of: budget, usage)))
   }
 
   private func rest() { timer = nil }

@@ -21,6 +21,9 @@ struct CgroupHost: Equatable {
   /// Of version 1, besides: what counts, and what freezes.
   static let accounting = "cpuacct"
   static let freezer = "freezer"
+  /// What limits the throughput of disks: in version 2, and in version 1.
+  static let io = "io"
+  static let legacyIO = "blkio"
   static let directoryName = "agt"
   /// Where supervisors go that have to leave a delegated cgroup.
   static let supervisorName = "agt-supervisors"
@@ -45,7 +48,7 @@ struct CgroupHost: Equatable {
       host.unified = unified(hybrid, isRoot: isRoot, uid: uid)
     }
     guard isRoot else { return host }
-    for name in controllers + [accounting, freezer] {
+    for name in controllers + [accounting, freezer, legacyIO] {
       // Two controllers of one hierarchy are two names of one directory.
       let place = (try? Files.canonical(ByteString("\(top)/\(name)")).text) ?? "\(top)/\(name)"
       guard isMounted(place, Files.cgroupType), isWritable(place) else { continue }

@@ -22,10 +22,9 @@ enum CgroupPlan: Equatable {
   static func choose(
     _ choice: CgroupChoice, _ limits: RunLimits, _ caller: Caller, freezes: Bool = false
   ) throws(RunError) -> CgroupPlan {
-    if choice == .none, limits.cpuThousandths == nil { return .none }
+    if choice == .none, limits.needed.isEmpty { return .none }
     let wantsAll =
-      choice != .auto || freezes || limits.cpuThousandths != nil
-      || limits.cpuTimeMilliseconds != nil
+      choice != .auto || freezes || !limits.needed.isEmpty || limits.cpuTimeMilliseconds != nil
     return try choose(
       choice, limits, CgroupHost.find(isRoot: caller.isRoot, uid: caller.uid, wantsAll: wantsAll),
       freezes: freezes)
@@ -38,17 +37,19 @@ enum CgroupPlan: Equatable {
     // Each hierarchy costs milliseconds to enter.
     if limits.cpuTimeMilliseconds == nil { host.legacy[CgroupHost.accounting] = nil }
     if !freezes { host.legacy[CgroupHost.freezer] = nil }
+    if limits.io == nil { host.legacy[CgroupHost.legacyIO] = nil }
     let plan: CgroupPlan
     switch choice {
     case .none: plan = .none
     case .auto:
       let limiting = host.unified.flatMap {
-        $0.controllers.isDisjoint(with: CgroupHost.controllers) ? nil : $0
+        $0.controllers.isDisjoint(with: limits.needed.union(CgroupHost.controllers)) ? nil : $0
       }
-      if let limiting, limits.cpuThousandths == nil || limiting.controllers.contains("cpu") {
+      if let limiting, limits.needed.isSubset(of: limiting.controllers) {
         plan = .v2(limiting)
-      } else if limits.cpuThousandths != nil {
-        plan = host.legacy["cpu"] != nil ? .v1(host.legacy) : .none
+      } else if !limits.needed.isEmpty {
+        let legacy = CgroupPlan.v1(host.legacy)
+        plan = limits.needed.allSatisfy(legacy.has) ? legacy : .none
       } else if let unified = host.unified, freezes || limits.cpuTimeMilliseconds != nil {
         // It limits nothing, and yet it freezes, kills and counts CPU time.
         plan = .v2(unified)
@@ -63,7 +64,14 @@ enum CgroupPlan: Equatable {
       guard !host.legacy.isEmpty else { throw missing("--cgroup v1") }
       plan = .v1(host.legacy)
     }
-    guard limits.cpuThousandths == nil || plan.controllers.contains("cpu") else {
+    guard limits.io == nil || plan.has(CgroupHost.io) else {
+      throw RunError(
+        .notConfined,
+        "--io-read and --io-write: no cgroup that this user may make can limit the throughput of "
+          + "disks" + (limits.cpuThousandths == nil ? "" : ", and processors as well"),
+        hint: "agt doctor says what is there, and what mends it")
+    }
+    guard limits.cpuThousandths == nil || plan.has("cpu") else {
       throw RunError(
         .notConfined,
         "--cpu or a policy's max_cpu: no cgroup that this user may make can limit processors",
@@ -76,6 +84,16 @@ enum CgroupPlan: Equatable {
     RunError(
       .notConfined, "\(what): there is none in which this user may make cgroups",
       hint: "agt doctor says what is there; --cgroup none goes on with resource limits alone")
+  }
+
+  /// - Parameter controller: by its name in version 2.
+  func has(_ controller: String) -> Bool {
+    switch self {
+    case .none: false
+    case .v2(let unified): unified.controllers.contains(controller)
+    case .v1(let legacy):
+      legacy[controller == CgroupHost.io ? CgroupHost.legacyIO : controller] != nil
+    }
   }
 
   /// Those of ours that it has.
@@ -92,8 +110,6 @@ enum CgroupPlan: Equatable {
     var held = limits
     if !controllers.contains("memory") { held.memoryBytes = nil }
     if !controllers.contains("pids") { held.processes = nil }
-    held.cpuTimeMilliseconds = nil
-    held.diskBytes = nil
     let what = held.text.isEmpty ? "kills and freezes, limits nothing" : held.text + " together"
     switch self {
     case .none: return "none; limits are per process and per user"
@@ -118,6 +134,12 @@ enum CgroupPlan: Equatable {
     if let bytes = limits.diskBytes {
       parts.append("\(Amounts.size(bytes)) written to disks, counted per process and added up")
     }
+    if let count = limits.requests { parts.append("\(count) requests to the broker") }
+    if let count = limits.toolCalls { parts.append("\(count) calls of tools") }
+    if let bytes = limits.egressBytes {
+      parts.append("\(Amounts.size(bytes)) sent to each destination")
+    }
+    if let bytes = limits.outputBytes { parts.append("\(Amounts.size(bytes)) of output") }
     return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 }

@@ -45,7 +45,9 @@ final class RunCgroup {
     } catch {
       throw RunError(
         .notConfined, "a cgroup for the run: \(error.description)",
-        hint: "--cgroup none goes on with resource limits alone")
+        hint: limits.needed.isEmpty
+          ? "--cgroup none goes on with resource limits alone"
+          : "agt doctor says what is there; --cpu, --io-read and --io-write need it")
     }
   }
 
@@ -58,7 +60,7 @@ final class RunCgroup {
     let path = "\(unified.parent)/\(id)"
     directories = [("", path)]
     if !unified.isOwn { try Self.makeParent(unified.parent) }
-    try Self.enable(unified)
+    try Self.enable(unified, limits)
     try Files.makeDirectory(ByteString(path), mode: 0o755)
     do throws(SyscallError) {
       let has = unified.controllers
@@ -74,6 +76,9 @@ final class RunCgroup {
       }
       if let quota = limits.cpuQuotaMicroseconds, has.contains("cpu") {
         try write("cpu.max", "\(quota) \(RunLimits.cpuPeriodMicroseconds)")
+      }
+      if let io = limits.io, has.contains(CgroupHost.io) {
+        for line in io.lines { try write("io.max", line) }
       }
       entrances = [Entrance(try Files.open(ByteString(path), O_RDONLY | O_DIRECTORY))]
     } catch {
@@ -105,6 +110,9 @@ final class RunCgroup {
         try write("cpu.cfs_period_us", "\(RunLimits.cpuPeriodMicroseconds)", "cpu")
         try write("cpu.cfs_quota_us", "\(quota)", "cpu")
       }
+      if let io = limits.io, legacy[CgroupHost.legacyIO] != nil {
+        for (file, line) in io.legacyLines { try write(file, line, CgroupHost.legacyIO) }
+      }
       for path in places {
         entrances.append(Entrance(try Files.open(ByteString("\(path)/cgroup.procs"), O_WRONLY)))
       }
@@ -122,8 +130,11 @@ final class RunCgroup {
 
   /// Children have the controllers that every cgroup above them passes on; one that has processes of its own
   /// passes nothing on, so that we leave it first (cgroups(7), "no internal processes").
-  private static func enable(_ unified: CgroupHost.Unified) throws(SyscallError) {
-    let wanted = CgroupHost.controllers.filter { unified.controllers.contains($0) }
+  private static func enable(
+    _ unified: CgroupHost.Unified, _ limits: RunLimits
+  ) throws(SyscallError) {
+    let ours = CgroupHost.controllers + (limits.io == nil ? [] : [CgroupHost.io])
+    let wanted = ours.filter { unified.controllers.contains($0) }
     let places =
       unified.isOwn ? [unified.parent] : [PathText.parent(unified.parent), unified.parent]
     for place in places {

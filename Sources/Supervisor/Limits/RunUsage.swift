@@ -7,6 +7,22 @@ struct RunUsage: Equatable {
   /// To file systems on disks: pages that were made dirty, once each until they are on the disk. Not tmpfs, and
   /// not space that was reserved and never written.
   var writtenBytes: UInt64 = 0
+  /// Asked of the broker (`BudgetMeter`).
+  var requests: UInt64 = 0
+  /// The one beyond the limit included, which did not begin.
+  var toolCalls: UInt64 = 0
+  /// What was seen beyond the limit included, which was not passed on.
+  var outputBytes: UInt64 = 0
+  /// Of the destination that was sent most; nil when none was sent anything.
+  var egress: Egress?
+
+  struct Egress: Equatable {
+    /// As the rule names it: `*.example.org:443`.
+    var destination: String
+    var sentBytes: UInt64
+    /// More was to be sent.
+    var isExceeded = false
+  }
 
   /// Adds up the accounts of those that live (proc_pid_stat(5), proc_pid_io(5)); a process's own holds those of the
   /// children that it has waited for.

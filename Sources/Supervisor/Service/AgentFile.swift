@@ -34,9 +34,11 @@ enum AgentFile {
   static let keys: [(name: String, form: Form)] = [
     ("ring", .value), ("profile", .value), ("workspace", .value), ("read", .list),
     ("write", .list), ("net", .list), ("policy", .list), ("tools", .list), ("env", .list),
-    ("timeout", .value), ("grace", .value),
+    ("credential", .list), ("timeout", .value), ("grace", .value),
     ("memory", .value), ("pids", .value), ("cpu", .value), ("cpu-time", .value),
-    ("disk", .value), ("cgroup", .value), ("tmp", .value), ("txn", .value),
+    ("disk", .value), ("requests", .value), ("tool-calls", .value),
+    ("egress", .value), ("output", .value),
+    ("io-read", .value), ("io-write", .value), ("cgroup", .value), ("tmp", .value), ("txn", .value),
     ("allow-executable", .flag), ("on-violation", .value), ("breach", .value), ("degrade", .list),
     ("quiet", .flag),
     ("verbose", .flag),

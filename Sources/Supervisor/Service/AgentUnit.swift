@@ -15,6 +15,8 @@ public struct AgentUnit {
   public let file: String
   /// Variables that are taken over from the service's environment.
   public let variables: [String]
+  /// That systemd has to give to the service.
+  public let credentials: [String]
   public let hasWorkspace: Bool
   private let name: String
   private let caller: Caller
@@ -52,6 +54,7 @@ public struct AgentUnit {
     variables = words.given.compactMap { flag, value in
       flag == "--env" ? value.flatMap { $0.contains("=") ? nil : $0 } : nil
     }
+    credentials = words.given.compactMap { $0.flag == "--credential" ? $0.value : nil }
     hasWorkspace = words.given.contains { $0.flag == "--workspace" }
     try check(environment)
   }
@@ -103,7 +106,33 @@ public struct AgentUnit {
       try Self.write(try Self.templateText(isRoot: caller.isRoot), to: unit, mode: 0o644)
       written.append(unit)
     }
+    if try installCredentials() { written.append(credentialsUnit) }
     return written
+  }
+
+  /// What of the service is this agent's alone.
+  private var credentialsUnit: String {
+    "\(base)/systemd/\(caller.isRoot ? "system" : "user")/agt-agent@\(name).service.d/credentials.conf"
+  }
+
+  /// Where the value of a credential is to lie; no ring above 0 sees the directory.
+  private func place(ofCredential credential: String) -> String {
+    "\(file.dropLast(5)).credentials/\(credential)"
+  }
+
+  /// - Returns: whether there are any; what an earlier declaration had is removed otherwise.
+  private func installCredentials() throws(RunError) -> Bool {
+    guard !credentials.isEmpty else {
+      try? Files.remove(ByteString(credentialsUnit))
+      return false
+    }
+    let lines = credentials.map {
+      "LoadCredential=\("\($0):\(place(ofCredential: $0))".replacing("%", with: "%%"))\n"
+    }
+    try Self.write(
+      "# Written by agt unit, with the declaration.\n[Service]\n" + lines.joined(),
+      to: credentialsUnit, mode: 0o644)
+    return true
   }
 
   /// Where the template has to go; nil when systemd finds one already (systemd.unit(5)).
@@ -173,6 +202,10 @@ public struct AgentUnit {
       lines.append(
         "put \(variables.map { "\($0)=…" }.joined(separator: " ")) into "
           + "\(file.dropLast(5)).env (chmod 600)")
+    }
+    for credential in credentials {
+      lines.append(
+        "put the credential into \(place(ofCredential: credential)) (chmod 600; its directory 700)")
     }
     if !hasWorkspace {
       lines.append(

@@ -46,6 +46,8 @@ final class OutputSession: RunService {
   private var typed: [UInt8] = []
   private var stall: OwnedFD?
   private weak var station: OperatorService?
+  /// Nil when the output is not limited.
+  private var meter: BudgetMeter?
 
   /// - Parameters:
   ///   - output: what the program writes to; nil for a terminal, which comes later.
@@ -60,6 +62,7 @@ final class OutputSession: RunService {
   // MARK: RunService
 
   func start(in loop: RunLoop) throws(SyscallError) {
+    meter = loop.meter
     guard let number = source.raw else { return }
     try Descriptors.setNonBlocking(number, true)
     try loop.watch(number, .input, for: self)
@@ -108,7 +111,7 @@ final class OutputSession: RunService {
     guard let number = source.raw else { return }
     do throws(SyscallError) {
       let bytes = try Descriptors.read(number, upTo: Self.chunkBytes)
-      if !bytes.isEmpty { return publish(bytes, loop) }
+      if !bytes.isEmpty { return publish(passed(bytes), loop) }
     } catch {
       if error.errno == EAGAIN { return }
       // EIO: every process inside has closed the terminal; another may open it again only in ring 2's own
@@ -116,6 +119,10 @@ final class OutputSession: RunService {
     }
     try? loop.unwatch(number)
     source = nil
+  }
+
+  private func passed(_ bytes: [UInt8]) -> [UInt8] {
+    meter.map { Array($0.passed(bytes)) } ?? bytes
   }
 
   private func publish(_ bytes: [UInt8], _ loop: RunLoop) {
@@ -129,8 +136,9 @@ final class OutputSession: RunService {
   /// What was written last, when everything inside is gone.
   private func drain() {
     while let number = source.raw,
-      let bytes = try? Descriptors.read(number, upTo: Self.chunkBytes), !bytes.isEmpty
+      let read = try? Descriptors.read(number, upTo: Self.chunkBytes), !read.isEmpty
     {
+      let bytes = passed(read)
       log.append(bytes)
       for viewer in viewers.values where viewer.pending.count < Self.pendingMaxBytes {
         viewer.pending += bytes
