@@ -128,7 +128,7 @@ public final class GroupCommitter: @unchecked Sendable {
       // Whoever causes entries asks for `delay` first; this is for those that nobody can be refused for.
       if queue.count >= Self.queueMax + Self.queueReserve, !item.kind.isUrgent {
         lostEntries += 1
-        return place
+        return Place(number: .max)
       }
       queue.append(item)
       // That the run began takes no wake-up of its own: it goes with whatever comes next. Nor do decisions
@@ -351,10 +351,11 @@ public final class GroupCommitter: @unchecked Sendable {
     var batch = batch
     var didSync = false
     do throws(LogError) {
+      // Where nobody waits, some thousand entries would keep the loop from a processor for milliseconds.
+      let isPatient = !mustSync && batch.allSatisfy { $0.ticket == nil }
       for (index, item) in batch.enumerated() {
         try append(item, writer)
-        // Nobody waits for these, and some thousand of them would keep the loop from a processor for milliseconds.
-        if !mustSync && index % Self.entriesAtOnce == Self.entriesAtOnce - 1 { Worker.yield() }
+        if isPatient && index % Self.entriesAtOnce == Self.entriesAtOnce - 1 { Worker.yield() }
       }
       if mustSync && mode == .group { try takeMore(&batch, writer) }
       try writer.flush()

@@ -14,15 +14,17 @@ public final class Worker: @unchecked Sendable {
   }
 
   /// Some calls deep, with buffers on the heap.
-  private static let stackBytes = 256 << 10
+  public static let stackBytesUsual = 256 << 10
 
   /// Runs `body` in a thread of its own, which blocks the same signals as this one.
   /// - Throws: EAGAIN at the limit of threads (pthread_create(3)).
-  public init(_ body: @escaping @Sendable () -> Void) throws(SyscallError) {
+  public init(
+    stackBytes: Int = stackBytesUsual, _ body: @escaping @Sendable () -> Void
+  ) throws(SyscallError) {
     var attributes = pthread_attr_t()
     // SAFETY: attributes and thread are ours; the body is retained until the thread has taken it.
     unsafe pthread_attr_init(&attributes)
-    unsafe pthread_attr_setstacksize(&attributes, Self.stackBytes)
+    unsafe pthread_attr_setstacksize(&attributes, stackBytes)
     let box = unsafe Unmanaged.passRetained(Body(body))
     let result = unsafe pthread_create(
       &thread, &attributes,

@@ -87,50 +87,26 @@ public enum Launch {
     } catch { throw failure(error) }
     defer { loop.restoreTerminal() }
     guard let audit = prepared.audit else { preconditionFailure("a run has an audit log") }
-    audit.record(.planEnforced, AuditEntries.plan(prepared, options))
-    for widening in prepared.profile.widenings {
-      audit.record(
-        .profileWidened, ["what": .string(widening.what), "reason": .string(widening.reason)])
-    }
-    if let transaction = prepared.transaction { audit.record(.txnStart, transaction.entry) }
-    do throws(SyscallError) { try loop.add(audit) } catch { throw failure(error) }
-    loop.refusals.policyWatch = policyWatch(prepared, options)
-    loop.meter = BudgetMeter(
-      prepared.limits, isEnding: { [unowned loop] in loop.isEnding },
-      end: { [unowned loop] order in loop.kill(order) })
-    if let relay { try attach(relay, to: loop) }
-    let network = try attachNetwork(prepared.network, to: loop, events, audit)
-    let broker = try attachBroker(
-      prepared, options, environment, network, to: loop, events, audit)
-    let budgets = BudgetWatch(prepared.limits, prepared.cgroup)
-    if let budgets { try attach(budgets, to: loop) }
-    if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
-    let station = OperatorService(
-      prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
-    StatusMethods.add(to: station)
-    KillMethods.add(to: station)
-    killSwitch.attach(to: station)
-    broker?.addMethods(to: station)
-    if let broker { killSwitch.compensations = { [unowned broker] in broker.uncommitted } }
-    manager?.summary = Explanation.oneLine(prepared)
-    do throws(SyscallError) {
-      try loop.add(station)
-      try loop.add(killSwitch)
-      if let manager { try loop.add(manager) }
-      if let starter, let output, let place = station.place {
-        let session = try output.session(directory: place)
-        session.add(to: station)
-        try loop.add(session: session)
-        try loop.add(Detachment(id: prepared.id, starter))
+    let parts: Parts
+    do throws(RunError) {
+      parts = try attachParts(
+        of: &prepared, options, environment, relay, manager, to: loop, events, audit,
+        beganNanoseconds: began)
+      if let starter, let output {
+        try attach(starter, output, id: prepared.id, parts.station, to: loop)
       }
-    } catch { throw failure(error) }
-    // The stage builds the ring meanwhile; before the program begins, the host's log holds that it does.
-    do throws(RunError) { try audit.waitForStart() } catch {
+      // The stage builds the ring meanwhile; before the program begins, the host's log holds that it does.
+      try audit.waitForStart()
+    } catch {
       loop.abandon()
+      prepared.cgroup?.remove()
+      _ = audit.end(RunAudit.notStarted, status: nil)
       throw error
     }
+    let (station, network, broker, budgets) = parts
     do throws(SyscallError) { outcome = try loop.run() } catch {
       _ = audit.end(["state": "lost", "executed": .bool(loop.executed)], status: nil)
+      loop.abandon()
       throw failure(error)
     }
     loop.restoreTerminal()
@@ -168,6 +144,64 @@ public enum Launch {
     if let loss { Output.complain(loss) }
     if let unwritten { throw unwritten }
     return record.status
+  }
+
+  /// What the loop's services are asked for when the run is over.
+  private typealias Parts = (
+    station: OperatorService, network: NetworkService?, broker: BrokerService?,
+    budgets: BudgetWatch?
+  )
+
+  /// Everything that a run needs besides its ring.
+  private static func attachParts(
+    of prepared: inout PreparedRun, _ options: RunOptions, _ environment: [[UInt8]],
+    _ relay: OutputRelay?, _ manager: ServiceManager?, to loop: RunLoop, _ events: RunEvents,
+    _ audit: RunAudit, beganNanoseconds began: UInt64
+  ) throws(RunError) -> Parts {
+    audit.record(.planEnforced, AuditEntries.plan(prepared, options))
+    for widening in prepared.profile.widenings {
+      audit.record(
+        .profileWidened, ["what": .string(widening.what), "reason": .string(widening.reason)])
+    }
+    if let transaction = prepared.transaction { audit.record(.txnStart, transaction.entry) }
+    try attach(audit, to: loop)
+    loop.refusals.policyWatch = policyWatch(prepared, options)
+    loop.meter = BudgetMeter(
+      prepared.limits, isEnding: { [unowned loop] in loop.isEnding },
+      end: { [unowned loop] order in loop.kill(order) })
+    if let relay { try attach(relay, to: loop) }
+    let network = try attachNetwork(prepared.network, to: loop, events, audit)
+    let broker = try attachBroker(
+      prepared, options, environment, network, to: loop, events, audit)
+    let budgets = BudgetWatch(prepared.limits, prepared.cgroup)
+    if let budgets { try attach(budgets, to: loop) }
+    if let number = options.tieDescriptor { try attach(Lifeline(number), to: loop) }
+    let station = OperatorService(
+      prepared.takeDirectory(), RunStatus(prepared, options, beganNanoseconds: began))
+    StatusMethods.add(to: station)
+    KillMethods.add(to: station)
+    loop.killSwitch.attach(to: station)
+    broker?.addMethods(to: station)
+    if let broker { loop.killSwitch.compensations = { [unowned broker] in broker.uncommitted } }
+    manager?.summary = Explanation.oneLine(prepared)
+    try attach(station, to: loop)
+    try attach(loop.killSwitch, to: loop)
+    if let manager { try attach(manager, to: loop) }
+    return (station, network, broker, budgets)
+  }
+
+  /// Of a detached run: what is written goes to a file of its directory, and its starter hears that it has begun.
+  private static func attach(
+    _ starter: Detachment.Channel, _ output: DetachedOutput, id: String, _ station: OperatorService,
+    to loop: RunLoop
+  ) throws(RunError) {
+    guard let place = station.place else { return }
+    do throws(SyscallError) {
+      let session = try output.session(directory: place)
+      session.add(to: station)
+      try loop.add(session: session)
+      try loop.add(Detachment(id: id, starter))
+    } catch { throw failure(error) }
   }
 
   private static func policyWatch(

@@ -109,7 +109,8 @@ enum Preparation {
       stage = try StageProcess.begin(standard: standard)
     }
     do throws(RunError) {
-      return try prepare(options, caller, environment, id: id, workspace, begun, &stage, &transaction)
+      return try prepare(
+        options, caller, environment, id: id, workspace, begun, &stage, &transaction)
     } catch {
       stage.take()?.abandon()
       throw error
@@ -146,13 +147,14 @@ enum Preparation {
       ? .root(hostUID: ids.id, hostGID: ids.id) : .ordinary(uid: caller.uid, gid: caller.gid)
     var workspace = LaunchRequest.Workspace(
       share: place, access: options.workspaceAccess ?? profile.filesystem.workspace)
-    transaction = try begun?.transaction?.take()
+    let made = begun?.transaction?.take()
     // What the log waits for would hold up the transaction, which changes directories of the same disk.
     begun?.audit.begin(
       id: id,
       AuditEntries.start(
         id: id, options, profile, workspace: workspace.path, caller: caller,
         salt: begun!.audit.salt))
+    transaction = try made?.get()
     if options.transaction != nil {
       workspace.layers = transaction?.layers ?? TransactionRun.explained(caller)
       workspace.access = .readWrite
@@ -336,7 +338,7 @@ enum Preparation {
       do throws(SyscallError) {
         let canonical = try LinkWalk.canonical(path) { links.append($0) }
         share = LaunchRequest.Share(
-          path: canonical, status: try Files.status(of: ByteString(canonical)))
+          path: canonical, status: try Files.status(of: ByteString(canonical), followLink: false))
       } catch {
         throw RunError(
           .notConfined,

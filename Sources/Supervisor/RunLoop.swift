@@ -68,6 +68,7 @@ final class RunLoop {
   private let signals: OwnedFD
   private let options: RunOptions
   let events: RunEvents
+  private let timeoutMilliseconds: UInt64?
   private var deadline: OwnedFD?
   private var grace: OwnedFD?
   /// PID 1 of the ring; nil until the stage has made it.
@@ -115,14 +116,21 @@ final class RunLoop {
     terminal = ForegroundTerminal(descriptors: terminalDescriptors)
     try poller.add(self.stage.socket.raw, .input)
     try poller.add(self.signals.raw, .input)
-    if let timeoutMilliseconds { deadline = try startTimer(timeoutMilliseconds) }
+    self.timeoutMilliseconds = timeoutMilliseconds
   }
 
-  /// Instead of `run`: nothing was executed, and nothing will be.
-  func abandon() { stage.abandon() }
+  /// Instead of `run`, or when it has failed: ends the ring, and lets the services go.
+  func abandon() {
+    stage.abandon(ringInit)
+    for service in services { service.finish() }
+    services = []
+    watchers = [:]
+    (network, broker, session) = (nil, nil, nil)
+  }
 
   /// Lets the program begin once every service knows its ring, and runs until the ring is empty.
   func run() throws(SyscallError) -> RunOutcome {
+    if let timeoutMilliseconds { deadline = try startTimer(timeoutMilliseconds) }
     var isResting = false
     while !isEmpty {
       let hasNews = news != nil
@@ -286,7 +294,7 @@ final class RunLoop {
       events.emit("started", ["pid": JSONValue(pid)])
       try tellServices(.started(pid: pid))
       // From here on the run can be found, and ended by others.
-      try stage.letProgramBegin()
+      if !isEnding { try stage.letProgramBegin() }
     case .terminal:
       guard let master = descriptors.first else { return }
       if let session { return try session.adopt(OwnedFD(master), in: self) }

@@ -59,10 +59,11 @@ struct StageProcess: ~Copyable {
 
   /// Reaps a stage that gets no plan, and PID 1 (our child too) when it has made it: both end when nothing
   /// more can come from us.
-  func abandon() {
+  /// - Parameter known: PID 1, when its report was taken.
+  func abandon(_ known: Int32? = nil) {
     Sockets.endWriting(socket.raw)
     Sockets.endWriting(planSocket.raw)
-    var children = [pid]
+    var children = [pid, known].compactMap(\.self)
     while Descriptors.isReadable(socket.raw, withinMilliseconds: Self.endMilliseconds),
       let message = try? Messages.receive(socket.raw, capacity: 8192, blocking: false)
     {

@@ -29,13 +29,20 @@ final class TransactionRun {
   private let base: Transaction?
   let layers: LaunchRequest.Layers
 
-  /// Makes the layers.
+  /// Ends what a crash left behind, and makes the layers.
   init(
     _ mode: TransactionMode, _ options: RunOptions, id: String, workspace: String, caller: Caller
   ) throws(RunError) {
     try Self.refuseMountsInside(workspace)
     let store = Self.store(caller)
     do throws(TransactionError) {
+      for (other, what) in try store.recover() {
+        switch what {
+        case .committed: Output.say("agt-run: finished the commit of transaction \(other)")
+        case .discarded: Output.say("agt-run: discarded transaction \(other), whose run was killed")
+        case .failed(let error): Output.say("agt-run: transaction \(other): \(error.message)")
+        }
+      }
       let status = try Self.status(workspace)
       let made = try store.begin(
         id: id, workspace: workspace, status: status, marksAreUsers: !caller.isRoot,
@@ -52,27 +59,10 @@ final class TransactionRun {
             layers: Array(base.layersPath.utf8), judged: try Self.judged(base))
         })
     } catch {
-      throw Self.refusal(error)
+      throw RunError(.notConfined, "--txn: \(error.message)", hint: error.hint)
     }
     self.mode = mode
     allowExecutable = options.allowExecutable
-  }
-
-  /// Ends what a crash left behind.
-  static func recover(_ caller: Caller) throws(RunError) {
-    do throws(TransactionError) {
-      for (other, what) in try store(caller).recover() {
-        switch what {
-        case .committed: Output.say("agt-run: finished the commit of transaction \(other)")
-        case .discarded: Output.say("agt-run: discarded transaction \(other), whose run was killed")
-        case .failed(let error): Output.say("agt-run: transaction \(other): \(error.message)")
-        }
-      }
-    } catch { throw refusal(error) }
-  }
-
-  private static func refusal(_ error: TransactionError) -> RunError {
-    RunError(.notConfined, "--txn: \(error.message)", hint: error.hint)
   }
 
   private static func judged(
@@ -245,8 +235,6 @@ final class TransactionRun {
 }
 
 /// The transaction of a run that is on its way, made by a thread: that takes as long as the stage takes to start.
-///
-/// What a crash left behind is ended meanwhile, by whoever waits.
 final class PendingTransaction {
   private final class Box: @unchecked Sendable {
     // Written by the thread, read when it has ended.
@@ -255,7 +243,9 @@ final class PendingTransaction {
 
   private let worker: Worker
   private let box: Box
-  private let caller: Caller
+
+  /// As a program's first thread has: a crash may have left a deep tree to commit or to remove.
+  private static let stackBytes = 8 << 20
 
   /// - Parameter workspace: canonical.
   init(
@@ -264,10 +254,9 @@ final class PendingTransaction {
   ) throws(RunError) {
     let box = Box()
     self.box = box
-    self.caller = caller
     let path = workspace.path
     do throws(SyscallError) {
-      worker = try Worker {
+      worker = try Worker(stackBytes: Self.stackBytes) {
         box.made = Result { () throws(RunError) in
           try TransactionRun(mode, options, id: id, workspace: path, caller: caller)
         }
@@ -279,11 +268,10 @@ final class PendingTransaction {
   }
 
   /// Once, when it is needed.
-  func take() throws(RunError) -> TransactionRun {
-    try TransactionRun.recover(caller)
+  func take() -> Result<TransactionRun, RunError> {
     worker.join()
     defer { box.made = nil }
-    return try box.made!.get()
+    return box.made!
   }
 
   deinit { worker.join() }

@@ -69,8 +69,11 @@ final class RunAudit: RunService {
 
   /// A launch that failed was a run that did not start.
   deinit {
-    if !isOver { _ = end(["state": "not_started", "reason": "preparation"], status: nil) }
+    if !isOver { _ = end(Self.notStarted, status: nil) }
   }
+
+  /// The outcome of a launch that came to nothing before its ring was built.
+  static let notStarted: JSONObject = ["state": "not_started", "reason": "preparation"]
 
   // MARK: the thread
 

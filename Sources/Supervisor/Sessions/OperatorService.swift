@@ -149,7 +149,6 @@ final class OperatorService: RunService {
     try Files.create(
       ByteString(RunDirectory.statusName), mode: 0o600,
       contents: JSONWriter.compact(status.json) + [10], at: place)
-    // After what the run is found by: the program may be at work already.
     live = try LiveState.Writer(in: place)
     live?.write(StatusMethods.live(loop))
   }
