@@ -116,6 +116,9 @@ public enum Descriptors {
     return Pipe(reader: OwnedFD(both[0]), writer: OwnedFD(both[1]))
   }
 
+  /// How many bytes a pipe holds; 0 where that cannot be told.
+  public static func waitingBytes(_ number: Int32) -> Int { max(0, Int(agt_waiting_bytes(number))) }
+
   /// Waits until one of them can be read or has come to its end (poll(2)), without a limit of time.
   /// - Returns: for each whether it is that one.
   public static func awaitInput(_ numbers: [Int32]) throws(SyscallError) -> [Bool] {

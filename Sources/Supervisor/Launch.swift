@@ -105,16 +105,17 @@ public enum Launch {
     }
     let (station, network, broker, budgets) = parts
     do throws(SyscallError) { outcome = try loop.run() } catch {
-      _ = audit.end(["state": "lost", "executed": .bool(loop.executed)], status: nil)
       loop.abandon()
+      _ = audit.end(["state": "lost", "executed": .bool(loop.executed)], status: nil)
       throw failure(error)
     }
     loop.restoreTerminal()
     let mark = station.killMark
     if outcome.end == .lost, let reason = mark?.reason { outcome.end = .killed(reason) }
     // It ended before anybody had seen all that it wrote.
-    if case .exited = outcome.end, loop.meter?.settleOutput() == true {
-      outcome.end = .killed(.budgetExceeded)
+    if outcome.endedByItself, let order = loop.meter?.settleOutput() {
+      outcome.end = .killed(order.reason)
+      audit.record(order)
     }
     let limits = LimitReport.make(
       prepared, budgets?.usage, metered: loop.meter?.usage, loop.usage)
@@ -169,7 +170,9 @@ public enum Launch {
     loop.meter = BudgetMeter(
       prepared.limits, isEnding: { [unowned loop] in loop.isEnding },
       end: { [unowned loop] order in loop.kill(order) })
-    if let relay { try attach(relay, to: loop) }
+    if let relay {
+      do throws(SyscallError) { try loop.add(output: relay) } catch { throw failure(error) }
+    }
     let network = try attachNetwork(prepared.network, to: loop, events, audit)
     let broker = try attachBroker(
       prepared, options, environment, network, to: loop, events, audit)

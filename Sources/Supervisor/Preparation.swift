@@ -231,7 +231,9 @@ enum Preparation {
       obeyed: own.obeyed,
       hidden: own.hidden + Credentials.hidden(options, caller, profile),
       hasBroker: policies != nil)
-    request.credentials = try Credentials.read(options, caller, profile, forReal: forReal)
+    request.credentials = try Credentials.read(
+      options, caller, profile, shown: [workspace.path] + (reads + writes).map(\.path),
+      forReal: forReal)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())
@@ -420,7 +422,7 @@ enum Preparation {
         hint: "--ring 1, or agt-run in tmux")
     }
     if options.detach { return options.terminal ? 7 : 0 }
-    if options.outputBytes != nil, ring == 0, terminals() & 6 != 0 {
+    if options.outputBytes != nil, ring == 0, terminals() != 0 {
       throw RunError(
         .usage, "--output: a program of ring 0 has your terminal itself, and nobody counts",
         hint: "--ring 1, agt-run … | cat, or --detach")

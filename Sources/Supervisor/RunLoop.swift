@@ -19,6 +19,14 @@ struct RunOutcome: Equatable {
   }
   var end: End
   var executed: Bool
+
+  /// The program has ended, and not by us.
+  var endedByItself: Bool {
+    switch end {
+    case .exited, .signaled: true
+    case .notStarted, .killed, .lost: false
+    }
+  }
 }
 
 /// A part of the supervisor with descriptors of its own in the loop. It must not block: what can, belongs to a
@@ -96,6 +104,7 @@ final class RunLoop {
   private(set) var usage: RunUsage?
   /// Of a detached run.
   private var session: OutputSession?
+  private var output: OutputRelay?
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 200
@@ -121,11 +130,15 @@ final class RunLoop {
 
   /// Instead of `run`, or when it has failed: ends the ring, and lets the services go.
   func abandon() {
+    terminal.restore()
+    // Frozen, it could not even be killed in version 1.
+    if executed { cgroup?.thaw() }
+    killProcesses(again: true)
     stage.abandon(ringInit)
     for service in services { service.finish() }
     services = []
     watchers = [:]
-    (network, broker, session) = (nil, nil, nil)
+    (network, broker, session, output) = (nil, nil, nil, nil)
   }
 
   /// Lets the program begin once every service knows its ring, and runs until the ring is empty.
@@ -145,10 +158,13 @@ final class RunLoop {
       if hasNews, !isEmpty { tellNews() }
     }
     terminal.finish()
+    terminal.restore()
     // Tools are processes of the run as well: nobody is told that nothing is left before they are gone.
     for service in services { service.finish() }
     killSwitch.take(.empty, in: self)
     tellNews()
+    // Whoever reads slowly keeps nothing else waiting.
+    output?.pass(in: self)
     return RunOutcome(end: end ?? .lost, executed: executed)
   }
 
@@ -168,6 +184,12 @@ final class RunLoop {
   /// The service that gets the sockets of the broker.
   func add(broker service: BrokerService) throws(SyscallError) {
     broker = service
+    try add(service)
+  }
+
+  /// The service that the program's output goes through.
+  func add(output service: OutputRelay) throws(SyscallError) {
+    output = service
     try add(service)
   }
 
@@ -209,16 +231,19 @@ final class RunLoop {
   }
 
   /// After the end of the ring: waits for something outside of it, until a signal asks us to go.
+  /// - Parameter isTimed: the wall clock ends it as well.
   /// - Returns: whether `descriptor` became readable, or what else was wanted of it.
   func linger(
-    until descriptor: Int32, _ interest: Poller.Interest = .input
+    until descriptor: Int32, _ interest: Poller.Interest = .input, isTimed: Bool = false
   ) throws(SyscallError) -> Bool {
     var others = try Poller()
     try others.add(descriptor, interest)
     try others.add(signals.raw, .input)
+    if isTimed, let number = deadline.raw { try others.add(number, .input) }
     while true {
       for event in try others.wait(milliseconds: -1) {
         if event.descriptor == descriptor { return true }
+        if event.descriptor == deadline.raw { return false }
         let asked = try Signals.pending(signals.raw)
         if asked.contains(where: { [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains($0) }) {
           return false

@@ -21,6 +21,8 @@ final class TerminalRelay {
   private var unshown: [UInt8] = []
   /// Nil when the output is not limited.
   private let meter: BudgetMeter?
+  /// More than a terminal holds (tty_buffer of Linux: 64 KiB).
+  private static let lastBytesMax = 1 << 20
   /// At the end of the run, for a terminal that takes nothing.
   private static let patienceMilliseconds: Int32 = 5000
 
@@ -124,9 +126,10 @@ final class TerminalRelay {
     if let meter { unshown += meter.passed(bytes) } else { unshown += bytes }
   }
 
-  /// What the program wrote last, once everything inside is gone.
+  /// What the program wrote last, once everything inside is gone. Others may have its terminal as well by then.
   func drain() {
-    while true {
+    var left = Self.lastBytesMax
+    while left > 0 {
       guard (try? flushOutput()) != nil else { return }
       if let screen = screen.raw, !unshown.isEmpty {
         guard Descriptors.isWritable(screen, withinMilliseconds: Self.patienceMilliseconds) else {
@@ -137,7 +140,9 @@ final class TerminalRelay {
       guard let bytes = try? Descriptors.read(master.raw, upTo: 65536), !bytes.isEmpty else {
         return
       }
+      left -= bytes.count
       show(bytes)
     }
+    try? flushOutput()
   }
 }

@@ -93,6 +93,15 @@ import Testing
     #expect(free.out == "['key', 'other']\n", "\(free.summary)")
   }
 
+  /// A part of the host at the place of its directory would be shown instead.
+  @Test func nothingTakesItsPlace() {
+    let scratch = Scratch()
+    let place = given(scratch, .native)
+    let run = run(
+      ["--ring", "2", "--credential", "key", "--read", "/run"], "", place, as: .native, in: scratch)
+    #expect(run.status == 2 && run.err.contains("/run of the host would take the place"))
+  }
+
   @Test func whatIsNotThere() {
     let scratch = Scratch()
     let place = given(scratch, .native)

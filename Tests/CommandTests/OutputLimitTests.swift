@@ -98,6 +98,85 @@ import Testing
           + "; cat status") == "124\n")
   }
 
+  /// By a signal of its own: what it wrote was too much all the same.
+  @Test func aSignalIsNoWayOut() throws {
+    let (run, result) = try run(
+      ["--ring", "3", "--output", "1KiB"],
+      "import os; os.write(1, b'x' * 2000); os.kill(os.getpid(), 9)", in: Scratch())
+    #expect(run.status == 124 && result["reason"] == "budget_exceeded", "\(run.summary)")
+  }
+
+  /// The program has ended, and whoever reads takes nothing: the wall clock goes on, and the person's terminal is theirs.
+  @Test func aReaderThatTakesNothing() throws {
+    let scratch = Scratch()
+    let run = Command.shell(
+      "{ \"$1\" --ring 2 --output 1GiB --timeout 2s -- head -c 120000 /dev/zero; date +%s >ended; }"
+        + " | (sleep 8; wc -c >/dev/null); expr $(date +%s) - $(cat ended)",
+      [Binaries.agtRun], in: scratch.path
+    ).run()
+    #expect((Int(run.out.dropLast()) ?? 0) >= 4, "\(run.summary)")
+    let person = PseudoTerminal(
+      Command(
+        [
+          "/bin/sh", "-c",
+          "\"$1\" --quiet --ring 2 --output 1GiB -- sh -c 'head -c 120000 /dev/zero; echo over >&2' | sleep 60",
+          "sh", Binaries.agtRun,
+        ], in: scratch.path), rows: 24, columns: 80)
+    try #require(person.expect("over"))
+    Clock.sleep(0.5)
+    person.type("\u{3}")
+    #expect(person.waitForEnd() != nil)
+  }
+
+  /// A program that leaves its output to somebody outside does not keep its supervisor.
+  @Test func somebodyElseWritesForEver() {
+    let scratch = Scratch()
+    let outside = """
+      import array, os, socket, subprocess, sys, time
+      s = socket.socket(socket.AF_UNIX)
+      s.bind('outside.sock'); os.chmod('outside.sock', 0o777); s.listen()
+      run = subprocess.Popen([sys.argv[1], '--ring', '2', '--output', '1GiB', '--timeout', '30s', '--',
+                              '/usr/bin/python3', '-c', sys.argv[2]], stdout=subprocess.PIPE)
+      c, _ = s.accept()
+      _, data, _, _ = c.recvmsg(1, socket.CMSG_SPACE(4))
+      fd = array.array('i', data[0][2])[0]
+      c.send(b'1')
+      writer = os.fork()
+      if writer == 0:
+          while True: os.write(fd, b'w' * 65536)
+      os.close(fd)
+      reader = os.fork()
+      if reader == 0:
+          while run.stdout.read(65536): pass
+          os._exit(0)
+      began = time.time()
+      run.wait()
+      print('ended', time.time() - began < 8)
+      os.kill(writer, 9); os.kill(reader, 9)
+      """
+    let inside = """
+      import array, socket
+      s = socket.socket(socket.AF_UNIX); s.connect('outside.sock')
+      s.sendmsg([b'1'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [1]))])
+      s.recv(1)
+      """
+    let run = Command(
+      ["/usr/bin/python3", "-c", outside, Binaries.agtRun, inside], in: scratch.path
+    ).run()
+    #expect(run.out == "ended True\n", "\(run.summary)")
+  }
+
+  /// What could be written to without being counted is refused.
+  @Test func anInputThatIsTheOutput() {
+    let scratch = Scratch()
+    let run = Command.shell(
+      ": >file; \"$1\" --ring 2 --output 1KiB -- true <>file >&0; echo $? >&2",
+      [Binaries.agtRun], in: scratch.path
+    ).run()
+    #expect(run.err.contains("--output: standard input can be written to"), "\(run.summary)")
+    #expect(run.err.hasSuffix("\n2\n"))
+  }
+
   @Test func aTerminal() {
     let scratch = Scratch()
     let person = PseudoTerminal(

@@ -86,9 +86,17 @@ import Testing
     both.cpuThousandths = 500
     #expect(throws: RunError.self) { try choose(.auto, both, v2, blkio) }
     let alone = CgroupHost.Unified(parent: "/i", controllers: ["io"], isOwn: true)
-    #expect(try choose(.auto, io, alone) == .v2(alone))
+    var reads = io
+    reads.io?.writeBytes = nil
+    #expect(try choose(.auto, reads, alone) == .v2(alone))
+    // What the page cache writes for a run is its own only with its memory.
+    for choice in [CgroupChoice.auto, .v2] {
+      #expect(throws: RunError.self) { try choose(choice, io, alone) }
+    }
+    let with = CgroupHost.Unified(parent: "/i", controllers: ["io", "memory"], isOwn: true)
+    #expect(try choose(.auto, io, with) == .v2(with))
     #expect(
-      try choose(.auto, io, alone).text(io)
+      try choose(.auto, io, with).text(io)
         == "version 2 in /i: 1 MiB/s read from and 2 MiB/s written to disk 254:0 and 8:16 together")
   }
 

@@ -313,6 +313,12 @@ static inline int agt_untaken_bytes(int socket) {
   int count = 0;
   return ioctl(socket, SIOCOUTQ, &count) == 0 ? count : -1;
 }
+
+/* Bytes that can be read at once, or -1 (pipe(7), FIONREAD). */
+static inline int agt_waiting_bytes(int fd) {
+  int count = 0;
+  return ioctl(fd, FIONREAD, &count) == 0 ? count : -1;
+}
 /* Receives one message and up to 8 descriptors (close-on-exec); *count says how many came. A message
  * that was cut gives EMSGSIZE. */
 static inline ssize_t agt_receive_message(int socket, void *bytes, size_t capacity, int *fds, int *count, int flags) {

@@ -236,14 +236,18 @@ final class RunAudit: RunService {
     case .executed: record(.runProgram, [:])
     case .violation(let violation): record(violation)
     case .breach(let breach): record(.breach, breach)
-    case .killing(let order):
-      record(
-        .kill,
-        [
-          "reason": .string(order.reason.rawValue), "by": .string(order.by),
-          "rule": JSONValue(order.rule),
-        ])
+    case .killing(let order): record(order)
     }
+  }
+
+  /// Why everything of the run is ended, or counts as ended.
+  func record(_ order: KillOrder) {
+    record(
+      .kill,
+      [
+        "reason": .string(order.reason.rawValue), "by": .string(order.by),
+        "rule": JSONValue(order.rule),
+      ])
   }
 
   /// Nothing of what waits begins any more.

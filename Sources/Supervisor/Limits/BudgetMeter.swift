@@ -56,11 +56,15 @@ final class BudgetMeter {
   }
 
   /// A run that ended by itself before all that it had written was seen has met its limit all the same.
-  /// - Returns: whether it has.
-  func settleOutput() -> Bool {
-    guard isOutputLost, let limit = limits.outputBytes else { return false }
+  /// - Returns: what it was ended for; nil when it was not.
+  func settleOutput() -> KillOrder? {
+    guard isOutputLost, let limit = limits.outputBytes else { return nil }
     counted.outputBytes = limit + 1
-    return true
+    return order(.output)
+  }
+
+  private func order(_ budget: RunLimits.Budget) -> KillOrder {
+    KillOrder(.budgetExceeded, by: "the limits", rule: limits.rule(of: budget, counted))
   }
 
   /// What may still be sent to a destination, the same for all connections to it; nil when that is not limited.
@@ -84,7 +88,7 @@ final class BudgetMeter {
     guard !isEnding() else { return false }
     change(&counted)
     guard let budget = limits.exceeded(by: counted) else { return true }
-    end(KillOrder(.budgetExceeded, by: "the limits", rule: limits.rule(of: budget, counted)))
+    end(order(budget))
     return false
   }
 

@@ -45,7 +45,7 @@ enum CgroupPlan: Equatable {
       let limiting = host.unified.flatMap {
         $0.controllers.isDisjoint(with: limits.needed.union(CgroupHost.controllers)) ? nil : $0
       }
-      if let limiting, limits.needed.isSubset(of: limiting.controllers) {
+      if let limiting, limits.neededUnified.isSubset(of: limiting.controllers) {
         plan = .v2(limiting)
       } else if !limits.needed.isEmpty {
         let legacy = CgroupPlan.v1(host.legacy)
@@ -64,7 +64,7 @@ enum CgroupPlan: Equatable {
       guard !host.legacy.isEmpty else { throw missing("--cgroup v1") }
       plan = .v1(host.legacy)
     }
-    guard limits.io == nil || plan.has(CgroupHost.io) else {
+    guard limits.io == nil || plan.holdsThroughput(limits) else {
       throw RunError(
         .notConfined,
         "--io-read and --io-write: no cgroup that this user may make can limit the throughput of "
@@ -94,6 +94,11 @@ enum CgroupPlan: Equatable {
     case .v1(let legacy):
       legacy[controller == CgroupHost.io ? CgroupHost.legacyIO : controller] != nil
     }
+  }
+
+  private func holdsThroughput(_ limits: RunLimits) -> Bool {
+    guard case .v2(let unified) = self else { return has(CgroupHost.io) }
+    return limits.neededUnified.isSubset(of: unified.controllers.union(["cpu"]))
   }
 
   /// Those of ours that it has.

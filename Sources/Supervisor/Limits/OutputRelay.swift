@@ -56,9 +56,21 @@ final class OutputRelay: RunService {
     guard options.outputBytes != nil, !options.detach else { return nil }
     let numbers = [Int32(1), 2].filter { !Descriptors.isTerminal($0) }
     if numbers.isEmpty { return nil }
+    try checkInput(numbers)
     do throws(SyscallError) { return try OutputRelay(numbers) } catch {
       throw RunError(.internalFailure, "--output: \(error.description)")
     }
+  }
+
+  /// What the program can write to through its standard input, nobody counts.
+  private static func checkInput(_ numbers: [Int32]) throws(RunError) {
+    guard let input = try? Files.status(0), (try? Descriptors.isReadOnly(0)) == false,
+      input.kind == .socket
+        || numbers.contains(where: { (try? Files.status($0))?.identity == input.identity })
+    else { return }
+    throw RunError(
+      .usage, "--output: standard input can be written to, and nobody counts that",
+      hint: "give it another one: </dev/null, or cat | agt-run …")
   }
 
   private init(_ numbers: [Int32]) throws(SyscallError) {
@@ -112,20 +124,25 @@ final class OutputRelay: RunService {
     if let number = stream.reader.raw { try loop.change(number, waits ? [] : .input) }
   }
 
-  /// - Returns: whether anything came.
+  private static func rest(until: UInt64) -> Int32 {
+    let now = Clock.monotonicNanoseconds()
+    return now < until ? Int32((until - now) / 1_000_000) : 0
+  }
+
+  /// - Returns: how many bytes came.
   @discardableResult
-  private func read(_ stream: Stream, _ loop: RunLoop) -> Bool {
-    guard let number = stream.reader.raw, stream.pending.isEmpty else { return false }
+  private func read(_ stream: Stream, _ loop: RunLoop) -> Int {
+    guard let number = stream.reader.raw, stream.pending.isEmpty else { return 0 }
     do throws(SyscallError) {
       let bytes = try Descriptors.read(number, upTo: Self.chunkBytes)
       if !bytes.isEmpty {
         stream.pending = loop.meter?.passed(bytes) ?? bytes[...]
         write(stream, loop)
-        return true
+        return bytes.count
       }
-    } catch { if error.errno == EAGAIN { return false } }
+    } catch { if error.errno == EAGAIN { return 0 } }
     close(stream, loop)
-    return false
+    return 0
   }
 
   /// As much as goes without waiting.
@@ -153,20 +170,28 @@ final class OutputRelay: RunService {
     stream.reader = nil
   }
 
-  /// What the program wrote last: whoever reads gets it, however long that takes, unless the run was ended or
-  /// somebody asks us to go.
-  func finish() {
-    guard let loop else { return }
+  func finish() {}
+
+  /// What the program wrote last, once the ring is gone: whoever reads gets it, however long that takes, unless the run
+  /// was ended, its time is over, or somebody asks us to go. Others may have the pipe as well by then, and write for ever.
+  func pass(in loop: RunLoop) {
+    let until = Clock.monotonicNanoseconds() + UInt64(Self.patienceMilliseconds) * 1_000_000
     for stream in streams {
       if stream.isWaiting { try? loop.unwatch(stream.place) }
       write(stream, loop)
-      while !stream.pending.isEmpty || read(stream, loop) {
-        guard !stream.pending.isEmpty else { continue }
+      var left = stream.reader.raw.map { Descriptors.waitingBytes($0) } ?? 0
+      while true {
+        if stream.pending.isEmpty {
+          guard left > 0 else { break }
+          let count = read(stream, loop)
+          if count == 0 { break }
+          left -= count
+          continue
+        }
         let goesOn =
           loop.wasEnded
-          ? Descriptors.isWritable(
-            stream.place, withinMilliseconds: Self.patienceMilliseconds)
-          : (try? loop.linger(until: stream.place, .output)) == true
+          ? Descriptors.isWritable(stream.place, withinMilliseconds: Self.rest(until: until))
+          : (try? loop.linger(until: stream.place, .output, isTimed: true)) == true
         guard goesOn else { break }
         write(stream, loop)
       }

@@ -58,6 +58,11 @@ struct RunLimits: Equatable {
     return names
   }
 
+  /// The same in version 2, where what is written through the page cache belongs to the run only with its memory.
+  var neededUnified: Set<String> {
+    io?.writeBytes == nil ? needed : needed.union(["memory"])
+  }
+
   /// Of cpu.max and cpu.cfs_period_us: the kernel's default.
   static let cpuPeriodMicroseconds: UInt64 = 100_000
 

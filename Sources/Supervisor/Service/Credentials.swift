@@ -25,9 +25,12 @@ enum Credentials {
       ? nil : "a name of letters, digits and signs other than / and : is needed"
   }
 
-  /// - Parameter forReal: an explanation needs none of them, and gets none.
+  /// - Parameters:
+  ///   - shown: parts of the host that the program sees.
+  ///   - forReal: an explanation needs none of them, and gets none.
   static func read(
-    _ options: RunOptions, _ caller: Caller, _ profile: RingProfile, forReal: Bool
+    _ options: RunOptions, _ caller: Caller, _ profile: RingProfile, shown: [String],
+    forReal: Bool
   ) throws(RunError) -> [LaunchRequest.Credential] {
     guard let first = options.credentials.first else { return [] }
     guard profile.root == .private, !options.degraded.contains(.namespaces) else {
@@ -35,6 +38,11 @@ enum Credentials {
         .usage,
         "--credential \(first): this run has the files of the host, and not only what it is shown",
         hint: "choose --ring 2 or --ring 3, with namespaces")
+    }
+    for path in shown where covers(path) {
+      throw RunError(
+        .usage, "--credential \(first): \(path) of the host would take the place of its directory",
+        hint: "show less of the host, or leave --credential out")
     }
     // What an explanation says of a file is not what is in it.
     guard forReal else { return options.credentials.map { .init(name: $0, bytes: [10]) } }
@@ -65,6 +73,11 @@ enum Credentials {
       }
     }
     return found
+  }
+
+  private static func covers(_ path: String) -> Bool {
+    let own = LaunchRequest.credentialsDirectory
+    return PathText.isInside(own, path) || PathText.isInside(path, own)
   }
 
   /// What systemd has given belongs to no ring above 0, whatever is shown of the host.

@@ -19,6 +19,8 @@ final class OutputSession: RunService {
   private static let viewersMax = 16
   /// What was typed and the program has not read.
   private static let typedMaxBytes = 65536
+  /// More than a terminal holds (tty_buffer of Linux: 64 KiB).
+  private static let lastBytesMax = 1 << 20
   private static let chunkBytes = 65536
 
   private final class Viewer {
@@ -133,11 +135,13 @@ final class OutputSession: RunService {
     }
   }
 
-  /// What was written last, when everything inside is gone.
+  /// What was written last, when everything inside is gone. Others may be able to write as well by then.
   private func drain() {
-    while let number = source.raw,
+    var left = source.raw.map { max(Self.lastBytesMax, Descriptors.waitingBytes($0)) } ?? 0
+    while left > 0, let number = source.raw,
       let read = try? Descriptors.read(number, upTo: Self.chunkBytes), !read.isEmpty
     {
+      left -= read.count
       let bytes = passed(read)
       log.append(bytes)
       for viewer in viewers.values where viewer.pending.count < Self.pendingMaxBytes {
