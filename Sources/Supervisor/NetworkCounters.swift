@@ -60,9 +60,12 @@ struct NetworkCounters {
     audit.record(.netRefused, members)
   }
 
-  /// Nil when nothing was refused: `evil.example: no network rule names it; 8.8.8.8:53: …`
+  /// Nil when nothing was refused: `evil.example: no network rule names it; 8.8.8.8:53: …`. Whose budget was used up was
+  /// reached, and the run says itself why it ended.
   var refusals: String? {
-    let refused = destinations.filter { $0.value.refused > 0 }.sorted { $0.key < $1.key }
+    let refused = destinations.filter {
+      $0.value.refused > 0 && !EgressAllowance.isRefusal($0.value.lastRefusal ?? "")
+    }.sorted { $0.key < $1.key }
     if refused.isEmpty { return nil }
     let some = refused.prefix(5).map { "\($0.key): \($0.value.lastRefusal ?? "refused")" }
     let more = refused.count > 5 ? "; and \(refused.count - 5) more" : ""

@@ -273,7 +273,7 @@ final class Relay: NetworkHandler {
 
   /// The program has more to send than may be sent there, which ends its run; until then nothing more leaves.
   private func refuseBeyond(_ allowance: EgressAllowance) {
-    refuse("the egress limit of the run to \(allowance.destination) is used up")
+    refuse(allowance.refusal)
     service.exceed(allowance)
   }
 

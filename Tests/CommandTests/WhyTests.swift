@@ -198,6 +198,47 @@ import Testing
       ["--output", "1KiB"], ["head", "-c", "5000", "/dev/zero"], layer: "limit", rule: "--output")
   }
 
+  @Test func requestsThatWereTooMany() throws {
+    let rule = "  - {id: all, when: tool != '', then: allow}\n"
+    site.scratch.write(
+      "policy.yaml",
+      "apiVersion: agt-run/v1\nkind: Policy\nmetadata: {name: t}\nrules:\n" + rule)
+    try mend(
+      ["--policy", "policy.yaml", "--requests", "2"],
+      [
+        "python3", "-c",
+        BrokerSite.prelude + "p = Peer()\nfor n in range(4): p.verdict(tool='x')\nprint('end')",
+      ], layer: "limit", rule: "--requests")
+  }
+
+  /// Reached, and sent too much: nothing about names and rules.
+  @Test func bytesThatWereTooMany() throws {
+    let script = """
+      import socket
+      s = socket.create_server(('127.0.0.1', 0))
+      print('port', s.getsockname()[1], 'end', flush=True)
+      while True:
+          c, _ = s.accept()
+          try:
+              while c.recv(65536): pass
+              c.sendall(b'end')
+          except OSError: pass
+          c.close()
+      """
+    let server = Command(["/usr/bin/python3", "-c", script]).start()
+    try #require(server.waitForOutput("end"))
+    let port = String(decoding: server.output, as: UTF8.self).split(separator: " ")[1]
+    try mend(
+      ["--ring", "2", "--net", "host-loopback:\(port)", "--egress", "64KiB"],
+      [
+        "python3", "-c",
+        "import socket; s = socket.create_connection(('host-loopback', \(port))); "
+          + "s.sendall(bytes(200_000)); s.shutdown(1); assert s.recv(3) == b'end'",
+      ], layer: "limit", rule: "--egress")
+    server.signal(9)
+    _ = server.wait()
+  }
+
   @Test func memory() throws {
     try mend(
       ["--memory", "192MiB"], ["python3", "-c", "x = bytearray(240 << 20)"],

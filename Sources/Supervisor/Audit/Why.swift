@@ -224,8 +224,9 @@ public struct Why {
   /// What the log says of a refused connection or name. A rule lets through only what a rule refused.
   private func connection(_ data: JSONObject) -> Refusal? {
     guard let destination = data["destination"]?.stringValue else { return nil }
-    var refusal = network(destination)
     let why = data["refusal"]?.stringValue ?? ""
+    if EgressAllowance.isRefusal(why) { return limit(.egress) }
+    var refusal = network(destination)
     guard NetworkRules.Refusal.isByRule(why) else {
       refusal.change = nil
       refusal.reason = why

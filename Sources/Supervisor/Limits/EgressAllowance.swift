@@ -13,6 +13,17 @@ final class EgressAllowance {
     self.leftBytes = leftBytes
   }
 
+  /// Why a connection is reset that wants to send more.
+  var refusal: String { Self.refusalFront + destination + Self.refusalBack }
+
+  /// Whether a text is of such a refusal, which the end of the run explains, and not of a host that no rule names.
+  static func isRefusal(_ text: String) -> Bool {
+    text.hasPrefix(refusalFront) && text.hasSuffix(refusalBack)
+  }
+
+  private static let refusalFront = "the egress limit of the run to "
+  private static let refusalBack = " is used up"
+
   /// Before they are sent.
   /// - Returns: false when that many are not left; then nothing is taken.
   func take(_ bytes: Int) -> Bool {
