@@ -14,11 +14,34 @@ public struct Checkpoint: Equatable, Sendable {
 
   /// The text of a note; lines after the third are extensions that we neither write nor take.
   public init(text: String) throws(AuditError) {
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    guard lines.count == 4, lines[3].isEmpty, !lines[0].isEmpty, let size = UInt64(lines[1]),
-      "\(size)" == lines[1], let bytes = Base64.decode(lines[2]), let root = Digest(bytes: bytes)
+    let lines = Array(text.utf8).split(separator: 0x0A, omittingEmptySubsequences: false)
+    guard lines.count == 4, lines[3].isEmpty, !lines[0].isEmpty,
+      let size = Self.number(lines[1]), let bytes = Base64.decode(lines[2]),
+      let root = Digest(bytes: bytes)
     else { throw .malformed("a checkpoint has three lines: origin, size, root") }
-    self.init(origin: String(lines[0]), size: size, root: root)
+    self.init(origin: String(decoding: lines[0], as: UTF8.self), size: size, root: root)
+  }
+
+  /// The size that a note claims, whoever has signed it.
+  public static func claimedSize(ofNote bytes: [UInt8]) -> UInt64? {
+    let lines = bytes.split(separator: 0x0A, maxSplits: 2, omittingEmptySubsequences: false)
+    return lines.count == 3 ? number(lines[1]) : nil
+  }
+
+  /// In the one form that a checkpoint has it in: digits, none of them a leading zero.
+  private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
+    guard let first = digits.first, digits.count == 1 || first != UInt8(ascii: "0") else {
+      return nil
+    }
+    var value: UInt64 = 0
+    for digit in digits {
+      guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
+      let (tens, isTooLong) = value.multipliedReportingOverflow(by: 10)
+      let (sum, isTooMuch) = tens.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
+      if isTooLong || isTooMuch { return nil }
+      value = sum
+    }
+    return value
   }
 
   public var text: String { "\(origin)\n\(size)\n\(root.base64)\n" }

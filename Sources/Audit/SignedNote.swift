@@ -44,9 +44,11 @@ public struct VerifierKey: Equatable, Sendable {
   }
 
   /// Whether a key can have this name: neither blanks, control characters nor plus signs.
-  public static func isName(_ name: String) -> Bool {
-    !name.isEmpty && name.utf8.count <= 255
-      && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "+") }
+  public static func isName(_ name: String) -> Bool { isName(Array(name.utf8)[...]) }
+
+  static func isName(_ name: ArraySlice<UInt8>) -> Bool {
+    !name.isEmpty && name.count <= 255
+      && name.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "+") }
   }
 
   func verifies(_ signature: [UInt8], _ message: [UInt8]) -> Bool {
@@ -159,24 +161,36 @@ public struct SignedNote: Equatable, Sendable {
   }
 
   public init(parsing bytes: [UInt8]) throws(AuditError) {
-    guard bytes.count <= Self.sizeMaxBytes,
-      let whole = String(validating: bytes, as: UTF8.self),
-      bytes.allSatisfy({ $0 >= 0x20 || $0 == 0x0A }), bytes.last == 0x0A
+    guard bytes.count <= Self.sizeMaxBytes, bytes.last == 0x0A,
+      bytes.allSatisfy({ $0 >= 0x20 || $0 == 0x0A })
     else { throw .malformed("a signed note is at most 64 KiB of UTF-8 lines") }
-    let lines = whole.dropLast().split(separator: "\n", omittingEmptySubsequences: false)
-    guard let blank = lines.lastIndex(of: ""), blank > 0, blank + 1 < lines.count,
-      lines.count - blank - 1 <= Self.signaturesMax
+    // Bytes and not characters: every launch reads one.
+    guard
+      let end = bytes.indices.dropLast(2).last(where: { bytes[$0] == 0x0A && bytes[$0 + 1] == 0x0A }
+      )
     else { throw .malformed("a signed note has a blank line and 1 to 64 signatures after it") }
-    text = lines[..<blank].joined(separator: "\n") + "\n"
+    guard let text = String(validating: bytes[...end], as: UTF8.self) else {
+      throw .malformed("a signed note is at most 64 KiB of UTF-8 lines")
+    }
+    self.text = text
     signatures = []
-    for line in lines[(blank + 1)...] {
-      let words = line.split(separator: " ", omittingEmptySubsequences: false)
-      guard words.count == 3, words[0] == "\u{2014}", VerifierKey.isName(String(words[1])),
-        let bytes = Base64.decode(words[2]), bytes.count > 4
+    let lines = bytes[(end + 2)...].dropLast().split(
+      separator: 0x0A, omittingEmptySubsequences: false)
+    guard lines.count <= Self.signaturesMax else {
+      throw .malformed("a signed note has a blank line and 1 to 64 signatures after it")
+    }
+    for line in lines {
+      let name = line.dropFirst(Self.mark.count).prefix { $0 != 0x20 }
+      guard line.starts(with: Self.mark), name.endIndex < line.endIndex,
+        VerifierKey.isName(name), let bytes = Base64.decode(line[(name.endIndex + 1)...]),
+        bytes.count > 4
       else { throw .malformed("a signature line is not \"\u{2014} name base64\"") }
-      signatures.append(Signature(name: String(words[1]), bytes: bytes))
+      signatures.append(Signature(name: String(decoding: name, as: UTF8.self), bytes: bytes))
     }
   }
+
+  /// An em dash and a blank.
+  private static let mark: [UInt8] = [0xE2, 0x80, 0x94, 0x20]
 
   public var bytes: [UInt8] {
     var whole = text + "\n"

@@ -97,16 +97,19 @@ enum LogSlots {
   static func read(
     in directory: Int32, key: VerifierKey, onlyBest: Bool = false
   ) throws(LogError) -> [Slot] {
-    var notes: [(number: Int, note: SignedNote, claimed: UInt64)] = []
+    var notes: [(number: Int, bytes: [UInt8], claimed: UInt64)] = []
     for number in 0...1 {
       guard let bytes = try contents(LogNames.checkpoint(number), directory),
-        let note = try? SignedNote(parsing: bytes), let claim = try? Checkpoint(text: note.text)
+        let claimed = Checkpoint.claimedSize(ofNote: bytes)
       else { continue }
-      notes.append((number, note, claim.size))
+      notes.append((number, bytes, claimed))
     }
+    if notes.count == 2, notes[1].claimed > notes[0].claimed { notes.swapAt(0, 1) }
     var slots: [Slot] = []
-    for (number, note, _) in notes.sorted(by: { $0.claimed > $1.claimed }) {
-      guard let checkpoint = try? Checkpoint.open(note, key: key) else { continue }
+    for (number, bytes, _) in notes {
+      guard let note = try? SignedNote(parsing: bytes),
+        let checkpoint = try? Checkpoint.open(note, key: key)
+      else { continue }
       let state = try contents(LogNames.tree(number), directory).flatMap {
         LogTreeFile(parsing: $0)
       }

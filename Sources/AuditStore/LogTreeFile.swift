@@ -52,24 +52,24 @@ struct LogTreeFile: Equatable {
 
   /// nil when it is something else; text behind `end` is an older, longer one's.
   init?(parsing bytes: [UInt8]) {
-    var lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")[...]
-    guard lines.popFirst() == Self.header[...],
-      let size = lines.popFirst().flatMap({ Self.words($0, "size", 1)?[0] }).flatMap({ UInt64($0) }
-      ),
-      let state = lines.popFirst()?.split(separator: " "), state.count == 2
+    // Bytes and not characters: every launch reads one.
+    var lines = bytes.split(separator: 0x0A)[...]
+    guard lines.popFirst().map({ $0.elementsEqual(Self.header.utf8) }) == true,
+      let size = lines.popFirst().flatMap({ Self.numbers($0, "size", 1)?.first }),
+      let state = lines.popFirst()?.split(separator: 0x20), state.count == 2
     else { return nil }
-    isSynced = state[0] == "synced"
-    boot = String(state[1])
+    isSynced = state[0].elementsEqual("synced".utf8)
+    boot = String(decoding: state[1], as: UTF8.self)
     segments = []
     var subtrees: [Digest] = []
-    while let line = lines.popFirst(), line != "end" {
-      if let words = Self.words(line, "segment", 4) {
-        guard let first = UInt64(words[0]), let length = Int64(words[1]), length >= 0,
-          let inode = UInt64(words[2]), let changed = Int64(words[3])
+    while let line = lines.popFirst(), !line.elementsEqual("end".utf8) {
+      if let numbers = Self.numbers(line, "segment", 4) {
+        guard let length = Int64(exactly: numbers[1]), let changed = Int64(exactly: numbers[3])
         else { return nil }
         segments.append(
-          Segment(first: first, bytes: length, inode: inode, changedNanoseconds: changed))
-      } else if let word = Self.words(line, "subtree", 1)?[0] {
+          Segment(
+            first: numbers[0], bytes: length, inode: numbers[2], changedNanoseconds: changed))
+      } else if let word = Self.words(line, "subtree")?.first {
         guard let raw = Base64.decode(word), let digest = Digest(bytes: raw) else { return nil }
         subtrees.append(digest)
       } else {
@@ -82,9 +82,22 @@ struct LogTreeFile: Equatable {
     self.tree = tree
   }
 
-  private static func words(_ line: Substring, _ name: String, _ count: Int) -> [Substring]? {
-    let words = line.split(separator: " ")
-    guard words.first == name[...], words.count == count + 1 else { return nil }
-    return Array(words.dropFirst())
+  /// What follows the name of a line.
+  private static func words(_ line: ArraySlice<UInt8>, _ name: String) -> [ArraySlice<UInt8>]? {
+    guard line.starts(with: name.utf8) else { return nil }
+    let words = line.split(separator: 0x20)
+    return words[0].count == name.utf8.count ? Array(words.dropFirst()) : nil
+  }
+
+  private static func numbers(
+    _ line: ArraySlice<UInt8>, _ name: String, _ count: Int
+  ) -> [UInt64]? {
+    guard let words = words(line, name), words.count == count else { return nil }
+    var numbers: [UInt64] = []
+    for word in words {
+      guard let number = UInt64(String(decoding: word, as: UTF8.self)) else { return nil }
+      numbers.append(number)
+    }
+    return numbers
   }
 }

@@ -27,15 +27,19 @@ public enum Base64 {
 
   /// nil for anything that `encode` would not have written.
   public static func decode(_ text: some StringProtocol) -> [UInt8]? {
-    let letters = Array(text.utf8)
+    decode(Array(text.utf8)[...])
+  }
+
+  public static func decode(_ letters: ArraySlice<UInt8>) -> [UInt8]? {
     guard letters.count % 4 == 0 else { return nil }
     var bytes: [UInt8] = []
-    for start in stride(from: 0, to: letters.count, by: 4) {
+    bytes.reserveCapacity(letters.count / 4 * 3)
+    for start in stride(from: letters.startIndex, to: letters.endIndex, by: 4) {
       var group: UInt32 = 0
       var padding = 0
       for position in 0..<4 {
         let letter = letters[start + position]
-        if letter == UInt8(ascii: "="), start + 4 == letters.count, position >= 2 {
+        if letter == UInt8(ascii: "="), start + 4 == letters.endIndex, position >= 2 {
           padding += 1
           group <<= 6
           continue

@@ -110,6 +110,19 @@ public enum Mounts {
     _ = try check(result, "move_mount", object)
   }
 
+  /// Attaches a detached tree at a path below a directory; a link at its end is not followed (move_mount(2)).
+  public static func attach(
+    _ tree: Int32, on path: ByteString, at directory: Int32
+  ) throws(SyscallError) {
+    let result = ByteString().withCString { empty in
+      path.withCString {
+        // SAFETY: the empty path names the tree; both end with NUL and live for the call.
+        unsafe agt_move_mount(tree, empty, directory, $0, AGT_MOVE_MOUNT_F_EMPTY_PATH)
+      }
+    }
+    _ = try check(result, "move_mount", path.text)
+  }
+
   /// Takes the topmost mount off a path, which is not followed (umount2(2), MNT_DETACH).
   public static func detach(_ path: ByteString) throws(SyscallError) {
     // SAFETY: the path is NUL-terminated for the call. UMOUNT_NOFOLLOW is 8.

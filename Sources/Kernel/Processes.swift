@@ -276,6 +276,7 @@ func withStringVector<R>(
 ) -> R {
   var storage: [CChar] = []
   var offsets: [Int] = []
+  storage.reserveCapacity(strings.reduce(0) { $0 + $1.count + 1 })
   for string in strings {
     precondition(!string.contains(0), "a NUL byte inside a string for the kernel")
     offsets.append(storage.count)

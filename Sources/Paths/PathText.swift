@@ -6,8 +6,8 @@ public enum PathText {
   private static let slash = UInt8(ascii: "/")
 
   /// `a` and `b` of `/a//b/`.
-  public static func components(_ path: some StringProtocol) -> [String] {
-    path.utf8.split(separator: slash).map { String(decoding: $0, as: UTF8.self) }
+  public static func components(_ path: String) -> [String] {
+    Array(path.utf8).split(separator: slash).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// Whether a path is that directory or lies below it; both without `.`, `..` and doubled slashes.

@@ -26,7 +26,13 @@ struct LoweredEnvironment {
     set("AGT_RING", Array("\(profile.ring)".utf8))
     for (name, value) in request.program.environment { set(name, value) }
     if !request.program.searchPath.isEmpty {
-      set("PATH", Array(request.program.searchPath.joined(separator: ":").utf8))
+      // Not `joined`, whose generic code costs a launch a tenth of a millisecond.
+      var path: [UInt8] = []
+      for place in request.program.searchPath {
+        if !path.isEmpty { path.append(UInt8(ascii: ":")) }
+        path += place.utf8
+      }
+      set("PATH", path)
     }
     for (name, value) in request.environment { set(name, value) }
     if !request.credentials.isEmpty {

@@ -179,18 +179,19 @@ struct LoweringState {
   private mutating func buildPrivateRoot() throws(LoweringError) {
     let scratch = profile.filesystem.scratch
     for path in ["/dev", "/proc", "/etc", "/run", "/var", "/run/agt"] { view.directory(path) }
-    try scratchMounts(scratch)
-    try deviceNodes()
+    // First, because PID 1 sets the masks while the program's process builds the rest.
     view.mount(
       "/proc",
       .proc(path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
-    allow("/proc", LandlockAccess.read)
     view.directory(Self.emptyDirectory, mode: 0o555)
     for mask in procMasks() { view.cover(mask) }
+    try scratchMounts(scratch)
+    try deviceNodes()
+    allow("/proc", LandlockAccess.read)
     // The names in the root directory tell nothing: it holds only what the rules show.
     allow("/", LandlockAccess.readDirectory)
     // Nothing is in this one but what is shown or made there.
-    allow("/etc", LandlockAccess.read | LandlockAccess.execute)
+    allow("/etc", LandlockAccess.readOnlyMount)
     view.file(Self.canary, mode: 0o444, contents: "")
     synthesisedFiles()
     credentials()
@@ -285,11 +286,10 @@ struct LoweringState {
 
   private mutating func shownPaths() throws(LoweringError) {
     let options: LaunchPlan.MountOptions = [.readOnly, .noSetUserID, .noDevices, .recursive]
-    let rights = LandlockAccess.read | LandlockAccess.execute
     for rule in profile.filesystem.read {
       let path = expanded(rule.path)
       if let canonical = view.show(path, options: options) {
-        allow(canonical, rights)
+        allow(canonical, LandlockAccess.readOnlyMount)
       } else if !rule.optional {
         throw missing(path, "filesystem.read of profile \(profile.name)")
       }
@@ -298,19 +298,31 @@ struct LoweringState {
       guard let canonical = view.show(share.path, options: options, judged: share.judged) else {
         throw missing(share.path, "--read")
       }
-      allow(canonical, rights)
+      allow(canonical, LandlockAccess.readOnlyMount)
     }
+    hastenSearches()
     for link in request.program.links { view.symbolicLink(link.path, to: link.target) }
     for share in request.writes { try showWritable(share, "--write", access: .readWrite) }
     if request.workspace.layers != nil {
       guard view.overlay(at: request.workspace.path) else {
         throw missing(request.workspace.path, "--workspace")
       }
-      allow(request.workspace.path, self.rights(.readWrite))
+      allow(request.workspace.path, LandlockAccess.readWrite)
       return
     }
     try showWritable(
       request.workspace.share, "--workspace", access: request.workspace.access)
+  }
+
+  /// Landlock looks for a rule from the file upwards, at every open(2). Most of what programs open is
+  /// in these directories, and the search ends where a rule grants all.
+  private mutating func hastenSearches() {
+    let usr = LaunchPlan.LandlockRule(
+      path: Array("/usr".utf8), access: LandlockAccess.readOnlyMount)
+    guard rules.contains(usr) else { return }
+    for path in ["/usr/bin", "/usr/lib"] where host.kind(of: path) == .directory {
+      rules.append(LaunchPlan.LandlockRule(path: Array(path.utf8), access: usr.access))
+    }
   }
 
   /// Of a transaction.
@@ -329,12 +341,9 @@ struct LoweringState {
         share.path, options: options, judged: share.judged, owner: diskOwner(share.owner),
         evenInside: true) == share.path
     else { throw missing(share.path, origin) }
-    allow(share.path, rights(access))
-  }
-
-  private func rights(_ access: RingProfile.Access) -> UInt64 {
-    LandlockAccess.read | LandlockAccess.execute
-      | (access == .readWrite ? LandlockAccess.change : 0)
+    allow(
+      share.path,
+      access == .readWrite ? LandlockAccess.readWrite : LandlockAccess.readOnlyMount)
   }
 
   func expanded(_ path: String) -> String {
@@ -441,17 +450,15 @@ struct LoweringState {
   /// Landlock over the host's own paths.
   private mutating func hostRules() throws(LoweringError) {
     if profile.landlock.files == .full {
-      let rights = LandlockAccess.read | LandlockAccess.execute
       for path in profile.filesystem.read.map({ expanded($0.path) })
         + (request.program.reads + request.reads).map(\.path)
-      where host.kind(of: path) != nil { allow(path, rights) }
+      where host.kind(of: path) != nil { allow(path, LandlockAccess.readExecute) }
       allow("/proc/self", LandlockAccess.read)
       for path in ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts"]
       where host.kind(of: path) != nil { allow(path, LandlockAccess.readFile) }
     }
-    let write = LandlockAccess.read | LandlockAccess.execute | LandlockAccess.change
-    for share in request.writes { allow(share.path, write) }
-    if hasMounts, profile.filesystem.scratch != nil { allow("/tmp", write) }
+    for share in request.writes { allow(share.path, LandlockAccess.readWrite) }
+    if hasMounts, profile.filesystem.scratch != nil { allow("/tmp", LandlockAccess.readWrite) }
     // Without mounts the others are the host's: its terminals and what its programs share.
     for name in Self.deviceNames + (hasMounts ? ["ptmx", "pts", "shm"] : [])
     where host.kind(of: "/dev/" + name) != nil {
@@ -461,7 +468,10 @@ struct LoweringState {
           | (name == "shm" ? LandlockAccess.change : 0))
     }
     if hasMounts { allow("/proc", LandlockAccess.read) }
-    allow(request.workspace.path, rights(request.workspace.access))
+    allow(
+      request.workspace.path,
+      request.workspace.access == .readWrite
+        ? LandlockAccess.readWrite : LandlockAccess.readExecute)
   }
 }
 

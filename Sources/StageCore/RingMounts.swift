@@ -269,6 +269,10 @@ enum RingMounts {
   private static func mask(
     _ path: ByteString, root: Int32, _ covers: inout Covers
   ) throws(SyscallError) {
+    if let cover = kernelDirectories.contains(path) ? covers.directory : covers.file {
+      let copy = try Mounts.openTree([], recursive: false, at: cover)
+      if (try? Mounts.attach(copy.raw, on: relative(path), at: root)) != nil { return }
+    }
     let target: OwnedFD
     do throws(SyscallError) {
       target = try Files.open(relative(path), oPath, at: root)
@@ -291,6 +295,12 @@ enum RingMounts {
       if isDirectory { covers.directory = cover.release() } else { covers.file = cover.release() }
     }
   }
+
+  /// What of the kernel's own in /proc is a directory. One that is not named here takes three system calls more:
+  /// the kernel attaches no file on a directory, nor the other way round.
+  private static let kernelDirectories = [
+    "acpi", "asound", "bus", "driver", "fs", "irq", "pressure", "scsi", "sysvipc", "tty",
+  ].map { Array("/proc/\($0)".utf8) }
 
   /// The one that a private root has for this, or a file system of its own.
   private static func emptyDirectory(_ root: Int32) throws(SyscallError) -> OwnedFD {

@@ -42,6 +42,7 @@ public enum Stage {
       // Executed by descriptor, it would be called by the descriptor's number.
       try Processes.setName("agt-stage")
     }
+    FirstUses.make()
     let message = try step("start") { () throws(SyscallError) in
       try Messages.receive(socket, capacity: StageStart.maximumBytes, blocking: true)
     }

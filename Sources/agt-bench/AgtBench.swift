@@ -150,12 +150,14 @@ enum Bench {
     var ninetieth: Double { Double(sorted[sorted.count * 9 / 10]) }
   }
 
-  /// Runs the commands in turn (A B C A B C …), so that a change of the machine's speed hits all alike.
+  /// Runs all commands once each round, so that a change of the machine's speed hits all alike, in an order
+  /// that is drawn for each round: the kernel takes down what one has left (a network namespace) during the
+  /// next, and that shall not always be the same one.
   static func compare(_ commands: [Command], runs: Int) throws(SyscallError) -> [Spread] {
     var times = [[UInt64]](repeating: [], count: commands.count)
     for run in 0..<(runs + 3) {
-      for (index, command) in commands.enumerated() {
-        let took = try time(command)
+      for index in commands.indices.shuffled() {
+        let took = try time(commands[index])
         // The first rounds fill caches.
         if run >= 3 { times[index].append(took) }
       }

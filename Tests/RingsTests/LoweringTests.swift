@@ -180,10 +180,35 @@ private enum PlanText {
       Self.request(3, Self.user), Self.request(3, Self.user, access: .readWrite))
     #expect(
       change.gone == [
-        "bind /home/u/work ro,nosuid,nodev,rec judged 8:42", "allow /home/u/work 0xd",
+        "bind /home/u/work ro,nosuid,nodev,rec judged 8:42", "allow /home/u/work 0x400d",
       ])
     #expect(
       change.new == ["bind /home/u/work nosuid,nodev,rec judged 8:42", "allow /home/u/work 0x77bf"])
+  }
+
+  /// Rules let truncate where the mount refuses it, so that the kernel's search for a rule ends there: nowhere else.
+  @Test(arguments: [2, 3] as [UInt8], [Degradation?.none, .namespaces])
+  func truncateIsLetWithoutWritingOnlyWhereTheMountIsReadOnly(
+    _ ring: UInt8, _ degradation: Degradation?
+  ) throws {
+    let request = Self.request(
+      ring, Self.user, degraded: degradation.map { [$0] } ?? [], access: .readOnly)
+    let plan = try Lowering.lower(request, host: Machine())
+    let readOnly = plan.mounts.compactMap { step -> String? in
+      guard case .bind(_, let target, let options, _, _) = step, options.contains(.readOnly) else {
+        return nil
+      }
+      return String(decoding: target, as: UTF8.self)
+    }
+    let lax = try #require(plan.landlock).rules.filter {
+      $0.access & 1 << 14 != 0 && $0.access & LandlockAccess.writeFile == 0
+    }.map { String(decoding: $0.path, as: UTF8.self) }
+    #expect(lax.isEmpty == (degradation != nil))
+    for path in lax {
+      // The root itself is read-only once it is the root.
+      #expect(
+        path == "/etc" || readOnly.contains { path == $0 || path.hasPrefix($0 + "/") }, "\(path)")
+    }
   }
 
   @Test func aTerminalInRing3BringsItsDevices() throws {
