@@ -116,30 +116,37 @@ final class TransactionRun {
   /// An overlay shows one file system; what is mounted inside would be missing without a word.
   private static func refuseMountsInside(_ workspace: String) throws(RunError) {
     let table = (try? Files.read(ByteString("/proc/self/mountinfo"), limit: 16 << 20)) ?? []
-    for line in table.split(separator: 10) {
-      let words = line.split(separator: 32, maxSplits: 5)
-      guard words.count == 6 else { continue }
-      let place = unescaped(words[4]).text
-      guard PathText.isInside(place, workspace), !PathText.areEqual(place, workspace) else {
-        continue
+    let below = escaped(Array(workspace.utf8) + [UInt8(ascii: "/")])
+    // The fifth word of each line is its mount point.
+    var word = 1
+    var start = 0
+    for index in table.indices {
+      if table[index] == UInt8(ascii: "\n") {
+        word = 1
+      } else if table[index] == UInt8(ascii: " ") {
+        if word == 5, table[start..<index].starts(with: below) {
+          let rest = Array(table[(start + below.count)..<index]).text
+          throw RunError(
+            .notConfined, "--txn: \(workspace)/\(rest) is a mount inside the workspace",
+            hint: "name a directory without mounts below it: --workspace DIR")
+        }
+        word += 1
+        start = index + 1
       }
-      throw RunError(
-        .notConfined, "--txn: \(place) is a mount inside the workspace",
-        hint: "name a directory without mounts below it: --workspace DIR")
     }
   }
 
-  /// Mount points in procfs have space, tab, newline and backslash as three octal digits (proc(5)).
-  private static func unescaped(_ text: ArraySlice<UInt8>) -> ByteString {
+  /// As procfs writes a mount point: space, tab, newline and backslash as three octal digits (proc(5)).
+  private static func escaped(_ path: ByteString) -> ByteString {
     var out: ByteString = []
-    var rest = text
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "\\"), rest.count >= 3 else {
-        out.append(byte)
-        continue
+    for byte in path {
+      switch byte {
+      case UInt8(ascii: " "): out += "\\040".utf8
+      case UInt8(ascii: "\t"): out += "\\011".utf8
+      case UInt8(ascii: "\n"): out += "\\012".utf8
+      case UInt8(ascii: "\\"): out += "\\134".utf8
+      default: out.append(byte)
       }
-      out.append(rest.prefix(3).reduce(0) { $0 &* 8 &+ ($1 &- 48) })
-      rest = rest.dropFirst(3)
     }
     return out
   }

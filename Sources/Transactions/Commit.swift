@@ -52,6 +52,7 @@ extension Transaction {
       if !isPartial { try vanish() }
       return .changes(0)
     }
+    try stir()
     let stage = try Stage.make(record, workspace: workspace, upper: upper)
     do throws(TransactionError) {
       let digests = try stage.fill(changes)

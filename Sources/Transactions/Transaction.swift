@@ -5,6 +5,9 @@ public import Kernel
 public final class Transaction {
   static let recordName = "record.json"
   static let manifestName = "manifest"
+  /// An empty file: it is kept, and recovery has found nothing to do. It goes before a commit begins, and spares
+  /// each start of a transaction the records of all that wait.
+  private static let restName = ByteString("at-rest")
   /// Of staged files, in the workspace itself: renaming needs the same file system.
   static let stagePrefix = ".agt-txn-"
   /// A manifest of `Scan.maximumChanges` paths in hexadecimal.
@@ -167,17 +170,39 @@ public final class Transaction {
       throw TransactionError(
         .refused, "\(id): its commit has begun and is finished first", hint: "agt txn recover")
     }
-    let stage = Result { () throws(TransactionError) in try removeStage() }
+    let stage = Result { () throws(TransactionError) in _ = try removeStage() }
     try vanish()
     // It is discarded; what has the name of a stage and is none is for its owner to see.
     try stage.get()
   }
 
   /// What a commit that was killed before its point of no return left in the workspace.
+  /// - Returns: whether it was looked for: the workspace may be elsewhere for a while.
   /// - Throws: `refused` when something else has its name.
-  func removeStage() throws(TransactionError) {
-    guard let workspace = try? workspace() else { return }
+  func removeStage() throws(TransactionError) -> Bool {
+    guard let workspace = try? workspace() else { return false }
     try Stage.remove(record, workspace: workspace)
+    return true
+  }
+
+  /// - Parameter store: the directory that has the transaction's.
+  static func isAtRest(_ name: ByteString, _ store: Int32) -> Bool {
+    (try? Files.status(of: name + [UInt8(ascii: "/")] + restName, at: store, followLink: false))
+      != nil
+  }
+
+  /// Recovery need not look at it again before a commit begins.
+  func rest() { try? Files.makeNode(Self.restName, .regular, mode: 0o600, at: directory) }
+
+  /// Before anything is put into the workspace, for good: a crash must not leave it unseen.
+  func stir() throws(TransactionError) {
+    try doing("beginning the commit") { () throws(SyscallError) in
+      do throws(SyscallError) { try Files.remove(Self.restName, at: directory) } catch {
+        if error.errno == ENOENT { return }
+        throw error
+      }
+      try Files.sync(directory)
+    }
   }
 
   func vanish() throws(TransactionError) {

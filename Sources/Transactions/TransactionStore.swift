@@ -70,7 +70,7 @@ public struct TransactionStore: Sendable {
       var record = TransactionRecord(
         id: id, workspace: workspace, device: status.identity.device,
         inode: status.identity.inode, marksAreUsers: marksAreUsers, begunNanoseconds: begun,
-        command: command.map(\.text))
+        command: command.map { $0.text })
       record.base = base
       // Not synced: what a loss of power leaves of it is discarded in any case.
       try Files.create(
@@ -87,11 +87,12 @@ public struct TransactionStore: Sendable {
     _ directory: Int32, like workspace: String, _ status: FileStatus
   ) throws(SyscallError) {
     let isRoot = Identity.effectiveUID == 0
+    let isOther = isRoot && (status.uid != 0 || status.gid != Identity.effectiveGID)
     for (name, mode) in [
       ("layers", UInt32(0o700)), ("layers/upper", 0o700), ("layers/work", 0o700),
     ] {
       try Files.makeDirectory(ByteString(name), mode: mode, at: directory)
-      if isRoot {
+      if isOther {
         try Files.setOwner(
           uid: status.uid, gid: status.gid, of: ByteString(name), at: directory)
       }
@@ -337,6 +338,7 @@ public struct TransactionStore: Sendable {
   private func recover(
     _ name: ByteString, _ store: Int32
   ) throws(TransactionError) -> Recovery? {
+    guard !Transaction.isAtRest(name, store) else { return nil }
     // Whoever works on it may end it at any moment.
     guard let directory = try? Files.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store)
     else {
@@ -359,7 +361,7 @@ public struct TransactionStore: Sendable {
     }
     let hasManifest = transaction.hasManifest
     if !hasManifest, transaction.record.state == .kept {
-      try transaction.removeStage()
+      if try transaction.removeStage() { transaction.rest() }
       return nil
     }
     if hasManifest {

@@ -28,7 +28,13 @@ import Testing
     let before = site.picture(site.scratch.path)
     let run = site.agtRun(["--txn"], ["/bin/sh", "-c", Self.program])
     try #require(run.status == 0, "\(run.summary)")
-    return (site, site.identifier(run), before)
+    let id = site.identifier(run)
+    // As each later start of a transaction does: what is at rest is passed over until a commit begins.
+    let recovery = site.agt(["recover"])
+    try #require(recovery.status == 0, "\(recovery.summary)")
+    let mark = site.scratch.home + "/.local/state/agt/txn/\(id)/at-rest"
+    try #require(starter == .root || File.exists(mark), "\(mark)")
+    return (site, id, before)
   }
 
   @Test(
