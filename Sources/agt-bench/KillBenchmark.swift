@@ -98,7 +98,9 @@ enum KillBenchmark {
       ByteString(words[0]), arguments: words.map { ByteString($0) },
       environment: Bench.environment,
       descriptors: [(nothing.raw, 0), (ready.writer.raw, 1), (nothing.raw, 2)])
-    try waitForWord(ready.reader.raw)
+    try waitForWord(ready.reader.raw, "ours")
+    // A run that is ended has run for a while.
+    usleep(pauseMicroseconds)
     return pid
   }
 
@@ -143,17 +145,20 @@ enum KillBenchmark {
           environment: Bench.environment)
       } catch { _exit(1) }
     }
-    try waitForWord(ready.reader.raw)
+    try waitForWord(ready.reader.raw, isContainer ? "container" : "bare")
+    usleep(pauseMicroseconds)
     let began = Clock.monotonicNanoseconds()
     try Processes.signal(pid, SIGKILL)
     _ = try Processes.wait(pid, blocking: true)
     return Clock.monotonicNanoseconds() - began
   }
 
-  private static func waitForWord(_ reader: Int32) throws(SyscallError) {
-    guard Descriptors.isReadable(reader, withinMilliseconds: 20_000),
+  private static let pauseMicroseconds: UInt32 = 50_000
+
+  private static func waitForWord(_ reader: Int32, _ what: String) throws(SyscallError) {
+    guard Descriptors.isReadable(reader, withinMilliseconds: 60_000),
       try !Descriptors.read(reader, upTo: 1).isEmpty
-    else { throw SyscallError(call: "read", object: "the word of the program", errno: ETIMEDOUT) }
+    else { throw SyscallError(call: "read", object: "the word of \(what)", errno: ETIMEDOUT) }
   }
 
   // MARK: a violation
