@@ -219,6 +219,7 @@ enum Preparation {
     }
     let program = try ProgramChoice.choose(
       options, profile: profile, workspace: workspace, caller: caller)
+    let shown = [workspace.path] + (reads + writes).map(\.path)
     var request = LaunchRequest(
       profile: profile, seccomp: loaded.filter(violations: !options.degraded.contains(.violations)),
       program: program.program, workspace: workspace,
@@ -229,11 +230,10 @@ enum Preparation {
       terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
       obeyed: own.obeyed,
-      hidden: own.hidden + Credentials.hidden(options, caller, profile),
+      hidden: own.hidden + Credentials.hidden(options, caller, profile, shown: shown),
       hasBroker: policies != nil)
     request.credentials = try Credentials.read(
-      options, caller, profile, shown: [workspace.path] + (reads + writes).map(\.path),
-      forReal: forReal)
+      options, caller, profile, shown: shown, forReal: forReal)
     let plan: LaunchPlan
     do throws(LoweringError) {
       plan = try Lowering.lower(request, host: HostFiles())

@@ -93,6 +93,32 @@ import Testing
     #expect(free.out == "['key', 'other']\n", "\(free.summary)")
   }
 
+  /// Those of other services and of the user managers, in rings that see more of /run than their own.
+  @Test(
+    .enabled(if: Starter.isRoot, "a /run of its own takes root"),
+    arguments: [
+      ["--ring", "2", "--read", "/run/user", "--read", "/run/credentials"], ["--ring", "1"],
+      ["--ring", "0"],
+    ])
+  func whatOthersWereGivenIsHidden(_ options: [String]) {
+    let places = ["/run/credentials/other.service", "/run/user/4711/credentials/other.service"]
+    let scratch = Scratch()
+    let script = """
+      mount -t tmpfs -o mode=755 none /run || exit 99
+      for place in \(places.joined(separator: " ")); do
+        mkdir -p $place && echo \(Self.secret) >$place/key && chmod -R a+rX /run || exit 99
+      done
+      exec \(Binaries.agtRun) --quiet --workspace \(scratch.path) \(options.joined(separator: " ")) -- \
+        /bin/sh -c 'cat \(places.map { $0 + "/key" }.joined(separator: " ")); ls /run/user/4711'
+      """
+    let run = Command(["/usr/bin/unshare", "-m", "/bin/sh", "-c", script], in: scratch.path).run()
+    // Ring 0 is the twin.
+    let isHidden = options[1] != "0"
+    #expect(run.out.contains(Self.secret) != isHidden, "\(run.summary)")
+    // Ring 1 has no /run/user at all.
+    #expect(run.out.contains("credentials") != (options[1] == "1"), "\(run.summary)")
+  }
+
   /// A part of the host at the place of its directory would be shown instead.
   @Test func nothingTakesItsPlace() {
     let scratch = Scratch()

@@ -76,22 +76,42 @@ enum Credentials {
   }
 
   private static func covers(_ path: String) -> Bool {
-    let own = LaunchRequest.credentialsDirectory
-    return PathText.isInside(own, path) || PathText.isInside(path, own)
+    meets(path, LaunchRequest.credentialsDirectory)
   }
 
-  /// What systemd has given belongs to no ring above 0, whatever is shown of the host.
+  /// Whether one of them is in the other, or is it.
+  private static func meets(_ path: String, _ other: String) -> Bool {
+    PathText.isInside(other, path) || PathText.isInside(path, other)
+  }
+
+  /// What systemd has given, to this unit and to others, belongs to no ring above 0, whatever is shown of the host.
+  /// - Parameter shown: parts of the host that the program sees.
   static func hidden(
-    _ options: RunOptions, _ caller: Caller, _ profile: RingProfile
+    _ options: RunOptions, _ caller: Caller, _ profile: RingProfile, shown: [String]
   ) -> [String] {
-    guard profile.ring > 0, !options.degraded.contains(.namespaces),
-      let place = directory(caller),
-      let canonical = try? Files.canonical(ByteString(place)).text,
+    guard profile.ring > 0, !options.degraded.contains(.namespaces) else { return [] }
+    var places: [String] = []
+    if let place = directory(caller), let canonical = try? Files.canonical(ByteString(place)).text,
       // The ring's own is there; and whoever names a parent of it has not got it from systemd.
       !PathText.isInside(LaunchRequest.credentialsDirectory, canonical)
-    else { return [] }
-    return [canonical]
+    {
+      places.append(canonical)
+    }
+    let seesAll = profile.root != .private
+    if seesAll || shown.contains(where: { meets($0, services) }) { places.append(services) }
+    if seesAll || shown.contains(where: { meets($0, users) }) {
+      for name in (try? Files.names(in: Files.open(ByteString(users), O_RDONLY | O_DIRECTORY)))
+        ?? []
+      {
+        places.append("\(users)/\(name.text)/credentials")
+      }
+    }
+    return places
   }
+
+  /// Where systemd puts those of the system's services, and of each user's (systemd.exec(5), CREDENTIALS_DIRECTORY).
+  private static let services = "/run/credentials"
+  private static let users = "/run/user"
 
   private static func directory(_ caller: Caller) -> String? {
     caller.value(variable).flatMap { $0.hasPrefix("/") ? $0 : nil }
