@@ -69,7 +69,7 @@ struct LogTreeFile: Equatable {
         segments.append(
           Segment(
             first: numbers[0], bytes: length, inode: numbers[2], changedNanoseconds: changed))
-      } else if let word = Self.words(line, "subtree")?.first {
+      } else if let words = Self.words(line, "subtree"), words.count == 1, let word = words.first {
         guard let raw = Base64.decode(word), let digest = Digest(bytes: raw) else { return nil }
         subtrees.append(digest)
       } else {

@@ -110,7 +110,8 @@ public enum Mounts {
     _ = try check(result, "move_mount", object)
   }
 
-  /// Attaches a detached tree at a path below a directory; a link at its end is not followed (move_mount(2)).
+  /// Attaches a detached tree at a path below a directory. A link at its end is not followed: the tree then covers
+  /// the link and not where it leads (move_mount(2)).
   public static func attach(
     _ tree: Int32, on path: ByteString, at directory: Int32
   ) throws(SyscallError) {

@@ -269,7 +269,10 @@ enum RingMounts {
   private static func mask(
     _ path: ByteString, root: Int32, _ covers: inout Covers
   ) throws(SyscallError) {
-    if let cover = kernelDirectories.contains(path) ? covers.directory : covers.file {
+    // Elsewhere it may be a link, whose target is to be covered.
+    if path.starts(with: kernelFiles),
+      let cover = kernelDirectories.contains(path) ? covers.directory : covers.file
+    {
       let copy = try Mounts.openTree([], recursive: false, at: cover)
       if (try? Mounts.attach(copy.raw, on: relative(path), at: root)) != nil { return }
     }
@@ -298,6 +301,7 @@ enum RingMounts {
 
   /// What of the kernel's own in /proc is a directory. One that is not named here takes three system calls more:
   /// the kernel attaches no file on a directory, nor the other way round.
+  private static let kernelFiles = ByteString("/proc/")
   private static let kernelDirectories = [
     "acpi", "asound", "bus", "driver", "fs", "irq", "pressure", "scsi", "sysvipc", "tty",
   ].map { Array("/proc/\($0)".utf8) }

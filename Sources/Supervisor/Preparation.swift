@@ -230,7 +230,10 @@ enum Preparation {
       terminal: terminal, landlockABI: Landlock.abi,
       degraded: options.degraded, sockets: network?.sockets ?? [], guards: own.guards,
       obeyed: own.obeyed,
-      hidden: own.hidden + Credentials.hidden(options, caller, profile, shown: shown),
+      hidden: own.hidden
+        + Credentials.hidden(
+          options, caller, profile,
+          shown: shown + (profile.filesystem.read.map(\.path) + program.program.reads.map(\.path))),
       hasBroker: policies != nil)
     request.credentials = try Credentials.read(
       options, caller, profile, shown: shown, forReal: forReal)

@@ -108,8 +108,6 @@ final class RunLoop {
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 200
-  /// A run that leaves us alone for so long has time for `KillSwitch.rehearse`.
-  private static let rehearsalMilliseconds: Int32 = 20
 
   init(
     stage: consuming StageProcess, signals: consuming OwnedFD, options: RunOptions, ring: UInt8,
@@ -146,22 +144,15 @@ final class RunLoop {
   /// Lets the program begin once every service knows its ring, and runs until the ring is empty.
   func run() throws(SyscallError) -> RunOutcome {
     if let timeoutMilliseconds { deadline = try startTimer(timeoutMilliseconds) }
-    var isRehearsed = false
     var isResting = false
     while !isEmpty {
       let hasNews = news != nil
-      let pause =
-        hasNews
-        ? 1 : !isRehearsed ? Self.rehearsalMilliseconds : isResting ? -1 : Self.restMilliseconds
+      let pause = hasNews ? 1 : isResting ? -1 : Self.restMilliseconds
       let ready = try poller.wait(milliseconds: pause)
       if ready.isEmpty, !isResting, !hasNews {
-        if !isRehearsed {
-          isRehearsed = true
-          killSwitch.rehearse(in: self)
-        } else {
-          isResting = true
-          Processes.releaseMemory()
-        }
+        isResting = true
+        Processes.releaseMemory()
+        killSwitch.rehearse()
       }
       // One may close what the next is of.
       for event in ready where poller.isCurrent(event) { try handle(event) }

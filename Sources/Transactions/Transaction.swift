@@ -177,18 +177,22 @@ public final class Transaction {
   }
 
   /// What a commit that was killed before its point of no return left in the workspace.
-  /// - Returns: whether it was looked for: the workspace may be elsewhere for a while.
+  /// - Returns: whether it was looked for, and is gone for good: the workspace may be elsewhere for a while.
   /// - Throws: `refused` when something else has its name.
   func removeStage() throws(TransactionError) -> Bool {
     guard let workspace = try? workspace() else { return false }
     try Stage.remove(record, workspace: workspace)
-    return true
+    return (try? Files.sync(workspace.root.raw)) != nil
   }
 
   /// - Parameter store: the directory that has the transaction's.
   static func isAtRest(_ name: ByteString, _ store: Int32) -> Bool {
-    (try? Files.status(of: name + [UInt8(ascii: "/")] + restName, at: store, followLink: false))
-      != nil
+    func has(_ file: ByteString) -> Bool {
+      (try? Files.status(of: name + [UInt8(ascii: "/")] + file, at: store, followLink: false))
+        != nil
+    }
+    // The second: the commit of a version that knows nothing of the first.
+    return has(restName) && !has(ByteString(manifestName))
   }
 
   /// Recovery need not look at it again before a commit begins.
@@ -196,11 +200,12 @@ public final class Transaction {
 
   /// Before anything is put into the workspace, for good: a crash must not leave it unseen.
   func stir() throws(TransactionError) {
+    guard record.state == .kept else { return }
     try doing("beginning the commit") { () throws(SyscallError) in
       do throws(SyscallError) { try Files.remove(Self.restName, at: directory) } catch {
-        if error.errno == ENOENT { return }
-        throw error
+        if error.errno != ENOENT { throw error }
       }
+      // Also when it is gone: who removed it may have been killed before this.
       try Files.sync(directory)
     }
   }

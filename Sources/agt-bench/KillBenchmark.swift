@@ -33,14 +33,18 @@ enum KillBenchmark {
     var bare: [UInt64] = []
     var contained: [UInt64] = []
     for round in 0..<(rounds + 2) {
-      let ours = try endRun(verb, count)
-      let plain = try endNamespace(verb, count, isContainer: false)
-      let container = try endNamespace(verb, count, isContainer: true)
-      if round < 2 { continue }
-      contained.append(container)
-      decided.append(ours.decided)
-      asked.append(ours.asked)
-      bare.append(plain)
+      // In an order that is drawn anew: what one leaves to be taken down is not always the same one's.
+      for kind in [0, 1, 2].shuffled() {
+        let isCounted = round >= 2
+        if kind == 0 {
+          let ours = try endRun(verb, count)
+          if isCounted { (decided, asked) = (decided + [ours.decided], asked + [ours.asked]) }
+        } else {
+          let took = try endNamespace(verb, count, isContainer: kind == 2)
+          if isCounted, kind == 1 { bare.append(took) }
+          if isCounted, kind == 2 { contained.append(took) }
+        }
+      }
     }
     let ours = Bench.Spread(decided)
     let plain = Bench.Spread(bare)
@@ -99,7 +103,7 @@ enum KillBenchmark {
       environment: Bench.environment,
       descriptors: [(nothing.raw, 0), (ready.writer.raw, 1), (nothing.raw, 2)])
     try waitForWord(ready.reader.raw, "ours")
-    // A run that is ended has run for a while.
+    // A run that is ended has run for a while, and its supervisor has given memory back (`RunLoop`).
     usleep(pauseMicroseconds)
     return pid
   }
@@ -153,7 +157,7 @@ enum KillBenchmark {
     return Clock.monotonicNanoseconds() - began
   }
 
-  private static let pauseMicroseconds: UInt32 = 50_000
+  private static let pauseMicroseconds: UInt32 = 300_000
 
   private static func waitForWord(_ reader: Int32, _ what: String) throws(SyscallError) {
     guard Descriptors.isReadable(reader, withinMilliseconds: 60_000),

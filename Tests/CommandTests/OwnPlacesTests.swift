@@ -44,6 +44,25 @@ import Testing
     #expect(site.run(look, "cat \(home)/secret").out == "secret\n")
   }
 
+  /// Where a hidden place is a link, what it leads to is hidden (stow and its like put links there).
+  @Test(
+    .enabled(if: Starter.isRoot, "a home outside of /tmp takes a mount of its own"),
+    arguments: ["1", "0"])
+  func whatAHiddenLinkLeadsTo(_ ring: String) {
+    let scratch = Scratch()
+    let script = """
+      mount -t tmpfs -o mode=755 none /mnt && mkdir -p /mnt/dot/ssh && cd /mnt || exit 99
+      echo secret-a >dot/ssh/id; echo secret-b >dot/netrc; ln -s dot/ssh .ssh; ln -s dot/netrc .netrc
+      chmod -R a+rX /mnt; export HOME=/mnt
+      exec \(Binaries.agtRun) --quiet --ring \(ring) --workspace \(scratch.path) -- \
+        /bin/sh -c 'cat /mnt/dot/ssh/id; cat /mnt/dot/netrc; cat /mnt/.netrc; echo end'
+      """
+    let run = Command(["/usr/bin/unshare", "-m", "/bin/sh", "-c", script], in: scratch.path).run()
+    // Ring 0 is the twin.
+    let all = ring == "0" ? "secret-a\nsecret-b\nsecret-b\n" : ""
+    #expect(run.out == all + "end\n", "\(run.summary)")
+  }
+
   @Test(arguments: ["1", "2"]) func theyCannotBeMovedAway(_ ring: String) {
     let site = Site()
     let home = site.scratch.home

@@ -94,6 +94,17 @@ struct KillEvidence: Equatable {
     return (KillEvidence(Process(directory, sample)), directory)
   }
 
+  /// Looks at ourselves and forgets it. Nothing of the ring's is read, which could make us wait.
+  static func rehearse() {
+    let own = getpid()
+    _ = alone(below: own)
+    _ = children(of: own)
+    guard let directory = ProcessDirectory(own), let sample = directory.sample else { return }
+    _ = directory.children(threads: sample.threads)
+    _ = KillEvidence(Process(directory, sample))
+    _ = directory.open("ns/mnt")
+  }
+
   private init(_ only: Process) {
     processes = [only]
     count = 1

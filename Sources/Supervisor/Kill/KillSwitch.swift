@@ -106,15 +106,21 @@ final class KillSwitch: RunService {
     }
   }
 
-  /// Looks at the ring as before its end, and forgets it: the first look takes twice as long as the next, because
-  /// Swift's runtime describes each kind of list when the first is made, and code comes from the disk.
-  func rehearse(in loop: RunLoop) {
-    guard let ringInit = loop.ringInit, loop.executed, !isKilling else { return }
-    if loop.hasProcessNamespace, let found = KillEvidence.alone(below: ringInit) {
-      _ = found.program.open("ns/mnt")
-    } else {
-      _ = KillEvidence(below: ringInit)
+  /// Goes the way to a kill without killing anything: the first time takes twice as long as the next, because Swift's
+  /// runtime describes each kind of list when the first is made, and code comes from the disk.
+  func rehearse() {
+    KillEvidence.rehearse()
+    var machine = KillMachine()
+    for event in [
+      KillMachine.Event.ordered(KillOrder(.manual, by: "nobody")), .notFrozen, .gathered,
+    ] {
+      for effect in machine.handle(event, atNanoseconds: Clock.monotonicNanoseconds()) {
+        if case .wait(let milliseconds) = effect {
+          _ = try? Timers.descriptor(afterMilliseconds: milliseconds)
+        }
+      }
     }
+    _ = try? Processes.openPidfd(getpid())
   }
 
   private func isAlone(_ loop: RunLoop) -> Bool {
