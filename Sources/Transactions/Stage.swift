@@ -52,11 +52,20 @@ final class Stage {
   }
 
   /// What a commit that ended, or was killed before its point of no return, left in the workspace.
+  /// - Returns: whether there was one.
   /// - Throws: `refused` when something else has the name; it is left alone.
-  static func remove(_ record: TransactionRecord, workspace: Tree) throws(TransactionError) {
+  static func remove(
+    _ record: TransactionRecord, workspace: Tree
+  ) throws(TransactionError) -> Bool {
+    var isFound = false
     for name in [name(record), name(record) + ByteString("-again")] {
-      try StageDirectory.open(name, in: workspace, record.workspace)?.remove()
+      guard let stage = try StageDirectory.open(name, in: workspace, record.workspace) else {
+        continue
+      }
+      isFound = true
+      try stage.remove()
     }
+    return isFound
   }
 
   func remove() { try? place.remove() }

@@ -181,7 +181,7 @@ public final class Transaction {
   /// - Throws: `refused` when something else has its name.
   func removeStage() throws(TransactionError) -> Bool {
     guard let workspace = try? workspace() else { return false }
-    try Stage.remove(record, workspace: workspace)
+    guard try Stage.remove(record, workspace: workspace) else { return true }
     return (try? Files.sync(workspace.root.raw)) != nil
   }
 

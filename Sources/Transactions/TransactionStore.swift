@@ -164,10 +164,18 @@ public struct TransactionStore: Sendable {
     }
   }
 
-  private static func lock(_ directory: Int32) throws(SyscallError) -> OwnedFD? {
+  /// - Parameter isPatient: waits up to a second: the recovery of another start looks at each that waits.
+  private static func lock(
+    _ directory: Int32, isPatient: Bool = false
+  ) throws(SyscallError) -> OwnedFD? {
     let lock = try Files.open(
       ByteString("lock"), O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, at: directory)
-    guard try Descriptors.tryLock(lock.raw) else { return nil }
+    var triesLeft = isPatient ? 200 : 0
+    while !(try Descriptors.tryLock(lock.raw)) {
+      guard triesLeft > 0 else { return nil }
+      triesLeft -= 1
+      usleep(5000)
+    }
     return lock
   }
 
@@ -286,7 +294,9 @@ public struct TransactionStore: Sendable {
     let directory = try doing(name) { () throws(SyscallError) in
       try Files.open(ByteString(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store.raw)
     }
-    let lock = try doing(name) { () throws(SyscallError) in try Self.lock(directory.raw) }
+    let lock = try doing(name) { () throws(SyscallError) in
+      try Self.lock(directory.raw, isPatient: true)
+    }
     guard lock.raw != nil else {
       throw TransactionError(
         .refused, "\(name) is at work: its run, a commit or a discard has not ended",
