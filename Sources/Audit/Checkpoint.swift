@@ -30,18 +30,8 @@ public struct Checkpoint: Equatable, Sendable {
 
   /// In the one form that a checkpoint has it in: digits, none of them a leading zero.
   private static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
-    guard let first = digits.first, digits.count == 1 || first != UInt8(ascii: "0") else {
-      return nil
-    }
-    var value: UInt64 = 0
-    for digit in digits {
-      guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
-      let (tens, isTooLong) = value.multipliedReportingOverflow(by: 10)
-      let (sum, isTooMuch) = tens.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
-      if isTooLong || isTooMuch { return nil }
-      value = sum
-    }
-    return value
+    let text = String(decoding: digits, as: UTF8.self)
+    return UInt64(text).flatMap { "\($0)" == text ? $0 : nil }
   }
 
   public var text: String { "\(origin)\n\(size)\n\(root.base64)\n" }

@@ -71,16 +71,12 @@ public final class HostLog {
 
   /// Whoever adds something is done in some milliseconds, unless the disk is busy or somebody has stopped it.
   public static let patienceMilliseconds: UInt64 = 30_000
-  private static let lockPauseMicroseconds: ClosedRange<UInt32> = 200...5000
 
   private func lock(withinMilliseconds patience: UInt64) throws(LogError) {
-    let deadline = Clock.monotonicNanoseconds() + patience * 1_000_000
-    var pause = Self.lockPauseMicroseconds.lowerBound
-    while !(try calling { () throws(SyscallError) in try Descriptors.tryLock(directory.raw) }) {
-      guard Clock.monotonicNanoseconds() < deadline else { throw .busy(patience) }
-      usleep(pause)
-      pause = min(2 * pause, Self.lockPauseMicroseconds.upperBound)
+    let isOurs = try calling { () throws(SyscallError) in
+      try Descriptors.lock(directory.raw, withinMilliseconds: patience)
     }
+    if !isOurs { throw .busy(patience) }
   }
 
   /// Adds entries under the lock.

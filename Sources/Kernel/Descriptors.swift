@@ -192,4 +192,19 @@ public enum Descriptors {
     if Glibc.errno == EWOULDBLOCK { return false }
     throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
   }
+
+  /// The same, tried again in pauses of 0.2 to 5 ms: flock(2) itself waits without a limit of time.
+  /// - Returns: false when another still holds it after that time.
+  public static func lock(
+    _ number: Int32, withinMilliseconds patience: UInt64
+  ) throws(SyscallError) -> Bool {
+    let deadline = Clock.monotonicNanoseconds() + patience * 1_000_000
+    var pauseMicroseconds: UInt32 = 200
+    while !(try tryLock(number)) {
+      guard Clock.monotonicNanoseconds() < deadline else { return false }
+      usleep(pauseMicroseconds)
+      pauseMicroseconds = min(2 * pauseMicroseconds, 5000)
+    }
+    return true
+  }
 }

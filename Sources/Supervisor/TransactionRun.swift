@@ -116,7 +116,7 @@ final class TransactionRun {
   /// An overlay shows one file system; what is mounted inside would be missing without a word.
   private static func refuseMountsInside(_ workspace: String) throws(RunError) {
     let table = (try? Files.read(ByteString("/proc/self/mountinfo"), limit: 16 << 20)) ?? []
-    let below = escaped(Array(workspace.utf8) + [UInt8(ascii: "/")])
+    let below = Array(workspace.utf8) + [UInt8(ascii: "/")]
     // The fifth word of each line is its mount point.
     var word = 1
     var start = 0
@@ -124,11 +124,13 @@ final class TransactionRun {
       if table[index] == UInt8(ascii: "\n") {
         word = 1
       } else if table[index] == UInt8(ascii: " ") {
-        if word == 5, table[start..<index].starts(with: below) {
-          let rest = Array(table[(start + below.count)..<index]).text
-          throw RunError(
-            .notConfined, "--txn: \(workspace)/\(rest) is a mount inside the workspace",
-            hint: "name a directory without mounts below it: --workspace DIR")
+        if word == 5 {
+          let place = unescaped(table[start..<index])
+          guard !place.starts(with: below) else {
+            throw RunError(
+              .notConfined, "--txn: \(place.text) is a mount inside the workspace",
+              hint: "name a directory without mounts below it: --workspace DIR")
+          }
         }
         word += 1
         start = index + 1
@@ -136,17 +138,17 @@ final class TransactionRun {
     }
   }
 
-  /// As procfs writes a mount point: space, tab, newline and backslash as three octal digits (proc(5)).
-  private static func escaped(_ path: ByteString) -> ByteString {
+  /// Mount points in procfs have space, tab, newline and backslash as three octal digits (proc(5)).
+  private static func unescaped(_ text: ArraySlice<UInt8>) -> ByteString {
     var out: ByteString = []
-    for byte in path {
-      switch byte {
-      case UInt8(ascii: " "): out += "\\040".utf8
-      case UInt8(ascii: "\t"): out += "\\011".utf8
-      case UInt8(ascii: "\n"): out += "\\012".utf8
-      case UInt8(ascii: "\\"): out += "\\134".utf8
-      default: out.append(byte)
+    var rest = text
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "\\"), rest.count >= 3 else {
+        out.append(byte)
+        continue
       }
+      out.append(rest.prefix(3).reduce(0) { $0 &* 8 &+ ($1 &- 48) })
+      rest = rest.dropFirst(3)
     }
     return out
   }

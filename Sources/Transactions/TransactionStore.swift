@@ -87,12 +87,11 @@ public struct TransactionStore: Sendable {
     _ directory: Int32, like workspace: String, _ status: FileStatus
   ) throws(SyscallError) {
     let isRoot = Identity.effectiveUID == 0
-    let isOther = isRoot && (status.uid != 0 || status.gid != Identity.effectiveGID)
     for (name, mode) in [
       ("layers", UInt32(0o700)), ("layers/upper", 0o700), ("layers/work", 0o700),
     ] {
       try Files.makeDirectory(ByteString(name), mode: mode, at: directory)
-      if isOther {
+      if isRoot {
         try Files.setOwner(
           uid: status.uid, gid: status.gid, of: ByteString(name), at: directory)
       }
@@ -164,18 +163,12 @@ public struct TransactionStore: Sendable {
     }
   }
 
-  /// - Parameter isPatient: waits up to a second: the recovery of another start looks at each that waits.
   private static func lock(
-    _ directory: Int32, isPatient: Bool = false
+    _ directory: Int32, withinMilliseconds patience: UInt64 = 0
   ) throws(SyscallError) -> OwnedFD? {
     let lock = try Files.open(
       ByteString("lock"), O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600, at: directory)
-    var triesLeft = isPatient ? 200 : 0
-    while !(try Descriptors.tryLock(lock.raw)) {
-      guard triesLeft > 0 else { return nil }
-      triesLeft -= 1
-      usleep(5000)
-    }
+    guard try Descriptors.lock(lock.raw, withinMilliseconds: patience) else { return nil }
     return lock
   }
 
@@ -295,7 +288,8 @@ public struct TransactionStore: Sendable {
       try Files.open(ByteString(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, at: store.raw)
     }
     let lock = try doing(name) { () throws(SyscallError) in
-      try Self.lock(directory.raw, isPatient: true)
+      // The recovery of another start looks at each that waits.
+      try Self.lock(directory.raw, withinMilliseconds: 1000)
     }
     guard lock.raw != nil else {
       throw TransactionError(

@@ -320,6 +320,34 @@ import Testing
     #expect(site.run(status).out.hasPrefix("0 "))
   }
 
+  /// An overlay would show nothing of it.
+  @Test(
+    "a mount inside the workspace is named, and one beside it is none of ours",
+    .enabled(if: Starter.isRoot, "mounting takes root"))
+  func mountsInside() {
+    let site = Site(.root)
+    let run = { (place: String) in
+      Command(
+        [
+          "/usr/bin/unshare", "-m", "/bin/sh", "-c",
+          "mkdir -p \"$1\" && mount -t tmpfs none \"$1\" && shift && exec \"$@\"", "sh", place,
+          Binaries.agtRun, "--ring", "2", "--txn", "--workspace", site.scratch.path, "--",
+          "/bin/true",
+        ], in: "/"
+      ).run()
+    }
+    let inside = site.scratch.path + "/a b\\c"
+    let refused = run(inside)
+    #expect(refused.status == 126, "\(refused.summary)")
+    #expect(
+      refused.err.contains("--txn: \(inside) is a mount inside the workspace"), "\(refused.err)")
+    for place in [site.scratch.path, site.scratch.path + "-beside"] {
+      let allowed = run(place)
+      #expect(allowed.status == 0, "\(allowed.summary)")
+    }
+    _ = Command(["/bin/rmdir", site.scratch.path + "-beside"]).run()
+  }
+
   @Test("what cannot be a transaction") func refused() {
     let site = site(.native)
     let run = { (options: [String]) in site.agtRun(options, ["/bin/true"]) }

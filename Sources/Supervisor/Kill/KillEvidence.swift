@@ -94,7 +94,7 @@ struct KillEvidence: Equatable {
     return (KillEvidence(Process(directory, sample)), directory)
   }
 
-  /// Looks at ourselves and forgets it. Nothing of the ring's is read, which could make us wait.
+  /// Looks at ourselves and forgets it. Nothing of the program's is read, which could make us wait.
   static func rehearse() {
     let own = getpid()
     _ = alone(below: own)

@@ -97,12 +97,12 @@ enum Credentials {
     {
       places.append(canonical)
     }
-    let seesAll = profile.root != .private
+    let shown = profile.root == .private ? shown : shown + ["/"]
     let ofUsers =
-      seesAll || shown.contains { meets($0, users) }
+      shown.contains { meets($0, users) }
       ? (try? Files.names(in: Files.open(ByteString(users), O_RDONLY | O_DIRECTORY))) ?? [] : []
     for place in [services] + ofUsers.map({ "\(users)/\($0.text)/credentials" }) {
-      if seesAll || shown.contains(where: { PathText.isInside(place, $0) }) { places.append(place) }
+      if shown.contains(where: { PathText.isInside(place, $0) }) { places.append(place) }
       // Covered itself: a rule names it.
       places += shown.filter { PathText.isInside($0, place) && !PathText.areEqual($0, place) }
     }
