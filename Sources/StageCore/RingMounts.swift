@@ -274,7 +274,12 @@ enum RingMounts {
       let cover = kernelDirectories.contains(path) ? covers.directory : covers.file
     {
       let copy = try Mounts.openTree([], recursive: false, at: cover)
-      if (try? Mounts.attach(copy.raw, on: relative(path), at: root)) != nil { return }
+      do throws(SyscallError) {
+        return try Mounts.attach(copy.raw, on: relative(path), at: root)
+      } catch {
+        // Not there, or of the other kind: what follows looks. Anything else ends the launch.
+        if ![ENOENT, EACCES, EINVAL, ENOTDIR].contains(error.errno) { throw error }
+      }
     }
     let target: OwnedFD
     do throws(SyscallError) {
