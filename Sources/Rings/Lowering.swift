@@ -62,7 +62,24 @@ struct LoweringState {
   private var protections: [LaunchPlan.MountStep] {
     request.guards.map { onItself($0, [.noSetUserID, .noDevices, .recursive]) }
       + request.obeyed.map { onItself($0, [.readOnly, .noSetUserID, .noDevices, .recursive]) }
-      + request.hidden.map { .mask(path: Array($0.utf8)) }
+      + masksInsideShares + request.hidden.map { .mask(path: Array($0.utf8)) }
+  }
+
+  /// A share is the host's own tree, without the masks that were set before it: what lies inside one is covered again.
+  /// A share of just that place is somebody's word and stays.
+  private var masksInsideShares: [LaunchPlan.MountStep] {
+    let named = (request.writes + [request.workspace.share]).map(\.path)
+    let shown = named + (request.guards + request.obeyed).map(\.path)
+    var paths = CanonicalPaths(host)
+    var masks: [LaunchPlan.MountStep] = []
+    for rule in profile.filesystem.hide {
+      let path = expanded(rule.path)
+      guard let real = paths.canonical(path), !named.contains(real),
+        shown.contains(where: { PathText.isInside(real, $0) })
+      else { continue }
+      masks.append(.mask(path: Array(path.utf8)))
+    }
+    return masks
   }
 
   private func onItself(
@@ -380,10 +397,13 @@ struct LoweringState {
             ? [.noSetUserID, .noDevices] : [.noSetUserID, .noDevices, .noExecution],
           owner: nil))
     }
-    guard profile.ring > 0 else { return steps + (overlayStep.map { [$0] } ?? []) }
-    steps += hostDevices()
-    for share in request.writes { steps += hostShare(share, access: .readWrite) }
-    steps += hostShare(request.workspace.share, access: request.workspace.access)
+    if profile.ring == 0 {
+      if let overlayStep { steps.append(overlayStep) }
+    } else {
+      steps += hostDevices()
+      for share in request.writes { steps += hostShare(share, access: .readWrite) }
+      steps += hostShare(request.workspace.share, access: request.workspace.access)
+    }
     return steps
   }
 

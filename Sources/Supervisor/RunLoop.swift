@@ -105,6 +105,9 @@ final class RunLoop {
   /// Of a detached run.
   private var session: OutputSession?
   private var output: OutputRelay?
+  /// Said by whoever has just handled something that is seldom alone; until the next turn.
+  var expectsMore = false
+  private var eagerWait = EagerWait()
 
   /// A run that lasts as long as this is worth giving memory back; shorter ones end before.
   private static let restMilliseconds: Int32 = 200
@@ -148,7 +151,9 @@ final class RunLoop {
     while !isEmpty {
       let hasNews = news != nil
       let pause = hasNews ? 1 : isResting ? -1 : Self.restMilliseconds
-      let ready = try poller.wait(milliseconds: pause)
+      var ready = expectsMore && !hasNews ? try eagerWait.look(at: poller) : []
+      expectsMore = false
+      if ready.isEmpty { ready = try poller.wait(milliseconds: pause) }
       if ready.isEmpty, !isResting, !hasNews {
         isResting = true
         Processes.releaseMemory()

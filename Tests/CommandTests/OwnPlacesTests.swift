@@ -63,6 +63,34 @@ import Testing
     #expect(run.out == all + "end\n", "\(run.summary)")
   }
 
+  /// A hidden place stays hidden inside of what is shared, by whatever name, and cannot be moved from under its cover.
+  /// Ring 0 is the twin.
+  @Test(arguments: ["1", "0"], ["", "--write"])
+  func whatIsHiddenInsideAShare(_ ring: String, _ how: String) {
+    let site = Site()
+    let home = site.scratch.home
+    let make = """
+      cd $1 && mkdir -p .ssh .config/gh keys && echo secret-a >.ssh/id && echo secret-b >.config/gh/hosts.yml \
+        && echo secret-c >keys/docker && ln -s keys .docker && ln -s .ssh other
+      """
+    #expect(Command.shell(make, [home]).run().status == 0)
+    let words =
+      how == "--write"
+      ? ["--workspace", home + "/work", how, home]
+      : ["--workspace", home]
+    let script = """
+      cd \(home); mv .ssh x; rmdir .ssh; mv .config y; mv keys z
+      cat .ssh/id other/id x/id .config/gh/hosts.yml y/gh/hosts.yml keys/docker z/docker .docker/docker
+      echo seen >free; cat free secret
+      """
+    let run = site.run(["--ring", ring] + words, script)
+    let found = Set(run.out.split(separator: "\n"))
+    let expected: Set<Substring> = ["seen", "secret"]
+    #expect(
+      found == (ring == "0" ? expected.union(["secret-a", "secret-b", "secret-c"]) : expected),
+      "\(run.summary)")
+  }
+
   @Test(arguments: ["1", "2"]) func theyCannotBeMovedAway(_ ring: String) {
     let site = Site()
     let home = site.scratch.home

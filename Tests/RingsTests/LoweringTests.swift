@@ -8,13 +8,17 @@ import Testing
 private struct Machine: HostView {
   static let directories: Set<String> = [
     "/", "/dev", "/dev/pts", "/dev/shm", "/etc", "/etc/ssl", "/home", "/home/u", "/home/u/work",
-    "/proc", "/proc/bus", "/root", "/run", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/var",
+    "/proc", "/proc/bus", "/root", "/data/keys", "/home/u/work/.ssh", "/run", "/sys", "/tmp",
+    "/usr", "/usr/bin", "/usr/lib", "/var",
     "/opt", "/opt/tool",
   ]
   static let files: Set<String> = [
     "/etc/ld.so.cache", "/etc/shadow", "/proc/kcore", "/usr/bin/p",
   ]
-  static let links = ["/bin": "usr/bin", "/lib": "usr/lib", "/dev/fd": "/proc/self/fd"]
+  static let links = [
+    "/bin": "usr/bin", "/lib": "usr/lib", "/dev/fd": "/proc/self/fd",
+    "/home/u/.gnupg": "work/./keys/../.ssh",
+  ]
 
   func kind(of path: String) -> HostFileKind? {
     if Self.links[path] != nil { return .symbolicLink }
@@ -152,6 +156,25 @@ private enum PlanText {
   }
 
   // MARK: what differs from a golden plan
+
+  /// Covered before a share is shown over them, and again after it; but a share that is just that place stays.
+  @Test func whatIsHiddenInsideAShareIsCoveredLast() throws {
+    let share = "bind /home/u/work nosuid,nodev,rec judged 8:42"
+    var request = Self.request(1, Self.user)
+    func after(_ line: String) throws -> ArraySlice<String> {
+      let lines = try Self.lines(request)
+      return lines[(try #require(lines.firstIndex(of: line)))...].dropFirst()
+    }
+    #expect(try after(share).contains("mask /home/u/.gnupg"))
+    #expect(try !after(share).contains("mask /etc/shadow"))
+    request.home = "/home/u/work"
+    #expect(try after(share).contains("mask /home/u/work/.ssh"))
+    request.writes = [
+      LaunchRequest.Share(
+        path: "/home/u/work/.ssh", judged: LaunchPlan.Judged(device: 8, inode: 43), owner: nil)
+    ]
+    #expect(try !after(share).contains("mask /home/u/work/.ssh"))
+  }
 
   /// Lines that only the first has, and lines that only the second has.
   private func difference(

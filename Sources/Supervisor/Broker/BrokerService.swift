@@ -241,6 +241,8 @@ final class BrokerService: RunService {
         connection.pausedUntil = now
       }
     }
+    // Who asks once, asks again.
+    if count > 0 { loop.expectsMore = true }
     try settle(connection, loop)
   }
 

@@ -1,0 +1,48 @@
+internal import Glibc
+
+/// Looking again at once for what is expected soon, instead of going to sleep and being woken: on a virtual machine that
+/// costs both sides more than what is waited for, each time.
+///
+/// The others are let in before each look (sched_yield(2)). Whoever looks in vain does it less and less often, so that it
+/// costs next to nothing where the other side is slow; and not at all for a while where somebody was let in who did
+/// not stop by himself, because whoever gives way is not woken in between.
+public struct EagerWait {
+  public static let nanoseconds: UInt64 = 50_000
+  /// Somebody else has work to do.
+  static let busyNanoseconds: UInt64 = 1_000_000
+  static let skippedMax = 64
+  static let skippedBusy = 512
+
+  /// Turns left in which nobody looks.
+  var skips = 0
+  private var nextSkips = 1
+
+  public init() {}
+
+  /// - Returns: empty when nothing has come, or when this was not the time to look.
+  public mutating func look(at poller: borrowing Poller) throws(SyscallError) -> [Poller.Event] {
+    if skips > 0 {
+      skips -= 1
+      return []
+    }
+    let began = Clock.monotonicNanoseconds()
+    var last = began
+    repeat {
+      let ready = try poller.wait(milliseconds: 0)
+      if !ready.isEmpty {
+        nextSkips = 1
+        return ready
+      }
+      sched_yield()
+      let now = Clock.monotonicNanoseconds()
+      if now - last > Self.busyNanoseconds {
+        skips = Self.skippedBusy
+        return []
+      }
+      last = now
+    } while last - began < Self.nanoseconds
+    skips = nextSkips
+    nextSkips = min(2 * nextSkips, Self.skippedMax)
+    return []
+  }
+}
