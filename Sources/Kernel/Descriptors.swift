@@ -174,15 +174,6 @@ public enum Descriptors {
     return unsafe poll(&one, 1, milliseconds) == 1 && one.revents & Int16(POLLOUT) != 0
   }
 
-  /// The same, after waiting for whoever has it.
-  public static func lock(_ number: Int32) throws(SyscallError) {
-    while agt_flock(number, LOCK_EX) != 0 {
-      guard Glibc.errno == EINTR else {
-        throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
-      }
-    }
-  }
-
   /// Gives up a lock of this open file.
   public static func unlock(_ number: Int32) { _ = agt_flock(number, LOCK_UN) }
 
@@ -193,12 +184,21 @@ public enum Descriptors {
     throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
   }
 
-  /// The same, tried again in pauses of 0.2 to 5 ms: flock(2) itself waits without a limit of time.
+  /// The same, after waiting for whoever has it.
+  public static func lock(_ number: Int32) throws(SyscallError) {
+    while agt_flock(number, LOCK_EX) != 0 {
+      guard Glibc.errno == EINTR else {
+        throw SyscallError(call: "flock", object: "\(number)", errno: Glibc.errno)
+      }
+    }
+  }
+
+  /// Tried again in pauses of 0.2 to 5 ms: flock(2) itself waits without a limit of time.
   /// - Returns: false when another still holds it after that time.
   public static func lock(
     _ number: Int32, withinMilliseconds patience: UInt64
   ) throws(SyscallError) -> Bool {
-    let deadline = Clock.monotonicNanoseconds() + patience * 1_000_000
+    let deadline = Clock.monotonicNanoseconds() + min(patience, 1 << 32) * 1_000_000
     var pauseMicroseconds: UInt32 = 200
     while !(try tryLock(number)) {
       guard Clock.monotonicNanoseconds() < deadline else { return false }

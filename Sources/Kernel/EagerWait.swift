@@ -7,15 +7,17 @@ internal import Glibc
 /// costs next to nothing where the other side is slow; and not at all for a while where somebody was let in who did
 /// not stop by himself, because whoever gives way is not woken in between.
 public struct EagerWait {
-  public static let nanoseconds: UInt64 = 50_000
-  /// Somebody else has work to do.
-  static let busyNanoseconds: UInt64 = 1_000_000
+  static let nanoseconds: UInt64 = 50_000
   static let skippedMax = 64
-  static let skippedBusy = 512
+  /// Somebody else has work to do, when it takes him so long to stop.
+  static let busyNanoseconds: UInt64 = 1_000_000
+  static let quietNanoseconds: UInt64 = 100_000_000
 
   /// Turns left in which nobody looks.
   var skips = 0
   private var nextSkips = 1
+  /// Until then nobody looks.
+  var quietUntil: UInt64 = 0
 
   public init() {}
 
@@ -26,6 +28,7 @@ public struct EagerWait {
       return []
     }
     let began = Clock.monotonicNanoseconds()
+    if began < quietUntil { return [] }
     var last = began
     repeat {
       let ready = try poller.wait(milliseconds: 0)
@@ -36,7 +39,7 @@ public struct EagerWait {
       sched_yield()
       let now = Clock.monotonicNanoseconds()
       if now - last > Self.busyNanoseconds {
-        skips = Self.skippedBusy
+        quietUntil = now + Self.quietNanoseconds
         return []
       }
       last = now

@@ -4,24 +4,32 @@ internal import Paths
 /// are remembered: most paths share their beginnings.
 struct CanonicalPaths {
   let host: any HostView
-  private var directories: Set<String> = []
+  /// As bytes: texts of different bytes can be equal.
+  private var directories: Set<[UInt8]> = []
 
   init(_ host: any HostView) { self.host = host }
 
-  /// - Returns: nil when nothing is there, or a chain of links does not end.
+  /// - Returns: nil when nothing is there, when it may not be seen, or when a chain of links does not end.
   mutating func canonical(_ path: String) -> String? {
-    var rest = ViewBuilder.normalised(PathText.components(path))
+    var rest = PathText.components(path)
     var here = ""
     var links = 0
     while !rest.isEmpty {
-      let next = here + "/" + rest.removeFirst()
-      if directories.contains(next) {
+      let part = rest.removeFirst()
+      if part == "." { continue }
+      if part == ".." {
+        here = ViewBuilder.parent(here.isEmpty ? "/" : here)
+        if here == "/" { here = "" }
+        continue
+      }
+      let next = here + "/" + part
+      if directories.contains(Array(next.utf8)) {
         here = next
         continue
       }
       guard let kind = host.kind(of: next) else { return nil }
       guard kind == .symbolicLink else {
-        if kind == .directory { directories.insert(next) }
+        if kind == .directory { directories.insert(Array(next.utf8)) }
         here = next
         continue
       }
@@ -29,9 +37,8 @@ struct CanonicalPaths {
       guard links <= ViewBuilder.maximumLinks, let target = host.linkTarget(of: next) else {
         return nil
       }
-      let base = target.utf8.first == UInt8(ascii: "/") ? [] : PathText.components(here)
-      rest = ViewBuilder.normalised(base + PathText.components(target)) + rest
-      here = ""
+      if target.utf8.first == UInt8(ascii: "/") { here = "" }
+      rest = PathText.components(target) + rest
     }
     return here.isEmpty ? "/" : here
   }

@@ -7,8 +7,7 @@ public protocol HostView {
   func kind(of path: String) -> HostFileKind?
   /// The raw text of a symbolic link.
   func linkTarget(of path: String) -> String?
-  /// The names in a directory, without `.` and `..`; empty when it cannot be read.
-  /// Names in the root directory of the kernel's /proc, processes left out.
+  /// Names in the root directory of the kernel's /proc, processes left out; empty when it cannot be read.
   func kernelFiles() -> [String]
 }
 

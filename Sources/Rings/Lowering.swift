@@ -65,21 +65,36 @@ struct LoweringState {
       + masksInsideShares + request.hidden.map { .mask(path: Array($0.utf8)) }
   }
 
+  /// Where what the profile hides really is. All are looked at before any is covered: the way to one may lead through
+  /// another.
+  private var hiddenPlaces: [String] {
+    var paths = CanonicalPaths(host)
+    return profile.filesystem.hide.compactMap { paths.canonical(expanded($0.path)) }
+  }
+
+  private var namedShares: [String] {
+    (request.writes + [request.workspace.share]).map(\.path)
+  }
+
   /// A share is the host's own tree, without the masks that were set before it: what lies inside one is covered again.
   /// A share of just that place is somebody's word and stays.
   private var masksInsideShares: [LaunchPlan.MountStep] {
-    let named = (request.writes + [request.workspace.share]).map(\.path)
-    let shown = named + (request.guards + request.obeyed).map(\.path)
-    var paths = CanonicalPaths(host)
-    var masks: [LaunchPlan.MountStep] = []
-    for rule in profile.filesystem.hide {
-      let path = expanded(rule.path)
-      guard let real = paths.canonical(path), !named.contains(real),
-        shown.contains(where: { PathText.isInside(real, $0) })
-      else { continue }
-      masks.append(.mask(path: Array(path.utf8)))
+    let shares = namedShares
+    return hiddenPlaces.filter { place in
+      shares.contains { PathText.isInside(place, $0) }
+        && !shares.contains { PathText.areEqual(place, $0) }
+    }.map { .mask(path: Array($0.utf8)) }
+  }
+
+  /// What lies below a hidden place has no directory to be shown in.
+  private func refuse(_ share: String, insideOneOf hidden: [String]) throws(LoweringError) {
+    let shares = namedShares
+    for place in hidden where PathText.isInside(share, place) {
+      if shares.contains(where: { PathText.areEqual(place, $0) }) { continue }
+      throw LoweringError(
+        message: "\(share) lies inside \(place), which profile \(profile.name) hides",
+        hint: "name another directory, or \(place) itself as well: --write \(place)")
     }
-    return masks
   }
 
   private func onItself(
@@ -201,7 +216,7 @@ struct LoweringState {
       "/proc",
       .proc(path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
     view.directory(Self.emptyDirectory, mode: 0o555)
-    for mask in procMasks() { view.cover(mask) }
+    for mask in try procMasks() { view.cover(mask) }
     try scratchMounts(scratch)
     try deviceNodes()
     allow("/proc", LandlockAccess.read)
@@ -383,11 +398,10 @@ struct LoweringState {
     steps.append(
       .proc(
         path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
-    steps += procMasks()
-    for rule in profile.filesystem.hide {
-      let path = expanded(rule.path)
-      if host.kind(of: path) != nil { steps.append(.mask(path: Array(path.utf8))) }
-    }
+    steps += try procMasks()
+    let hidden = hiddenPlaces
+    for place in hidden { steps.append(.mask(path: Array(place.utf8))) }
+    for share in namedShares { try refuse(share, insideOneOf: hidden) }
     if let scratch = profile.filesystem.scratch {
       steps.append(
         .tmpfs(

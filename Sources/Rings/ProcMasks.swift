@@ -11,9 +11,20 @@ extension LoweringState {
   /// An empty directory that covers others.
   static let emptyDirectory = "/run/agt/empty"
 
-  func procMasks() -> [LaunchPlan.MountStep] {
+  /// Every kernel has it: a list without it is not the list (a /proc of processes only, or one that could not be read).
+  private static let sureOfProc = "version"
+
+  func procMasks() throws(LoweringError) -> [LaunchPlan.MountStep] {
     guard profile.filesystem.proc == .masked else { return [] }
-    return host.kernelFiles().sorted().filter { !Self.shownProc.contains($0) }.map {
+    let names = host.kernelFiles()
+    guard names.contains(Self.sureOfProc) else {
+      throw LoweringError(
+        message:
+          "/proc does not list the kernel's own files, so that nobody knows what is to be hidden of them",
+        hint:
+          "start it where /proc is mounted without subset=pid (in a systemd unit: ProcSubset=all)")
+    }
+    return names.sorted().filter { !Self.shownProc.contains($0) }.map {
       .mask(path: Array("/proc/".utf8) + $0.utf8)
     }
   }

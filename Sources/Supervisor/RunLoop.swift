@@ -151,7 +151,7 @@ final class RunLoop {
     while !isEmpty {
       let hasNews = news != nil
       let pause = hasNews ? 1 : isResting ? -1 : Self.restMilliseconds
-      var ready = expectsMore && !hasNews ? try eagerWait.look(at: poller) : []
+      var ready = expectsMore && !isEnding ? try eagerWait.look(at: poller) : []
       expectsMore = false
       if ready.isEmpty { ready = try poller.wait(milliseconds: pause) }
       if ready.isEmpty, !isResting, !hasNews {

@@ -8,16 +8,18 @@ import Testing
 private struct Machine: HostView {
   static let directories: Set<String> = [
     "/", "/dev", "/dev/pts", "/dev/shm", "/etc", "/etc/ssl", "/home", "/home/u", "/home/u/work",
-    "/proc", "/proc/bus", "/root", "/data/keys", "/home/u/work/.ssh", "/run", "/sys", "/tmp",
+    "/proc", "/proc/bus", "/root", "/home/u/work/.ssh", "/home/u/work/deep", "/home/u/.cache",
+    "/run", "/sys", "/tmp",
     "/usr", "/usr/bin", "/usr/lib", "/var",
     "/opt", "/opt/tool",
   ]
   static let files: Set<String> = [
-    "/etc/ld.so.cache", "/etc/shadow", "/proc/kcore", "/usr/bin/p",
+    "/etc/ld.so.cache", "/etc/shadow", "/proc/kcore", "/proc/version", "/usr/bin/p",
   ]
+  var hidesKernelFiles = false
   static let links = [
     "/bin": "usr/bin", "/lib": "usr/lib", "/dev/fd": "/proc/self/fd",
-    "/home/u/.gnupg": "work/./keys/../.ssh",
+    "/home/u/.gnupg": "down/./../.ssh", "/home/u/down": "/home/u/work/deep",
   ]
 
   func kind(of path: String) -> HostFileKind? {
@@ -31,7 +33,8 @@ private struct Machine: HostView {
   func linkTarget(of path: String) -> String? { Self.links[path] }
 
   func kernelFiles() -> [String] {
-    Self.directories.union(Self.files).filter { $0.hasPrefix("/proc/") }.map {
+    if hidesKernelFiles { return [] }
+    return Self.directories.union(Self.files).filter { $0.hasPrefix("/proc/") }.map {
       String($0.split(separator: "/")[1])
     }.sorted()
   }
@@ -165,15 +168,42 @@ private enum PlanText {
       let lines = try Self.lines(request)
       return lines[(try #require(lines.firstIndex(of: line)))...].dropFirst()
     }
-    #expect(try after(share).contains("mask /home/u/.gnupg"))
+    // By way of two links: what is at the end of the way is covered.
+    #expect(try after(share).contains("mask /home/u/work/.ssh"))
+    #expect(try !Self.lines(request).contains("mask /home/u/.gnupg"))
     #expect(try !after(share).contains("mask /etc/shadow"))
     request.home = "/home/u/work"
     #expect(try after(share).contains("mask /home/u/work/.ssh"))
+    func other(_ path: String) -> LaunchRequest.Share {
+      LaunchRequest.Share(
+        path: path, judged: LaunchPlan.Judged(device: 8, inode: 43), owner: nil)
+    }
+    request.writes = [other("/home/u/work/.ssh")]
+    #expect(try !after(share).contains("mask /home/u/work/.ssh"))
+    request.writes = [other("/etc")]
+    #expect(try after("bind /etc nosuid,nodev,rec judged 8:43").contains("mask /etc/shadow"))
+  }
+
+  @Test func aShareBelowAHiddenPlaceIsRefused() {
+    var request = Self.request(1, Self.user)
+    request.home = "/home/u/work"
     request.writes = [
       LaunchRequest.Share(
-        path: "/home/u/work/.ssh", judged: LaunchPlan.Judged(device: 8, inode: 43), owner: nil)
+        path: "/home/u/work/.ssh/x", judged: LaunchPlan.Judged(device: 8, inode: 43), owner: nil)
     ]
-    #expect(try !after(share).contains("mask /home/u/work/.ssh"))
+    #expect(
+      throws: LoweringError(
+        message: "/home/u/work/.ssh/x lies inside /home/u/work/.ssh, which profile ring1 hides",
+        hint:
+          "name another directory, or /home/u/work/.ssh itself as well: --write /home/u/work/.ssh")
+    ) { try Self.lines(request) }
+  }
+
+  /// Nothing of /proc would be masked.
+  @Test(arguments: [UInt8(1), 2]) func withoutAListOfProcNothingRuns(_ ring: UInt8) {
+    #expect(throws: LoweringError.self) {
+      try Lowering.lower(Self.request(ring, Self.user), host: Machine(hidesKernelFiles: true))
+    }
   }
 
   /// Lines that only the first has, and lines that only the second has.

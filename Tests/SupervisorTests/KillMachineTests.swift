@@ -14,7 +14,7 @@ import Testing
     #expect(machine.handle(.frozen, atNanoseconds: 20) == [.gatherEvidence])
     #expect(
       machine.handle(.gathered, atNanoseconds: 30)
-        == [.wait(milliseconds: KillMachine.repeatMilliseconds), .kill])
+        == [.kill, .wait(milliseconds: KillMachine.repeatMilliseconds)])
     #expect(machine.handle(.empty, atNanoseconds: 40) == [])
     #expect(machine.phase == .confirmed && machine.order == manual)
     #expect(

@@ -241,8 +241,6 @@ final class BrokerService: RunService {
         connection.pausedUntil = now
       }
     }
-    // Who asks once, asks again.
-    if count > 0 { loop.expectsMore = true }
     try settle(connection, loop)
   }
 
@@ -289,6 +287,8 @@ final class BrokerService: RunService {
       }
       switch reply.result {
       case .now(let result):
+        // Who has an answer, asks again. How often that is, the ring's rate bounds.
+        loop.expectsMore = true
         if let id = request.id { connection.send(Answer.result(result, id: id)) }
       case .refused(let error): refuse(error, request.id)
       case .later: connection.inFlight += 1

@@ -71,8 +71,8 @@ struct KillMachine: Equatable {
       times.gathered = now
       times.signaled = now
       phase = .killing
-      // Armed first: afterwards every moment of ours is one that the ring cannot use to end.
-      return [.wait(milliseconds: Self.repeatMilliseconds), .kill]
+      // The ring begins to end while the clock for the next time is set.
+      return [.kill, .wait(milliseconds: Self.repeatMilliseconds)]
     case (.killing, .timeOver): return killAgain(now)
     case (.idle, .empty), (.confirmed, _): return []
     case (_, .empty):

@@ -82,15 +82,19 @@ final class KillSwitch: RunService {
     case .kill:
       if !hasKilled {
         mounts = mountNamespace
-        loop.listenToTheEndAlone()
+        if program == nil { loop.listenToTheEndAlone() }
         // Once nobody else runs, PID 1 would only take a processor from each that ends.
         if machine.times.frozen != nil, let ringInit = loop.ringInit {
           Processes.setRunsFirst(ringInit, false)
         }
       }
       loop.killProcesses(again: hasKilled)
-      // PID 1 takes it with it, but only when it has come so far; this way both end at the same time.
-      program?.signal(SIGKILL)
+      if let program {
+        // PID 1 takes it with it, but only when it has come so far; this way both end at the same time. The two leave us a
+        // processor, which the end of many does not.
+        program.signal(SIGKILL)
+        loop.listenToTheEndAlone()
+      }
       program = nil
       hasKilled = true
       return nil
