@@ -4,12 +4,12 @@ internal import Glibc
 /// costs both sides more than what is waited for, each time.
 ///
 /// The others are let in before each look (sched_yield(2)). Whoever looks in vain does it less and less often, so that it
-/// costs next to nothing where the other side is slow; and not at all for a while where somebody was let in who did
-/// not stop by himself, because whoever gives way is not woken in between.
+/// costs next to nothing where the other side is slow. Whoever gives way is not woken in between: when that took longer than a
+/// millisecond, another process is busy, and nobody looks for a while.
 public struct EagerWait {
   static let nanoseconds: UInt64 = 50_000
   static let skippedMax = 64
-  /// Somebody else has work to do, when it takes him so long to stop.
+  /// Another process is busy.
   static let busyNanoseconds: UInt64 = 1_000_000
   static let quietNanoseconds: UInt64 = 100_000_000
 

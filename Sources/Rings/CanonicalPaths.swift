@@ -18,7 +18,7 @@ struct CanonicalPaths {
       let part = rest.removeFirst()
       if part == "." { continue }
       if part == ".." {
-        here = ViewBuilder.parent(here.isEmpty ? "/" : here)
+        here = PathText.parent(here)
         if here == "/" { here = "" }
         continue
       }

@@ -20,6 +20,8 @@ struct LoweringState {
   let host: any HostView
   var view: ViewBuilder
   var rules: [LaunchPlan.LandlockRule] = []
+  /// Over what is hidden and lies inside of a share (`HiddenPlace`).
+  private var masksInsideShares: [LaunchPlan.MountStep] = []
 
   init(_ request: LaunchRequest, _ host: any HostView) {
     self.request = request
@@ -63,38 +65,6 @@ struct LoweringState {
     request.guards.map { onItself($0, [.noSetUserID, .noDevices, .recursive]) }
       + request.obeyed.map { onItself($0, [.readOnly, .noSetUserID, .noDevices, .recursive]) }
       + masksInsideShares + request.hidden.map { .mask(path: Array($0.utf8)) }
-  }
-
-  /// Where what the profile hides really is. All are looked at before any is covered: the way to one may lead through
-  /// another.
-  private var hiddenPlaces: [String] {
-    var paths = CanonicalPaths(host)
-    return profile.filesystem.hide.compactMap { paths.canonical(expanded($0.path)) }
-  }
-
-  private var namedShares: [String] {
-    (request.writes + [request.workspace.share]).map(\.path)
-  }
-
-  /// A share is the host's own tree, without the masks that were set before it: what lies inside one is covered again.
-  /// A share of just that place is somebody's word and stays.
-  private var masksInsideShares: [LaunchPlan.MountStep] {
-    let shares = namedShares
-    return hiddenPlaces.filter { place in
-      shares.contains { PathText.isInside(place, $0) }
-        && !shares.contains { PathText.areEqual(place, $0) }
-    }.map { .mask(path: Array($0.utf8)) }
-  }
-
-  /// What lies below a hidden place has no directory to be shown in.
-  private func refuse(_ share: String, insideOneOf hidden: [String]) throws(LoweringError) {
-    let shares = namedShares
-    for place in hidden where PathText.isInside(share, place) {
-      if shares.contains(where: { PathText.areEqual(place, $0) }) { continue }
-      throw LoweringError(
-        message: "\(share) lies inside \(place), which profile \(profile.name) hides",
-        hint: "name another directory, or \(place) itself as well: --write \(place)")
-    }
   }
 
   private func onItself(
@@ -390,7 +360,7 @@ struct LoweringState {
 
   // MARK: host root (rings 0 and 1, and --degrade namespaces)
 
-  private func hostMounts() throws(LoweringError) -> [LaunchPlan.MountStep] {
+  private mutating func hostMounts() throws(LoweringError) -> [LaunchPlan.MountStep] {
     var steps: [LaunchPlan.MountStep] = []
     if !profile.filesystem.read.isEmpty {
       steps.append(.protect(path: Array("/".utf8)))
@@ -400,8 +370,9 @@ struct LoweringState {
         path: Array("/proc".utf8), processesOnly: profile.filesystem.proc == .processes))
     steps += try procMasks()
     let hidden = hiddenPlaces
-    for place in hidden { steps.append(.mask(path: Array(place.utf8))) }
-    for share in namedShares { try refuse(share, insideOneOf: hidden) }
+    try refuseWhatIs(inside: hidden)
+    for place in hidden { steps.append(.mask(path: Array(place.path.utf8))) }
+    masksInsideShares = masks(insideShares: hidden)
     if let scratch = profile.filesystem.scratch {
       steps.append(
         .tmpfs(

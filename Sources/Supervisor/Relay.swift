@@ -49,7 +49,7 @@ final class Relay: NetworkHandler {
 
   /// Both ways in the ring, which is as near as can be. What waits in larger buffers has left the processor's caches
   /// before it is moved on: with the kernel's own tuning (megabytes) a relay carried half as much. With half of this, a
-  /// program that reads had to wait for the relay more often (0.5 and not 0.75 of direct).
+  /// program that reads had to wait for the relay more often (docs/decisions/0009).
   private static let insideBufferBytes: Int32 = 262_144
   /// The same for servers on this machine or beside it: 10 Gbit/s over 0.3 ms need 375 kB.
   private static let nearBufferBytes: Int32 = 262_144

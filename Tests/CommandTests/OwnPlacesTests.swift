@@ -70,8 +70,9 @@ import Testing
     let site = Site()
     let home = site.scratch.home
     let make = """
-      cd $1 && mkdir -p .ssh .config/gh keys && echo secret-a >.ssh/id && echo secret-b >.config/gh/hosts.yml \
-        && echo secret-c >keys/docker && ln -s keys .docker && ln -s .ssh other
+      cd $1 && mkdir -p .ssh .config/gh keys .cargo && echo secret-a >.ssh/id \
+        && echo secret-b >.config/gh/hosts.yml && echo secret-c >keys/docker \
+        && echo secret-d >.cargo/credentials && ln -s keys .docker && ln -s .ssh other
       """
     #expect(Command.shell(make, [home]).run().status == 0)
     let words =
@@ -79,15 +80,18 @@ import Testing
       ? ["--workspace", home + "/work", how, home]
       : ["--workspace", home]
     let script = """
-      cd \(home); mv .ssh x; rmdir .ssh; mv .config y; mv keys z
-      cat .ssh/id other/id x/id .config/gh/hosts.yml y/gh/hosts.yml keys/docker z/docker .docker/docker
+      cd \(home); mv .ssh x; rmdir .ssh; mv .config y; mv keys z; mv .cargo moved && echo moved
+      cat .ssh/id other/id x/id .config/gh/hosts.yml y/gh/hosts.yml keys/docker z/docker
+      cat .docker/docker moved/credentials .cargo/credentials
       echo seen >free; cat free secret
       """
     let run = site.run(["--ring", ring] + words, script)
     let found = Set(run.out.split(separator: "\n"))
-    let expected: Set<Substring> = ["seen", "secret"]
+    let expected: Set<Substring> = ["seen", "secret", "moved"]
     #expect(
-      found == (ring == "0" ? expected.union(["secret-a", "secret-b", "secret-c"]) : expected),
+      found
+        == (ring == "0"
+          ? expected.union(["secret-a", "secret-b", "secret-c", "secret-d"]) : expected),
       "\(run.summary)")
   }
 

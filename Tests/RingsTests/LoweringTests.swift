@@ -8,10 +8,10 @@ import Testing
 private struct Machine: HostView {
   static let directories: Set<String> = [
     "/", "/dev", "/dev/pts", "/dev/shm", "/etc", "/etc/ssl", "/home", "/home/u", "/home/u/work",
-    "/proc", "/proc/bus", "/root", "/home/u/work/.ssh", "/home/u/work/deep", "/home/u/.cache",
-    "/run", "/sys", "/tmp",
-    "/usr", "/usr/bin", "/usr/lib", "/var",
-    "/opt", "/opt/tool",
+    "/home/u/work/.ssh", "/home/u/work/deep", "/home/u/work/keys", "/home/u/work/a",
+    "/home/u/work/a/\u{301}x", "/home/u/.cache", "/proc", "/proc/bus", "/root", "/run", "/sys",
+    "/tmp",
+    "/usr", "/usr/bin", "/usr/lib", "/var", "/opt", "/opt/tool",
   ]
   static let files: Set<String> = [
     "/etc/ld.so.cache", "/etc/shadow", "/proc/kcore", "/proc/version", "/usr/bin/p",
@@ -19,7 +19,8 @@ private struct Machine: HostView {
   var hidesKernelFiles = false
   static let links = [
     "/bin": "usr/bin", "/lib": "usr/lib", "/dev/fd": "/proc/self/fd",
-    "/home/u/.gnupg": "down/./../.ssh", "/home/u/down": "/home/u/work/deep",
+    "/home/u/.gnupg": "down/./../.ssh", "/home/u/.netrc": "nowhere",
+    "/home/u/.docker": "work/a/\u{301}x/../../keys", "/home/u/down": "/home/u/work/deep",
   ]
 
   func kind(of path: String) -> HostFileKind? {
@@ -170,7 +171,10 @@ private enum PlanText {
     }
     // By way of two links: what is at the end of the way is covered.
     #expect(try after(share).contains("mask /home/u/work/.ssh"))
-    #expect(try !Self.lines(request).contains("mask /home/u/.gnupg"))
+    // By bytes: the slash and the mark after it are one Character.
+    #expect(try after(share).contains("mask /home/u/work/keys"))
+    // What leads nowhere is covered by its name, outside of shares only where it is.
+    #expect(try Self.lines(request).contains("mask /home/u/.netrc"))
     #expect(try !after(share).contains("mask /etc/shadow"))
     request.home = "/home/u/work"
     #expect(try after(share).contains("mask /home/u/work/.ssh"))
@@ -195,15 +199,17 @@ private enum PlanText {
       throws: LoweringError(
         message: "/home/u/work/.ssh/x lies inside /home/u/work/.ssh, which profile ring1 hides",
         hint:
-          "name another directory, or /home/u/work/.ssh itself as well: --write /home/u/work/.ssh")
+          "name another one, or show /home/u/work/.ssh as well: --write /home/u/work/.ssh, named first"
+      )
     ) { try Self.lines(request) }
   }
 
   /// Nothing of /proc would be masked.
-  @Test(arguments: [UInt8(1), 2]) func withoutAListOfProcNothingRuns(_ ring: UInt8) {
-    #expect(throws: LoweringError.self) {
+  @Test(arguments: [UInt8(1), 2, 3]) func withoutAListOfProcNothingRuns(_ ring: UInt8) {
+    let error = #expect(throws: LoweringError.self) {
       try Lowering.lower(Self.request(ring, Self.user), host: Machine(hidesKernelFiles: true))
     }
+    #expect(error?.message.hasPrefix("/proc does not list the kernel's own files") == true)
   }
 
   /// Lines that only the first has, and lines that only the second has.

@@ -287,9 +287,11 @@ final class BrokerService: RunService {
       }
       switch reply.result {
       case .now(let result):
-        // Who has an answer, asks again. How often that is, the ring's rate bounds.
-        loop.expectsMore = true
-        if let id = request.id { connection.send(Answer.result(result, id: id)) }
+        if let id = request.id {
+          connection.send(Answer.result(result, id: id))
+          // Who has an answer, asks again. How often that is, the ring's rate bounds.
+          loop.expectsMore = true
+        }
       case .refused(let error): refuse(error, request.id)
       case .later: connection.inFlight += 1
       }

@@ -90,8 +90,8 @@ final class KillSwitch: RunService {
       }
       loop.killProcesses(again: hasKilled)
       if let program {
-        // PID 1 takes it with it, but only when it has come so far; this way both end at the same time. The two leave us a
-        // processor, which the end of many does not.
+        // PID 1 takes it with it, but only when it has come so far; this way both end at the same time. Two that
+        // end seldom need every processor, as many do: what we wait for them with is set up meanwhile.
         program.signal(SIGKILL)
         loop.listenToTheEndAlone()
       }
