@@ -8,10 +8,10 @@ internal import Paths
 /// make something be shown, and no more be covered than what it leads to.
 struct HiddenPlace {
   let path: String
-  /// Where it really is; nil where the way does not end, or where a link outside of the home directory is nobody's word.
-  let real: String?
-
-  var hasLinks: Bool { !(real.map { PathText.areEqual($0, path) } ?? false) }
+  let hasLinks: Bool
+  /// What is covered inside of a share: where it really is, or its name where the way does not end. Nil for a link outside
+  /// of the home directory, which is nobody's word.
+  let insideShares: String?
 }
 
 extension LoweringState {
@@ -21,9 +21,11 @@ extension LoweringState {
     return profile.filesystem.hide.compactMap { rule in
       let path = expanded(rule.path)
       guard host.kind(of: path) != nil else { return nil }
-      let place = HiddenPlace(path: path, real: paths.canonical(path))
-      if rule.path.utf8.first == UInt8(ascii: "~") || !place.hasLinks { return place }
-      return HiddenPlace(path: path, real: nil)
+      let real = paths.canonical(path)
+      let hasLinks = !(real.map { PathText.areEqual($0, path) } ?? false)
+      let counts = !hasLinks || PathText.isInside(path, request.home)
+      return HiddenPlace(
+        path: path, hasLinks: hasLinks, insideShares: counts ? real ?? path : nil)
     }
   }
 
@@ -38,9 +40,7 @@ extension LoweringState {
   /// A share of just that place is somebody's word and stays.
   func masks(insideShares hidden: [HiddenPlace]) -> [LaunchPlan.MountStep] {
     let shares = namedShares
-    let isHome = { (place: HiddenPlace) in PathText.isInside(place.path, request.home) }
-    return hidden.filter { $0.real != nil || isHome($0) }.map { $0.real ?? $0.path }.filter {
-      place in
+    return hidden.compactMap(\.insideShares).filter { place in
       shares.contains { PathText.isInside(place, $0) } && !isNamed(place)
     }.map { .mask(path: Array($0.utf8)) }
   }

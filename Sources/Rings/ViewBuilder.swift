@@ -29,7 +29,7 @@ struct ViewBuilder {
   /// A directory of the new root with its parents.
   mutating func directory(_ path: String, mode: UInt32 = 0o755) {
     guard nodes[path] == nil, !isInsideHost(path) else { return }
-    directory(Self.parent(path))
+    directory(PathText.parent(path))
     nodes[path] = .directory
     steps.append(.directory(path: Array(path.utf8), mode: mode))
   }
@@ -39,14 +39,14 @@ struct ViewBuilder {
   }
 
   mutating func file(_ path: String, mode: UInt32, bytes: [UInt8]) {
-    directory(Self.parent(path))
+    directory(PathText.parent(path))
     nodes[path] = .file
     steps.append(.file(path: Array(path.utf8), mode: mode, contents: bytes))
   }
 
   mutating func symbolicLink(_ path: String, to target: String) {
     guard nodes[path] == nil, !isInsideHost(path) else { return }
-    directory(Self.parent(path))
+    directory(PathText.parent(path))
     nodes[path] = .symbolicLink
     steps.append(.symbolicLink(path: Array(path.utf8), target: Array(target.utf8)))
   }
@@ -125,7 +125,7 @@ struct ViewBuilder {
   func isInsideHost(_ path: String) -> Bool {
     var here = path
     while here != "/" {
-      here = Self.parent(here)
+      here = PathText.parent(here)
       switch nodes[here] {
       case .host: return true
       case .own: return false
@@ -133,11 +133,6 @@ struct ViewBuilder {
       }
     }
     return false
-  }
-
-  static func parent(_ path: String) -> String {
-    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
-    return String(path[..<slash])
   }
 
   /// Without `.` and `..`, which the caller's links may contain.

@@ -9,9 +9,9 @@ private struct Machine: HostView {
   static let directories: Set<String> = [
     "/", "/dev", "/dev/pts", "/dev/shm", "/etc", "/etc/ssl", "/home", "/home/u", "/home/u/work",
     "/home/u/work/.ssh", "/home/u/work/deep", "/home/u/work/keys", "/home/u/work/a",
-    "/home/u/work/a/\u{301}x", "/home/u/.cache", "/proc", "/proc/bus", "/root", "/run", "/sys",
-    "/tmp",
-    "/usr", "/usr/bin", "/usr/lib", "/var", "/opt", "/opt/tool",
+    "/home/u/work/a/\u{301}x", "/proc", "/proc/bus", "/root", "/run", "/sys", "/tmp", "/usr",
+    "/usr/bin",
+    "/usr/lib", "/var", "/opt", "/opt/tool",
   ]
   static let files: Set<String> = [
     "/etc/ld.so.cache", "/etc/shadow", "/proc/kcore", "/proc/version", "/usr/bin/p",
@@ -21,6 +21,7 @@ private struct Machine: HostView {
     "/bin": "usr/bin", "/lib": "usr/lib", "/dev/fd": "/proc/self/fd",
     "/home/u/.gnupg": "down/./../.ssh", "/home/u/.netrc": "nowhere",
     "/home/u/.docker": "work/a/\u{301}x/../../keys", "/home/u/down": "/home/u/work/deep",
+    "/tmp/.ICE-unix": "/home/u/work",
   ]
 
   func kind(of path: String) -> HostFileKind? {
@@ -173,8 +174,10 @@ private enum PlanText {
     #expect(try after(share).contains("mask /home/u/work/.ssh"))
     // By bytes: the slash and the mark after it are one Character.
     #expect(try after(share).contains("mask /home/u/work/keys"))
-    // What leads nowhere is covered by its name, outside of shares only where it is.
+    // What leads nowhere is covered by its name.
     #expect(try Self.lines(request).contains("mask /home/u/.netrc"))
+    // Anybody can put this link there: it covers nothing of a share, and refuses none.
+    #expect(try !after(share).contains { $0 == "mask /home/u/work" || $0 == "mask /tmp/.ICE-unix" })
     #expect(try !after(share).contains("mask /etc/shadow"))
     request.home = "/home/u/work"
     #expect(try after(share).contains("mask /home/u/work/.ssh"))
@@ -188,7 +191,7 @@ private enum PlanText {
     #expect(try after("bind /etc nosuid,nodev,rec judged 8:43").contains("mask /etc/shadow"))
   }
 
-  @Test func aShareBelowAHiddenPlaceIsRefused() {
+  @Test func whatLiesBelowAHiddenPlaceIsRefused() {
     var request = Self.request(1, Self.user)
     request.home = "/home/u/work"
     request.writes = [
@@ -202,6 +205,14 @@ private enum PlanText {
           "name another one, or show /home/u/work/.ssh as well: --write /home/u/work/.ssh, named first"
       )
     ) { try Self.lines(request) }
+    for change in [\LaunchRequest.workingDirectory, \.program.executable] {
+      var request = Self.request(1, Self.user)
+      request.home = "/home/u/work"
+      request[keyPath: change] = "/home/u/work/.ssh/x"
+      let error = #expect(throws: LoweringError.self) { try Self.lines(request) }
+      #expect(
+        error?.message.hasPrefix("/home/u/work/.ssh/x lies inside /home/u/work/.ssh,") == true)
+    }
   }
 
   /// Nothing of /proc would be masked.
