@@ -1,9 +1,12 @@
 public import Audit
+internal import Glibc
 public import JSON
 public import Kernel
 
-/// The writer of a log for threads that must not wait for a disk: entries are queued, and one thread brings
-/// everything that queued up meanwhile onto the disk with one fdatasync(2).
+/// The writer of a log for a loop that must not wait for a disk: entries are queued, and one thread brings
+/// everything that queued up meanwhile onto the disk with one fdatasync(2). The thread is made for the first
+/// entry that cannot wait; what is over before that is written by whoever ends it. Where no thread can be made,
+/// entries are written by whoever has them: the loop waits for the disk, and nothing is lost.
 ///
 /// `record` tells something that happened or was refused: it is in the kernel's hands at once, a decision
 /// within 10 ms, and on the disk within a second. `intend` announces an effect, which must not begin before the
@@ -44,7 +47,18 @@ public final class GroupCommitter: @unchecked Sendable {
   private let mode: Mode
   private let monitor = Monitor()
   private let wakeup: Wakeup?
+
+  // Used by the loop's thread until there is another one, and only by that one then.
+  private var writer: LogWriter?
+  /// Whether anything but the beginning and the end of the run would be lost with the machine.
+  private var isNotable = false
+  /// When what is in the file is to be on the disk and signed, in milliseconds of the clock.
+  private var deadline: UInt64?
+
+  // Of the loop's thread.
   private var worker: Worker?
+  /// Something is queued that cannot wait for `begin`.
+  private var isAwaited = false
 
   // Behind the monitor.
   private var queue: [Item] = []
@@ -61,9 +75,8 @@ public final class GroupCommitter: @unchecked Sendable {
   /// A decision is queued.
   private var hasDecision = false
   private var isEnding = false
-  /// The program was executed: from here on the thread sleeps until it is woken.
-  private var hasBegun = false
-  private var isOpen = false
+  /// What is queued is to be written although nothing in it says so.
+  private var isHurried = false
   private var lostEntries: UInt64 = 0
   private var syncs: UInt64 = 0
   private var groups: UInt64 = 0
@@ -94,19 +107,53 @@ public final class GroupCommitter: @unchecked Sendable {
   /// What may wait beyond; more is counted as lost, unless it is urgent.
   private static let queueReserve = 4096
 
-  /// Starts the thread.
-  /// - Parameters:
-  ///   - wakesLoop: whether `descriptor` tells of answers.
-  ///   - open: makes the log; run in the thread.
-  public init(
-    mode: Mode, wakesLoop: Bool, open: @escaping @Sendable () throws(LogError) -> LogWriter
-  ) throws(SyscallError) {
+  /// Takes entries from now on; `begin` says where they go.
+  /// - Parameter wakesLoop: whether `descriptor` tells of answers.
+  public init(mode: Mode, wakesLoop: Bool) throws(SyscallError) {
     self.mode = mode
     wakeup = wakesLoop ? try Wakeup() : nil
-    worker = try Worker { [self] in run(open) }
   }
 
   // MARK: for the loop
+
+  /// From here on entries go into this log, of which nobody else knows.
+  public func begin(_ writer: LogWriter) {
+    self.writer = writer
+    if isAwaited { hurry() }
+  }
+
+  /// There is no log: whatever is or comes into the queue is refused, or counted as lost.
+  public func refuseAll(_ error: LogError) {
+    monitor.locked { failure = error }
+    if isAwaited { hurry() }
+  }
+
+  /// What is queued has waited long enough.
+  public func hurry() {
+    if worker != nil {
+      return monitor.locked {
+        isHurried = true
+        monitor.wakeAll()
+      }
+    }
+    isAwaited = true
+    guard writer != nil else {
+      let refusal = monitor.locked { failure }
+      if let refusal { refuseQueue(refusal) }
+      return
+    }
+    monitor.locked { isHurried = true }
+    do throws(SyscallError) { worker = try Worker { [self] in run() } } catch {
+      commit(monitor.locked { takeQueue() }, isOver: false, isDue: true)
+    }
+  }
+
+  /// Writes what is queued, where that is this thread's to do and waits for no disk: the rest is less then.
+  public func writeAhead() {
+    if worker == nil, writer != nil, mode != .always {
+      commit(monitor.locked { takeQueue() }, isOver: false, isDue: false)
+    }
+  }
 
   /// Queues an entry that nobody waits for.
   public func record(_ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject) {
@@ -123,25 +170,19 @@ public final class GroupCommitter: @unchecked Sendable {
 
   @discardableResult
   private func record(_ item: Item) -> Place {
-    monitor.locked {
+    let (place, isHurried): (Place, Bool) = monitor.locked {
       let place = Place(number: takenCount + UInt64(queue.count))
       // Whoever causes entries asks for `delay` first; this is for those that nobody can be refused for.
       if queue.count >= Self.queueMax + Self.queueReserve, !item.kind.isUrgent {
         lostEntries += 1
-        return Place(number: .max)
+        return (Place(number: .max), false)
       }
       queue.append(item)
-      // That the run began takes no wake-up of its own: it goes with whatever comes next. Nor do decisions
-      // after the first, which the thread waits for.
-      if item.kind == .decision {
-        if !hasDecision { monitor.wakeAll() }
-        hasDecision = true
-      } else if !Self.isBeginning(item.kind) {
-        monitor.wakeAll()
-      }
-      if item.kind == .runProgram { hasBegun = true }
-      return place
+      defer { hasDecision = hasDecision || item.kind == .decision }
+      return (place, isUrgent(item.kind))
     }
+    if isHurried { hurry() }
+    return place
   }
 
   /// Lets an entry that is still queued tell of one more.
@@ -164,13 +205,34 @@ public final class GroupCommitter: @unchecked Sendable {
   public func intend(
     _ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject
   ) -> Ticket {
-    return monitor.locked {
+    let ticket = queueIntent(kind, timeMilliseconds, data)
+    hurry()
+    return ticket
+  }
+
+  /// Brings the intent of an effect onto the disk.
+  /// - Throws: why it is not there, and the effect must not begin.
+  public func intendAndWait(
+    _ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject
+  ) throws(LogError) {
+    let ticket = queueIntent(kind, timeMilliseconds, data)
+    if worker == nil, writer != nil {
+      commit(monitor.locked { takeQueue() }, isOver: false, isDue: true)
+    } else {
+      hurry()
+    }
+    try wait(for: ticket)
+  }
+
+  private func queueIntent(
+    _ kind: EntryKind, _ timeMilliseconds: UInt64, _ data: JSONObject
+  ) -> Ticket {
+    monitor.locked {
       lastTicket += 1
       let ticket = Ticket(number: lastTicket)
       queue.append(
         Item(
           kind: kind, timeMilliseconds: timeMilliseconds, content: .data(data), ticket: ticket))
-      monitor.wakeAll()
       return ticket
     }
   }
@@ -207,15 +269,6 @@ public final class GroupCommitter: @unchecked Sendable {
     if let refusal { throw refusal }
   }
 
-  /// Waits until the log is open.
-  public func waitUntilOpen() throws(LogError) {
-    let failure: LogError? = monitor.locked {
-      while !isOpen && self.failure == nil { monitor.wait() }
-      return self.failure
-    }
-    if let failure { throw failure }
-  }
-
   /// Why nothing is taken any more; nil when it is.
   public var problem: LogError? { monitor.locked { failure } }
 
@@ -235,56 +288,69 @@ public final class GroupCommitter: @unchecked Sendable {
 
   /// Writes what is queued, signs, and ends the thread.
   public func finish() -> LogEnd {
-    monitor.locked {
-      isEnding = true
-      monitor.wakeAll()
+    if let worker {
+      monitor.locked {
+        isEnding = true
+        monitor.wakeAll()
+      }
+      worker.join()
+    } else if writer != nil {
+      commit(monitor.locked { takeQueue() }, isOver: true, isDue: false)
+    } else {
+      refuseQueue(monitor.locked { failure } ?? .system(SyscallError(call: "run", errno: ECANCELED)))
     }
-    worker?.join()
     return monitor.locked {
       end ?? LogEnd(size: 0, root: MerkleTree().root, lostEntries: lostEntries, failure: failure)
     }
   }
 
+  private func refuseQueue(_ error: LogError) {
+    let batch = monitor.locked { takeQueue() }
+    answer(batch, error, batch.count, didSync: false)
+  }
+
   // MARK: the thread
 
-  private func run(_ open: @Sendable () throws(LogError) -> LogWriter) {
-    let writer: LogWriter
-    do throws(LogError) { writer = try open() } catch {
-      return refuseAll(error)
-    }
-    monitor.locked {
-      isOpen = true
-      monitor.wakeAll()
-    }
-    // Whether anything but the beginning and the end of the run would be lost with the machine.
-    var isNotable = false
-    // When what is in the file is to be on the disk and signed, in milliseconds of the clock.
-    var deadline: UInt64?
+  private func run() {
     while true {
-      let (batch, isOver) = nextBatch(deadline)
-      if batch.contains(where: { !Self.isBoundary($0.kind) }) { isNotable = true }
+      let (batch, isOver) = nextBatch()
       let isDue = deadline.map { Self.milliseconds() >= $0 } ?? false
-      let hasIntent = batch.contains { $0.ticket != nil }
-      let mustSync =
-        mode != .off && (hasIntent || isDue || isOver && isNotable || mode == .always)
-      write(batch, writer, mustSync: mustSync, mustSign: isDue || mode == .always)
-      if isOver {
-        writer.giveBackReserve()
-        try? writer.sign()
-        let head = writer.head
-        monitor.locked {
-          end = LogEnd(
-            size: head.size, root: head.root, lostEntries: lostEntries, failure: failure)
-        }
-        return
-      }
-      if writer.isUnsigned {
-        let wait = hasIntent ? Self.signMilliseconds : Self.lingerMilliseconds
-        deadline = min(deadline ?? .max, Self.milliseconds() + wait)
-      } else {
-        deadline = nil
-      }
+      commit(batch, isOver: isOver, isDue: isDue)
+      if isOver { return }
     }
+  }
+
+  /// - Parameters:
+  ///   - isOver: nothing comes after that.
+  ///   - isDue: the disk and the signature wait for nothing more.
+  private func commit(_ batch: [Item], isOver: Bool, isDue: Bool) {
+    guard let writer else { preconditionFailure("entries are written after begin") }
+    if batch.contains(where: { !Self.isBoundary($0.kind) }) { isNotable = true }
+    let hasIntent = batch.contains { $0.ticket != nil }
+    let mustSync =
+      mode != .off && (hasIntent || isDue || isOver && isNotable || mode == .always)
+    write(batch, writer, mustSync: mustSync, mustSign: isDue || mode == .always)
+    if isOver {
+      writer.giveBackReserve()
+      try? writer.sign()
+      let head = writer.head
+      monitor.locked {
+        end = LogEnd(
+          size: head.size, root: head.root, lostEntries: lostEntries, failure: failure)
+      }
+    } else if writer.isUnsigned {
+      let wait = hasIntent ? Self.signMilliseconds : Self.lingerMilliseconds
+      deadline = min(deadline ?? .max, Self.milliseconds() + wait)
+    } else {
+      deadline = nil
+    }
+  }
+
+  /// Under the monitor. That the run began or is over takes no wake-up of its own: it goes with whatever comes
+  /// next, or when somebody hurries. Nor do decisions after the first, which the thread waits for, nor a kill, while
+  /// which every processor is needed elsewhere.
+  private func isUrgent(_ kind: EntryKind) -> Bool {
+    kind == .decision ? !hasDecision : kind != .kill && !Self.isBoundary(kind)
   }
 
   private static func isBeginning(_ kind: EntryKind) -> Bool {
@@ -298,18 +364,11 @@ public final class GroupCommitter: @unchecked Sendable {
   private static func milliseconds() -> UInt64 { Clock.monotonicNanoseconds() / 1_000_000 }
 
   /// What is queued; waits for something, or until what was written has to be signed.
-  private func nextBatch(_ deadline: UInt64?) -> (batch: [Item], isOver: Bool) {
+  private func nextBatch() -> (batch: [Item], isOver: Bool) {
     monitor.locked {
-      while queue.allSatisfy({ Self.isBeginning($0.kind) }) && !isEnding {
+      while queue.allSatisfy({ Self.isBeginning($0.kind) }) && !isEnding && !isHurried {
         guard let deadline else {
-          if queue.isEmpty && hasBegun {
-            monitor.wait()
-            continue
-          }
-          // What began without a wake-up is written after one sleep.
-          let count = queue.count
-          monitor.wait(milliseconds: Self.lingerMilliseconds)
-          if count > 0 && count == queue.count { break }
+          monitor.wait()
           continue
         }
         let now = Self.milliseconds()
@@ -325,6 +384,7 @@ public final class GroupCommitter: @unchecked Sendable {
   private func takeQueue() -> [Item] {
     takenCount += UInt64(queue.count)
     hasDecision = false
+    isHurried = false
     var taken: [Item] = []
     swap(&taken, &queue)
     queue.reserveCapacity(taken.count)
@@ -445,19 +505,6 @@ public final class GroupCommitter: @unchecked Sendable {
     switch wakeup {
     case .some(let wakeup): wakeup.raise()
     case .none: break
-    }
-  }
-
-  /// Until the end, when there is no log.
-  private func refuseAll(_ error: LogError) {
-    monitor.locked {
-      failure = error
-      monitor.wakeAll()
-    }
-    while true {
-      let (batch, isOver) = nextBatch(nil)
-      answer(batch, error, batch.count, didSync: false)
-      if isOver { return }
     }
   }
 }

@@ -2,7 +2,9 @@
 #include "include/CLinux.h"
 
 #include <malloc.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 
 /* No libc in here: the child shares the parent's memory and its thread-local storage. */
 static int wait_to_be_killed(void *parent) {
@@ -25,4 +27,34 @@ int agt_release_memory(void) {
   malloc_trim(0);
   uintptr_t first = (uintptr_t)&__executable_start, last = (uintptr_t)&etext & ~(uintptr_t)4095;
   return madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+void agt_use_other_processor(int pid) {
+  cpu_set_t both, other;
+  if (sched_getaffinity(pid, sizeof both, &both) != 0 || CPU_COUNT(&both) != 2) return;
+  // What another process executes would keep these two when the machine gets more: it gets no mask, unless it had one.
+  if (pid != 0 && get_nprocs() != 2) return;
+  int here = sched_getcpu();
+  if (here < 0) return;
+  other = both;
+  CPU_CLR((size_t)here, &other);
+  if (sched_setaffinity(pid, sizeof other, &other) != 0) return;
+  if (pid != 0) memset(&both, 0xff, sizeof both);
+  (void)sched_setaffinity(pid, sizeof both, &both);
+}
+
+void agt_take_short_turns(void) {
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes = {.size = sizeof attributes};
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0 ||
+      attributes.policy != SCHED_OTHER)
+    return;
+  attributes.size = sizeof attributes;
+  attributes.runtime = 100000;
+  (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }

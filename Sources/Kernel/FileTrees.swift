@@ -227,6 +227,9 @@ extension Files {
   public static let cgroup2Type: Int64 = 0x6367_7270
   public static let cgroupType: Int64 = 0x27_e0eb
 
+  /// PROC_SUPER_MAGIC of linux/magic.h.
+  public static let procType: Int64 = 0x9fa0
+
   /// OVERLAYFS_SUPER_MAGIC of linux/magic.h.
   public static let overlayType: Int64 = 0x794c_7630
 }

@@ -223,11 +223,32 @@ public enum Processes {
       "PR_SET_NAME")
   }
 
+  /// Of the machine, those that are in use; nil when it is not told (sysconf(3)).
+  public static var processorCount: Int? {
+    let count = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    return count > 0 ? count : nil
+  }
+
+  /// Moves the process away from our processor where there are two. The kernel may put a new process beside its
+  /// maker, and leaves it there for milliseconds although the other processor has become idle.
+  /// - Parameter pid: 0 is this thread.
+  public static func useOtherProcessor(_ pid: Int32 = 0) { agt_use_other_processor(pid) }
+
   /// Whether the process runs before everything of ordinary priority (SCHED_FIFO, sched(7)). Without the
   /// privilege for it nothing changes.
   /// - Parameter pid: 0 is this process.
   public static func setRunsFirst(_ pid: Int32, _ first: Bool) {
-    _ = agt_run_first(pid, first ? 1 : 0)
+    _ = agt_schedule(pid, first ? SCHED_FIFO : SCHED_OTHER)
+  }
+
+  /// Whoever computes on our processor does not keep this thread waiting once it is ready: its slice is 0.1 ms
+  /// (sched(7), from Linux 6.12; nothing changes before).
+  public static func takeShortTurns() { agt_take_short_turns() }
+
+  /// Whether this thread leaves the processor to whoever has it, also when it becomes ready itself (SCHED_BATCH, sched(7)).
+  public static func setWaitsForOthers(_ waits: Bool) {
+    // glibc has this one for C with extensions only.
+    _ = agt_schedule(0, waits ? 3 : SCHED_OTHER)
   }
 
   /// Nobody with our uid may trace us or read our /proc files (PR_SET_DUMPABLE).

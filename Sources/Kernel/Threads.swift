@@ -16,7 +16,8 @@ public final class Worker: @unchecked Sendable {
   /// Some calls deep, with buffers on the heap.
   public static let stackBytesUsual = 256 << 10
 
-  /// Runs `body` in a thread of its own, which blocks the same signals as this one.
+  /// Runs `body` in a thread of its own, which blocks the same signals as this one and has ordinary priority
+  /// also when this one runs before everybody else for the moment.
   /// - Throws: EAGAIN at the limit of threads (pthread_create(3)).
   public init(
     stackBytes: Int = stackBytesUsual, _ body: @escaping @Sendable () -> Void
@@ -30,6 +31,7 @@ public final class Worker: @unchecked Sendable {
       &thread, &attributes,
       { argument in
         let body = unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue()
+        agt_run_in_turn()
         body.run()
         return nil
       }, box.toOpaque())

@@ -22,7 +22,7 @@ enum Program {
       if let ready {
         try become(ready, users, channel: channel)
       } else {
-        try become(try prepare(start, users, helper: channel), users, channel: channel)
+        try become(try prepare(start, users), users, channel: channel)
       }
     } catch {
       try? Messages.send(channel, StageReport.failed(error).encoded())
@@ -31,9 +31,8 @@ enum Program {
   }
 
   /// Takes the plan and builds the view of files and the terminal that it asks for.
-  /// - Parameter helper: PID 1, which does its part at the same time; nil when this is PID 1.
   static func prepare(
-    _ start: StageStart, _ users: UserNamespaces, helper: Int32?
+    _ start: StageStart, _ users: UserNamespaces
   ) throws(StageFailure) -> Ready {
     let hasMounts = NamespaceSet(rawValue: start.namespaces).contains(.mount)
     var overlay: Int32?
@@ -42,17 +41,11 @@ enum Program {
       overlay = try OverlayMount.create(layers, users.owners)
     }
     let plan = try receivePlan()
-    let handed = helper.flatMap { RingMounts.handedMasks(plan, to: $0) }
-    try Stage.step("plan") { () throws(SyscallError) in
-      if let helper {
-        try Messages.send(helper, ProgramNews.planned(needsMasks: handed != nil).encoded())
-      }
-    }
     guard plan.start == start, start.hasTerminal == (plan.terminal != 0) else {
       throw StageFailure(step: "plan", call: "", object: "another start than before", errno: EPROTO)
     }
     if hasMounts {
-      try RingMounts.build(plan, owners: users.owners, overlay: overlay, handed: handed)
+      try RingMounts.build(plan, owners: users.owners, overlay: overlay)
     }
     return Ready(plan: plan, terminal: start.hasTerminal ? try openTerminal(plan) : nil)
   }

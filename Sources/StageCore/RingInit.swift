@@ -99,7 +99,7 @@ enum RingInit {
     if start.hasTerminal, let network = try RingNetwork.make(start) { _ = OwnedFD(network) }
     // With a terminal, the view is built here and not in the program's process, which has to be forked
     // after the terminal was taken.
-    let ready = start.hasTerminal ? try Program.prepare(start, users, helper: nil) : nil
+    let ready = start.hasTerminal ? try Program.prepare(start, users) : nil
     let channel = try Stage.step("program") { () throws(SyscallError) in try Messages.pair() }
     let program = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
     if program == 0 { Program.run(start, users, ready, channel: channel.second.raw) }
@@ -109,32 +109,26 @@ enum RingInit {
       try Processes.setProcessGroup(program, program)
     }
     var launch = LaunchState(channel: channel.takeFirst())
-    if ready != nil {
-      try tell(gate.raw, nil)
-    } else {
-      try help(program, start, &launch, gate: gate.raw)
-    }
-    _ = consume gate
+    // Most of the launch waits for the program's process, and the rest for the supervisor.
+    if ready == nil { Processes.useOtherProcessor() }
+    Processes.setWaitsForOthers(true)
+    if ready == nil { try help(program, start, &launch) }
     try confine(start, users, alone: namespaces.contains(.pid))
     try tell(launch.raw, nil)
+    try tell(gate.raw, nil)
+    _ = consume gate
     RingLoop.run(program: program, launch: launch, signals: signals)
   }
 
-  /// Does beside the program's process what that would have to wait for: it has its plan now and builds.
+  /// Makes the network that the program's process would have to wait for: that one has its plan now and builds.
   private static func help(
-    _ program: Int32, _ start: StageStart, _ launch: inout LaunchState, gate: Int32
+    _ program: Int32, _ start: StageStart, _ launch: inout LaunchState
   ) throws(StageFailure) {
     try awaitPlan(program, &launch)
-    try tell(gate, nil)
     if let network = try RingNetwork.make(start) {
       try tell(launch.raw, network)
       _ = OwnedFD(network)
     }
-    guard case .planned(needsMasks: true) = try hear(program, &launch),
-      case .masks(let paths, let root, let null) = try hear(program, &launch)
-    else { return }
-    try RingMounts.mask(paths, root: root, null: null)
-    _ = OwnedFD(root)
   }
 
   /// The supervisor's word, which comes whatever has become of the program's process.
@@ -144,25 +138,6 @@ enum RingInit {
     try Stage.step("plan") { () throws(SyscallError) in
       while try !RingLoop.obey(program, &launch) {}
     }
-  }
-
-  /// What the program's process says on its way; its failure is ours.
-  private static func hear(
-    _ program: Int32, _ launch: inout LaunchState
-  ) throws(StageFailure) -> ProgramNews? {
-    let message = try Stage.step("program") { () throws(SyscallError) in
-      while true {
-        let ready = try Descriptors.awaitInput([launch.raw, Stage.socket])
-        if ready[0] { break }
-        try RingLoop.obey(program, &launch)
-      }
-      return try Messages.receive(launch.raw, capacity: 8192, blocking: true)
-    }
-    guard let message else {
-      throw StageFailure(step: "program", call: "", object: "it ended early", errno: 0)
-    }
-    if case .failed(let failure)? = try? StageReport(decoding: message.bytes) { throw failure }
-    return ProgramNews(message.bytes, message.descriptors)
   }
 
   /// - Parameter descriptor: rides along.
@@ -186,6 +161,8 @@ enum RingInit {
     _ = OwnedFD(Stage.planSocket)
     try Credentials.drop(start, userNamespace: users.own)
     try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
+    // Its own filter refuses that.
+    Processes.setWaitsForOthers(false)
     guard alone else { return }
     try Stage.step("seccomp") { () throws(SyscallError) in
       _ = try Seccomp.install(RingLoop.filter, listener: false)

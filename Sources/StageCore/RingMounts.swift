@@ -12,20 +12,9 @@ enum RingMounts {
     ("size", "4m"), ("nr_inodes", "4096"), ("mode", "0755"),
   ]
 
-  /// A part of the masks, for a process that sets them at the same time.
-  struct HandedMasks {
-    /// Of the plan's steps.
-    let range: Range<Int>
-    /// Where it listens.
-    let helper: Int32
-  }
-
-  /// - Parameters:
-  ///   - overlay: the tree of `StageStart.overlay`.
-  ///   - handed: what another process does once it has the new root.
+  /// - Parameter overlay: the tree of `StageStart.overlay`.
   static func build(
-    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)], overlay: Int32?,
-    handed: HandedMasks?
+    _ plan: LaunchPlan, owners: [(owner: LaunchPlan.Owner, namespace: Int32)], overlay: Int32?
   ) throws(StageFailure) {
     if plan.privateRoot { try InputFile.makeReadOnly(plan.start.identity) }
     // All sources first: the steps below cover parts of the host's tree.
@@ -44,7 +33,7 @@ enum RingMounts {
         try Mounts.attach(root.raw, on: stand.raw, object: "/")
         return root.release()
       }
-      try place(plan, trees, root: root, handed)
+      try place(plan, trees, root: root)
       if plan.broker == .listener { try listen(root) }
       try Stage.step("pivot_root") { () throws(SyscallError) in
         try Files.changeDirectory(to: root)
@@ -56,57 +45,17 @@ enum RingMounts {
       let root = try Stage.step("mounts") { () throws(SyscallError) in
         try Files.open(ByteString("/"), O_DIRECTORY | oPath).release()
       }
-      try place(plan, trees, root: root, handed)
+      try place(plan, trees, root: root)
       closeQuietly(root)
     }
   }
 
   private static func place(
-    _ plan: LaunchPlan, _ trees: [Int32?], root: Int32, _ handed: HandedMasks?
+    _ plan: LaunchPlan, _ trees: [Int32?], root: Int32
   ) throws(StageFailure) {
     var covers = Covers()
     for (index, step) in plan.mounts.enumerated() {
-      guard let handed, handed.range.contains(index) else {
-        try place(step, tree: trees[index], root: root, &covers)
-        continue
-      }
-      if index > handed.range.lowerBound { continue }
-      let paths = maskedPaths(plan.mounts[handed.range])
-      try Stage.step("mounts") { () throws(SyscallError) in
-        let null = try openNull()
-        try Messages.send(
-          handed.helper, ProgramNews.masks(paths, root: root, null: null.raw).encoded(),
-          descriptors: [root, null.raw])
-      }
-    }
-    covers.close()
-  }
-
-  /// The first masks that follow one another: what they cover was there before them. A later one may
-  /// cover what is attached in between and stays with its own process, and so do all where the host's
-  /// own tree changes under both, and more of them than a message holds.
-  /// - Returns: nil when there are none.
-  static func handedMasks(_ plan: LaunchPlan, to helper: Int32) -> HandedMasks? {
-    func isMask(_ index: Int) -> Bool {
-      if case .mask = plan.mounts[index] { true } else { false }
-    }
-    guard plan.privateRoot, let first = plan.mounts.indices.first(where: isMask) else { return nil }
-    let end = plan.mounts[first...].indices.first { !isMask($0) } ?? plan.mounts.count
-    let bytes = maskedPaths(plan.mounts[first..<end]).reduce(0) { $0 + $1.count + 1 }
-    guard bytes < ProgramNews.maximumBytes else { return nil }
-    return HandedMasks(range: first..<end, helper: helper)
-  }
-
-  private static func maskedPaths(_ steps: ArraySlice<LaunchPlan.MountStep>) -> [ByteString] {
-    steps.compactMap { if case .mask(let path) = $0 { path } else { nil } }
-  }
-
-  /// The helper's part.
-  /// - Parameter null: detached; closed here.
-  static func mask(_ paths: [ByteString], root: Int32, null: Int32) throws(StageFailure) {
-    var covers = Covers(null: null)
-    for path in paths {
-      try place(.mask(path: path), tree: nil, root: root, &covers)
+      try place(step, tree: trees[index], root: root, &covers)
     }
     covers.close()
   }

@@ -12,11 +12,21 @@ internal import Rings
 /// the program's status passes through. It must never run the program less confined than the plan says, and
 /// never return while a process of the ring is alive.
 public enum Launch {
+  /// Of this process.
+  /// - Returns: the status to exit with.
+  public static func main() -> Int32 {
+    let words = Vectors.arguments
+    if words.first.map({ $0.elementsEqual(ReadOnlyFile.commandName.utf8) }) == true {
+      return Int32(ReadOnlyFile.main(words))
+    }
+    return Int32(main(arguments: words.dropFirst().map { $0 }, environment: Vectors.environment))
+  }
+
   /// - Parameters:
   ///   - arguments: without the name of the command itself.
   ///   - environment: of the caller, `NAME=VALUE`.
   /// - Returns: the status to exit with.
-  public static func main(arguments: [[UInt8]], environment all: [[UInt8]]) -> UInt8 {
+  static func main(arguments: [[UInt8]], environment all: [[UInt8]]) -> UInt8 {
     let manager = ServiceManager(all)
     let environment = ServiceManager.withoutOwn(all)
     do throws(RunError) {
@@ -96,7 +106,7 @@ public enum Launch {
         try attach(starter, output, id: prepared.id, parts.station, to: loop)
       }
       // The stage builds the ring meanwhile; before the program begins, the host's log holds that it does.
-      try audit.waitForStart()
+      try audit.recordStart()
     } catch {
       loop.abandon()
       prepared.cgroup?.remove()

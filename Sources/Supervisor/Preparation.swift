@@ -95,20 +95,14 @@ enum Preparation {
     let id = RunIdentifier.make(
       wallMilliseconds: Clock.wallNanoseconds() / 1_000_000, using: &generator)
     let workspace = try WorkspaceChoice.choose(asked: options.workspace, home: caller.home)
-    var begun: Begun?
     // Discarded only when the stage is gone, which mounts it.
     var transaction: TransactionRun?
     if forReal {
       try checkStandardDescriptors()
-      // Each takes as long as what is decided meanwhile.
-      let audit = try RunAudit(try AuditPlace.make(caller), mode: options.auditSync)
-      let pending = try options.transaction.map { mode throws(RunError) in
-        try PendingTransaction(mode, options, id: id, workspace: workspace, caller)
-      }
-      begun = Begun(audit: audit, transaction: pending)
       stage = try StageProcess.begin(standard: standard)
     }
     do throws(RunError) {
+      let begun = forReal ? try begin(options, id: id, workspace: workspace, caller) : nil
       return try prepare(
         options, caller, environment, id: id, workspace, begun, &stage, &transaction)
     } catch {
@@ -117,7 +111,18 @@ enum Preparation {
     }
   }
 
-  /// What threads of ours do beside the preparation.
+  private static func begin(
+    _ options: RunOptions, id: String, workspace: LaunchRequest.Share, _ caller: Caller
+  ) throws(RunError) -> Begun {
+    let audit = try RunAudit(try AuditPlace.make(caller), mode: options.auditSync)
+    return Begun(
+      audit: audit,
+      transaction: try options.transaction.map { mode throws(RunError) in
+        try PendingTransaction(mode, options, id: id, workspace: workspace, caller)
+      })
+  }
+
+  /// What comes with every run, and what a thread of ours does beside the preparation.
   private struct Begun {
     let audit: RunAudit
     let transaction: PendingTransaction?
@@ -148,7 +153,6 @@ enum Preparation {
     var workspace = LaunchRequest.Workspace(
       share: place, access: options.workspaceAccess ?? profile.filesystem.workspace)
     let made = begun?.transaction?.take()
-    // What the log waits for would hold up the transaction, which changes directories of the same disk.
     begun?.audit.begin(
       id: id,
       AuditEntries.start(

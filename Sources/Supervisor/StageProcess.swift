@@ -26,6 +26,8 @@ struct StageProcess: ~Copyable {
         ByteString("/proc/self/fd/\(binary.raw)"), arguments: [ByteString("agt-stage")],
         environment: [],
         descriptors: [(control.second.raw, 3), (plan.second.raw, 4)] + standard)
+      Processes.useOtherProcessor(pid)
+      Processes.takeShortTurns()
       return StageProcess(
         socket: try control.first.duplicate(), planSocket: try plan.first.duplicate(), pid: pid)
     } catch {

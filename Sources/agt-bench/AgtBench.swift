@@ -25,7 +25,7 @@ struct AgtBench {
       case "net": try NetworkBenchmark.run()
       case "net-client": try NetworkBenchmark.client(Array(arguments.dropFirst()))
       case "net-idle": try NetworkBenchmark.idleClient(Array(arguments.dropFirst()))
-      case "kill": try KillBenchmark.run()
+      case "kill": try KillBenchmark.run(Array(arguments.dropFirst()))
       case "ps": try ListBenchmark.run()
       case "txn-inside": TransactionBenchmark.inside()
       case "kill-inside": try KillBenchmark.inside(Array(arguments.dropFirst()))
@@ -38,7 +38,7 @@ struct AgtBench {
         try MemoryBenchmark.run()
         PolicyBenchmark.run([])
         try NetworkBenchmark.run()
-        try KillBenchmark.run()
+        try KillBenchmark.run([])
         try ListBenchmark.run()
         try BrokerBenchmark.run()
         try ToolBenchmark.run()
@@ -50,7 +50,7 @@ struct AgtBench {
   }
 
   static let usage = """
-    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|audit [ENTRIES]|policy|net|kill|ps|broker|tool]
+    usage: agt-bench [all|spawn [RUNS]|calls|work|memory|txn|saga|audit [ENTRIES]|policy|net|kill [idle]|ps|broker|tool]
 
       spawn   a cold start of /bin/true: plain, bubblewrap, crun, firejail, agt-run
       calls   system calls inside ring 3 beside bare ones
@@ -61,7 +61,7 @@ struct AgtBench {
       audit   one durable entry beside write and fdatasync, 256 that wait together, verifying
       policy  decisions with 100 and 1,000 rules and with 1,500 patterns; loading
       net     1 GiB, round trips and 1,000 connections through ring 2's relay beside direct TCP
-      kill    a run to its confirmed end beside SIGKILL to a bare process namespace
+      kill    a run to its confirmed end beside SIGKILL to a bare process namespace; idle: no bomb
       ps      agt ps while 100 runs are there
       broker  policy.decide from inside ring 3 beside an echo over a Unix socket
       tool    tool.call of /bin/true from inside ring 3 beside a cold agt-run of ring 3

@@ -52,9 +52,8 @@ enum AuditBenchmark {
   /// In turn with a bare write and fdatasync of as many bytes.
   private static func single(_ place: String) throws {
     let writer = try create(place + "/single")
-    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
-      try create(place + "/queue")
-    }
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    queue.begin(try create(place + "/queue"))
     let file = try Files.open(
       ByteString(place + "/bare"), O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)
     let line =
@@ -106,9 +105,8 @@ enum AuditBenchmark {
   /// Each waits for its entry and has the next one as soon as the answer is there, as connections to one
   /// supervisor do.
   private static func many(_ place: String) throws {
-    let queue = try GroupCommitter(mode: .group, wakesLoop: true) { () throws(LogError) in
-      try create(place + "/many")
-    }
+    let queue = try GroupCommitter(mode: .group, wakesLoop: true)
+    queue.begin(try create(place + "/many"))
     var poller = try Poller()
     try poller.add(queue.descriptor!, .input)
     let began = Clock.monotonicNanoseconds()

@@ -10,7 +10,12 @@ enum KillBenchmark {
   /// Nobody else has it; RLIMIT_NPROC does not bound uid 0.
   private static let uid: UInt32 = 64321
 
-  static func run() throws(SyscallError) {
+  /// - Parameter arguments: `idle` leaves out whatever needs a fork bomb, and what is not compared.
+  static func run(_ arguments: [String]) throws(SyscallError) {
+    let isIdle = arguments.first == "idle"
+    guard arguments.isEmpty || isIdle && arguments.count == 1 else {
+      AgtBench.fail("agt-bench kill [idle]")
+    }
     Bench.say(
       "kill to confirmed end, ms, medians; agt-run in ring 2, in turn with a bare process namespace "
         + "and a container's")
@@ -20,6 +25,7 @@ enum KillBenchmark {
         + Bench.padded("ratio", 7) + Bench.padded("worst", 8) + Bench.padded("bare worst", 12))
     try compare("1 process", "kill-inside", 1, rounds: 60)
     try compare("100 processes", "kill-inside", 100, rounds: 20)
+    if isIdle { return }
     try compare("fork bomb of \(bombProcesses)", "kill-bomb", bombProcesses, rounds: 10)
     try violations(rounds: 30)
     try lostSupervisors(rounds: 30)

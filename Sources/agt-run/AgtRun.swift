@@ -1,16 +1,9 @@
 internal import Glibc
 internal import Supervisor
 
+/// One call and nothing else: what is written here belongs to the main actor, whose library would be linked and
+/// started with it.
 @main
 struct AgtRun {
-  static func main() {
-    let words = Vectors.arguments
-    if words.first.map({ $0.elementsEqual(ReadOnlyFile.commandName.utf8) }) == true {
-      exit(Int32(ReadOnlyFile.main(words)))
-    }
-    exit(
-      Int32(
-        Launch.main(
-          arguments: words.dropFirst().map { $0 }, environment: Vectors.environment)))
-  }
+  static func main() { exit(Launch.main()) }
 }

@@ -22,13 +22,12 @@ import Testing
   @Test func noSpaceToSetAside() throws {
     let site = LogSite()
     let path = site.path
-    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
-      var calls = LogCalls.kernel
-      calls.reserve = { (_, _, _) throws(SyscallError) in
-        throw SyscallError(call: "fallocate", errno: 28)
-      }
-      return try Self.writer(path, calls)
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    var calls = LogCalls.kernel
+    calls.reserve = { (_, _, _) throws(SyscallError) in
+      throw SyscallError(call: "fallocate", errno: 28)
     }
+    queue.begin(try Self.writer(path, calls))
     let first = queue.intend(.note, timeMilliseconds: 1, note(1))
     try queue.wait(for: first)
     let second = queue.intend(.note, timeMilliseconds: 1, note(2))
@@ -46,14 +45,13 @@ import Testing
     let path = site.path
     let gate = Monitor()
     let isHeld = Mutable(true)
-    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
-      var calls = LogCalls.kernel
-      calls.sync = { (file) throws(SyscallError) in
-        gate.locked { while isHeld.value { gate.wait() } }
-        try Files.syncData(file)
-      }
-      return try Self.writer(path, calls)
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    var calls = LogCalls.kernel
+    calls.sync = { (file) throws(SyscallError) in
+      gate.locked { while isHeld.value { gate.wait() } }
+      try Files.syncData(file)
     }
+    queue.begin(try Self.writer(path, calls))
     #expect(queue.delay == nil)
     let first = queue.intend(.note, timeMilliseconds: 1, note(-1))
     for number in 0..<20_000 { queue.record(.note, timeMilliseconds: 1, note(number)) }
@@ -76,14 +74,13 @@ import Testing
     let path = site.path
     let gate = Monitor()
     let isHeld = Mutable(true)
-    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
-      var calls = LogCalls.kernel
-      calls.sync = { (file) throws(SyscallError) in
-        gate.locked { while isHeld.value { gate.wait() } }
-        try Files.syncData(file)
-      }
-      return try Self.writer(path, calls)
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    var calls = LogCalls.kernel
+    calls.sync = { (file) throws(SyscallError) in
+      gate.locked { while isHeld.value { gate.wait() } }
+      try Files.syncData(file)
     }
+    queue.begin(try Self.writer(path, calls))
     let first = queue.intend(.note, timeMilliseconds: 1, note(-1))
     var sent = 0
     while queue.obstacle == nil && sent < 20_000 {
@@ -126,15 +123,79 @@ import Testing
   @Test func aViolationInAFullLog() throws {
     let site = LogSite()
     let path = site.path
-    let queue = try GroupCommitter(mode: .group, wakesLoop: false) { () throws(LogError) in
-      try Self.writer(path, runMaxBytes: 1000)
-    }
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    queue.begin(try Self.writer(path, runMaxBytes: 1000))
     for number in 0..<100 { queue.record(.note, timeMilliseconds: 1, note(number)) }
     queue.record(.violation, timeMilliseconds: 1, note(-2))
     for number in 100..<200 { queue.record(.note, timeMilliseconds: 1, note(number)) }
     let end = queue.finish()
     #expect(end.lostEntries > 100)
     #expect(site.notes.contains(-2) && UInt64(site.notes.count) == end.size)
+  }
+
+  /// What begins a run wakes nobody: it is in the file when somebody hurries.
+  @Test func whatCanWaitWaits() throws {
+    let site = LogSite()
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    queue.record(.planEnforced, timeMilliseconds: 1, note(1))
+    queue.begin(try Self.writer(site.path))
+    queue.record(.kill, timeMilliseconds: 1, note(2))
+    Clock.sleep(0.1)
+    #expect(site.notes == [])
+    queue.hurry()
+    #expect(Clock.eventually { site.notes == [1, 2] })
+    // With a thread as well.
+    queue.record(.runProgram, timeMilliseconds: 1, note(3))
+    Clock.sleep(0.1)
+    #expect(site.notes == [1, 2])
+    queue.record(.violation, timeMilliseconds: 1, note(4))
+    #expect(Clock.eventually { site.notes == [1, 2, 3, 4] })
+    #expect(queue.finish().size == 4)
+    #expect(try site.verify().checkpoint.size == 4)
+  }
+
+  /// What came before the log was there is in it all the same.
+  @Test func entriesBeforeTheLog() throws {
+    let site = LogSite()
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    queue.record(.violation, timeMilliseconds: 1, note(1))
+    #expect(queue.obstacle == nil)
+    queue.begin(try Self.writer(site.path))
+    #expect(Clock.eventually { site.notes == [1] })
+    #expect(queue.finish().size == 1)
+  }
+
+  /// Whoever waits for the disk needs no thread for it; nor does the end.
+  @Test func intendAndWait() throws {
+    let site = LogSite()
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    queue.begin(try Self.writer(site.path))
+    queue.record(.planEnforced, timeMilliseconds: 1, note(1))
+    try queue.intendAndWait(.note, timeMilliseconds: 1, note(2))
+    #expect(site.notes == [1, 2] && queue.counts.syncs == 1)
+    #expect(try site.verify().checkpoint.size == 2)
+    queue.record(.runProgram, timeMilliseconds: 1, note(3))
+    queue.writeAhead()
+    #expect(site.notes == [1, 2, 3] && queue.counts.syncs == 1)
+    queue.record(.runEnd, timeMilliseconds: 1, note(4))
+    #expect(queue.finish().size == 4)
+    #expect(try site.verify().checkpoint.size == 4)
+  }
+
+  /// Without a log nothing is promised, and what there would have been to tell is counted.
+  @Test func noLog() throws {
+    let queue = try GroupCommitter(mode: .group, wakesLoop: false)
+    queue.record(.violation, timeMilliseconds: 1, note(1))
+    queue.refuseAll(.full)
+    #expect(queue.obstacle == .full)
+    #expect(throws: LogError.full) {
+      try queue.intendAndWait(.note, timeMilliseconds: 1, note(2))
+    }
+    let ticket = queue.intend(.note, timeMilliseconds: 1, note(3))
+    #expect(queue.takeAnswers().contains { $0.ticket == ticket && $0.refusal == .full })
+    queue.record(.runEnd, timeMilliseconds: 1, note(4))
+    let end = queue.finish()
+    #expect(end.size == 0 && end.lostEntries == 4 && end.failure == .full, "\(end)")
   }
 
   /// A log is signed before its first entry.

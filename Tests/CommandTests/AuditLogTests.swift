@@ -72,6 +72,31 @@ import Testing
     #expect(site.agt(["log", "verify"]).status == 0)
   }
 
+  /// At the limit of threads there is none for the log: it is written all the same, before its end, and counts as before.
+  @Test(.enabled(if: File.exists("/usr/bin/strace"), "needs strace")) func noThread() throws {
+    let site = Site()
+    var command = site.command(
+      ["--ring", "2", "--", "sh", "-c", "unshare --mount true; echo told; read x; exit 4"])
+    let traced = [
+      "/usr/bin/strace", "-qqq", "-o", "/dev/null", "-e", "trace=clone3", "-e",
+      // The first is the stage's.
+      "inject=clone3:error=EAGAIN:when=2+", "--",
+    ]
+    let at = try #require(
+      command.words.firstIndex { String(decoding: $0, as: UTF8.self).hasSuffix("/agt-run") })
+    command.words.insert(contentsOf: traced.map { Array($0.utf8) }, at: at)
+    command.input = .silent
+    let running = command.start()
+    #expect(running.waitForOutput("told"))
+    #expect(Clock.eventually { site.kinds(["last"]).contains("violation") })
+    running.closeInput()
+    let run = running.wait()
+    #expect(run.status == 4, "\(run.summary)")
+    #expect(
+      site.kinds(["last"]) == ["run.start", "plan.enforced", "run.program", "violation", "run.end"])
+    #expect(site.agt(["log", "verify"]).status == 0)
+  }
+
   @Test func aLaunchThatFailsIsRecorded() {
     let site = Site()
     #expect(site.run(["--", "no-such-program"]).status == 127)

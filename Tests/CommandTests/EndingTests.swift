@@ -30,6 +30,19 @@ import Testing
     }
   }
 
+  /// What makes a launch quicker ends with it: neither the program nor PID 1 is bound to a processor or waits for
+  /// others.
+  @Test(arguments: Starter.all, ["1", "2"]) func ordinaryTurns(_ starter: Starter, _ ring: String) {
+    let all = File.read("/proc/self/status")!.split(separator: "\n")
+      .first { $0.hasPrefix("Cpus_allowed_list:") }!
+    let run = shell(
+      "grep -h Cpus_allowed_list: /proc/self/status /proc/1/status; "
+        + "for p in self 1; do sed 's/.*) //' /proc/$p/stat | cut -d ' ' -f 39; done",
+      ring: ring, as: starter
+    ).run()
+    #expect(run.out == "\(all)\n\(all)\n0\n0\n", "\(run.summary)")
+  }
+
   @Test(arguments: Starter.all) func timeout(_ starter: Starter) {
     let run = shell("echo begun; sleep 60", ["--timeout", "300ms"], as: starter).run()
     #expect(run.status == 124, "\(run.summary)")

@@ -107,6 +107,35 @@ struct KillSite {
     #expect(kept["kill"]?["evidenceDigest"]?.stringValue?.hasPrefix("sha256:") == true)
   }
 
+  /// All are counted, however few are told of; whoever cannot see the ring's procfs has a time for that.
+  @Test(arguments: Starter.all) func countsAll(_ starter: Starter) throws {
+    let site = KillSite(starter)
+    let running = site.start(
+      "for i in $(seq 150); do sleep 60 & done; echo ready; while :; do read x; done",
+      ["--name", site.mark])
+    #expect(running.waitForOutput("ready"))
+    let record = try #require(try site.kills(site.mark).first)
+    let kill = try #require(record["kill"])
+    #expect(kill["terminated"] == true)
+    #expect(kill["processesComplete"] == true || starter == .ordinary)
+    #expect(kill["processes"] == 151 || kill["processesComplete"] == false, "\(kill)")
+    #expect(site.isEmpty)
+    #expect(running.wait().status == 137)
+  }
+
+  /// What runs is stopped before it is ended. Without root PID 1 may wait too long for its turn to do that.
+  @Test(.enabled(if: Starter.isRoot, "needs root")) func stopsWhatRuns() throws {
+    let site = KillSite(.root)
+    let running = site.start(
+      "for i in $(seq 40); do (while :; do :; done) & done; echo ready; while :; do :; done",
+      ["--name", site.mark])
+    #expect(running.waitForOutput("ready"))
+    let record = try #require(try site.kills(site.mark).first)
+    #expect(record["kill"]?["frozen"]?.stringValue?.hasSuffix("Z") == true, "\(record)")
+    #expect(site.isEmpty)
+    #expect(running.wait().status == 137)
+  }
+
   /// Each is something that a kill by signals from outside would miss.
   private static let trees: [(name: String, script: String)] = [
     ("doubleForks", "for i in 1 2 3 4 5; do (setsid sh -c '(sleep 90; : M) & ' &); done"),

@@ -224,11 +224,20 @@ static inline int agt_setrlimit(unsigned resource, uint64_t value) {
   struct rlimit limit = {value, value};
   return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
-/* sched_setscheduler(2): SCHED_FIFO at its lowest priority, or SCHED_OTHER. */
-static inline int agt_run_first(int pid, int first) {
-  struct sched_param priority = {.sched_priority = first ? 1 : 0};
-  return (int)syscall(SYS_sched_setscheduler, pid, first ? 1 : 0, &priority);
+/* Moves a process, or with 0 the calling thread, away from this processor to the other of two that it may use, and
+ * use both again at once (sched_setaffinity(2)). With more or fewer it stays where it is. */
+void agt_use_other_processor(int pid);
+/* sched_setscheduler(2): SCHED_FIFO at its lowest priority, SCHED_BATCH or SCHED_OTHER. */
+static inline int agt_schedule(int pid, int policy) {
+  struct sched_param priority = {.sched_priority = policy == SCHED_FIFO ? 1 : 0};
+  return (int)syscall(SYS_sched_setscheduler, pid, policy, &priority);
 }
+/* What a thread that made this one with SCHED_FIFO has left it. */
+static inline void agt_run_in_turn(void) {
+  if (syscall(SYS_sched_getscheduler, 0) == SCHED_FIFO) (void)agt_schedule(0, SCHED_OTHER);
+}
+/* sched_setattr(2): the shortest slice that there is for the calling thread, which keeps everything else. */
+void agt_take_short_turns(void);
 static inline int agt_kill(int pid, int sig) { return kill(pid, sig); }
 static inline int agt_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
   return (int)syscall(SYS_prctl, option, a, b, c, d);

@@ -7,11 +7,11 @@ internal import Kernel
 
 /// What a run does, in its log and in that of the host.
 ///
-/// A thread opens the host's log while the launch is prepared, and begins the run's: the host's says durably
-/// which run starts, with the key that only this process has and that signs the run's own, and that one is
-/// made, before the program may begin. Everything else is queued and waits for nothing; an effect that needs its intent on the disk first asks for an answer
-/// (`intend`). When the log cannot be written, nothing more is allowed: the launch fails, connections are
-/// refused, a transaction is kept instead of committed.
+/// Before the program may begin, the host's log says durably which run starts, with the key that only this
+/// process has and that signs the run's own, and that one is made: while the stage builds the ring, because
+/// before it has its plan both processors are busy. Everything else is queued and waits for nothing; an effect
+/// that needs its intent on the disk first asks for an answer (`intend`). When the log cannot be written,
+/// nothing more is allowed: the launch fails, connections are refused, a transaction is kept instead of committed.
 final class RunAudit: RunService {
   let place: AuditPlace
   /// Of the digests of what may be secret.
@@ -20,47 +20,28 @@ final class RunAudit: RunService {
   private var id = ""
   private let mode: GroupCommitter.Mode
   private let committer: GroupCommitter
-  private let beginning: Beginning
+  /// What the logs do not hold yet of the run's beginning.
+  private var start: JSONObject?
+  /// When it holds the beginning.
+  private var host: HostLog?
+  /// Of what is queued and wakes nobody.
+  private let clock: AlarmClock
   private var waiting: [GroupCommitter.Ticket: (LogError?) -> Void] = [:]
   private var violationCounts: [String: Int] = [:]
   private var isOver = false
 
-  /// What the thread has made of the host's log.
-  private final class Beginning: @unchecked Sendable {
-    let monitor = Monitor()
-    // Behind the monitor until the thread has ended.
-    var start: Start?
-    /// What was to begin was given up before.
-    var isCancelled = false
-    var isRecorded = false
-    var failure: LogError?
-    var host: HostLog?
-  }
+  /// What wakes nobody is in the log so much later at most.
+  private static let patienceMilliseconds: UInt64 = 1000
 
-  private struct Start {
-    let id: String
-    /// Of `run.start`, without the run's key.
-    let entry: JSONObject
-  }
+  /// A ring that has not ended by then takes longer than the log.
+  private static let killMilliseconds: UInt64 = 20
 
-  /// Starts the thread, which opens the host's log.
   init(_ place: AuditPlace, mode: GroupCommitter.Mode) throws(RunError) {
     self.place = place
     self.mode = mode
-    let beginning = Beginning()
-    self.beginning = beginning
     do throws(SyscallError) {
-      committer = try GroupCommitter(mode: mode, wakesLoop: true) { [salt] () throws(LogError) in
-        do throws(LogError) {
-          return try Self.open(place, mode, salt, beginning)
-        } catch {
-          beginning.monitor.locked {
-            beginning.failure = error
-            beginning.monitor.wakeAll()
-          }
-          throw error
-        }
-      }
+      committer = try GroupCommitter(mode: mode, wakesLoop: true)
+      clock = try AlarmClock()
     } catch {
       throw RunError(
         .internalFailure, "audit log: \(error.description)", hint: Hints.forNewProcess(error))
@@ -75,38 +56,42 @@ final class RunAudit: RunService {
   /// The outcome of a launch that came to nothing before its ring was built.
   static let notStarted: JSONObject = ["state": "not_started", "reason": "preparation"]
 
-  // MARK: the thread
+  // MARK: the launch
 
-  private static func open(
-    _ place: AuditPlace, _ mode: GroupCommitter.Mode, _ salt: String, _ beginning: Beginning
-  ) throws(LogError) -> LogWriter {
-    let host = try HostLog(
-      place.host, hostName: hostName, timeMilliseconds: AuditClock.milliseconds)
-    try host.prepare(timeMilliseconds: AuditClock.milliseconds)
-    let key = SigningKey(seed: SigningKey.randomSeed())
-    let start: Start? = beginning.monitor.locked {
-      while beginning.start == nil && !beginning.isCancelled { beginning.monitor.wait() }
-      return beginning.start
+  /// The run begins: from here on the logs tell of it, also when it comes to nothing.
+  /// - Parameter entry: of `run.start`, without the run's key.
+  func begin(id: String, _ entry: JSONObject) {
+    self.id = id
+    start = entry
+  }
+
+  /// Writes the start of the run into the host's log and waits for the disk, and begins its own.
+  func recordStart() throws(RunError) {
+    do throws(LogError) { committer.begin(try open()) } catch {
+      committer.refuseAll(error)
+      throw Self.refusal(error, place)
     }
-    guard let start else { throw .system(SyscallError(call: "run", errno: ECANCELED)) }
-    let origin = "agt-run/run/\(start.id)"
-    var entry = start.entry
+  }
+
+  private func open() throws(LogError) -> LogWriter {
+    guard var entry = start else { preconditionFailure("a run begins before it is recorded") }
+    start = nil
+    let host = try HostLog(
+      place.host, hostName: Self.hostName, timeMilliseconds: AuditClock.milliseconds)
+    let key = SigningKey(seed: SigningKey.randomSeed())
+    let origin = "agt-run/run/\(id)"
     entry["origin"] = .string(origin)
     entry["key"] = .string(key.verifier(name: origin).text)
     try host.add(
       [(.runStart, entry)], timeMilliseconds: AuditClock.milliseconds, isDurable: mode != .off)
-    beginning.monitor.locked { beginning.host = host }
-    let directory = try makeDirectory(place.run(start.id), salt)
+    self.host = host
+    let directory = try Self.makeDirectory(place.run(id), salt)
     let writer = try LogWriter.create(
       in: directory, origin: origin, key: key, isContinued: false)
     // Of no entries: a log with entries and without a signature is one from which signatures were taken.
     try writer.sign()
     try writer.append(.runStart, timeMilliseconds: AuditClock.milliseconds, data: entry)
     try writer.flush()
-    beginning.monitor.locked {
-      beginning.isRecorded = true
-      beginning.monitor.wakeAll()
-    }
     return writer
   }
 
@@ -123,27 +108,6 @@ final class RunAudit: RunService {
   static var hostName: String {
     let bytes = (try? Files.read(ByteString("/proc/sys/kernel/hostname"), limit: 256)) ?? []
     return bytes.text.filter { !$0.isNewline }
-  }
-
-  // MARK: the launch
-
-  /// The run begins: from here on the logs tell of it, also when it comes to nothing.
-  /// - Parameter entry: of `run.start`, without the run's key.
-  func begin(id: String, _ entry: JSONObject) {
-    self.id = id
-    beginning.monitor.locked {
-      beginning.start = Start(id: id, entry: entry)
-      beginning.monitor.wakeAll()
-    }
-  }
-
-  /// Waits until the host's log holds the start of the run, and its own is there.
-  func waitForStart() throws(RunError) {
-    let failure: LogError? = beginning.monitor.locked {
-      while !beginning.isRecorded && beginning.failure == nil { beginning.monitor.wait() }
-      return beginning.failure
-    }
-    if let failure { throw Self.refusal(failure, place) }
   }
 
   static func refusal(_ error: LogError, _ place: AuditPlace) -> RunError {
@@ -202,19 +166,24 @@ final class RunAudit: RunService {
 
   /// Announces an effect and waits. Only where the loop does not run.
   func intendAndWait(_ kind: EntryKind, _ data: JSONObject) throws(RunError) {
-    let ticket = committer.intend(kind, timeMilliseconds: AuditClock.milliseconds, data)
-    do throws(LogError) { try committer.wait(for: ticket) } catch {
-      throw Self.refusal(error, place)
-    }
+    do throws(LogError) {
+      try committer.intendAndWait(kind, timeMilliseconds: AuditClock.milliseconds, data)
+    } catch { throw Self.refusal(error, place) }
   }
 
   // MARK: RunService
 
   func start(in loop: RunLoop) throws(SyscallError) {
     if let number = committer.descriptor { try loop.watch(number, .input, for: self) }
+    try loop.watch(clock.descriptor, .input, for: self)
+    try clock.arm(AlarmClock.nowMilliseconds + Self.patienceMilliseconds)
   }
 
   func handle(_ event: Poller.Event, in loop: RunLoop) throws(SyscallError) {
+    if event.descriptor == clock.descriptor {
+      clock.silence()
+      return committer.hurry()
+    }
     for (ticket, refusal) in committer.takeAnswers() {
       waiting.removeValue(forKey: ticket)?(refusal)
     }
@@ -223,6 +192,7 @@ final class RunAudit: RunService {
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
     switch moment {
     case .started, .account: break
+    case .programEnded: committer.writeAhead()
     case .askedToEnd(let milliseconds):
       record(.runAsked, ["graceMilliseconds": JSONValue(milliseconds)])
     case .paused(let uid, let milliseconds):
@@ -233,10 +203,14 @@ final class RunAudit: RunService {
           "endsAfterMilliseconds": milliseconds.map { JSONValue($0) } ?? .null,
         ])
     case .resumed(let uid): record(.resume, ["uid": JSONValue(uid)])
-    case .executed: record(.runProgram, [:])
+    case .executed:
+      record(.runProgram, [:])
+      try clock.arm(AlarmClock.nowMilliseconds + Self.patienceMilliseconds)
     case .violation(let violation): record(violation)
     case .breach(let breach): record(.breach, breach)
-    case .killing(let order): record(order)
+    case .killing(let order):
+      record(order)
+      try clock.arm(AlarmClock.nowMilliseconds + Self.killMilliseconds)
     }
   }
 
@@ -275,14 +249,8 @@ final class RunAudit: RunService {
   /// - Returns: what of the run is not in its log; nil when everything is.
   func end(_ outcome: JSONObject, status: UInt8?) -> RunError? {
     isOver = true
-    guard !id.isEmpty else {
-      beginning.monitor.locked {
-        beginning.isCancelled = true
-        beginning.monitor.wakeAll()
-      }
-      _ = committer.finish()
-      return nil
-    }
+    guard !id.isEmpty else { return nil }
+    if start != nil { try? recordStart() }
     var data = outcome
     data["status"] = status.map { JSONValue($0) } ?? .null
     committer.record(.runEnd, timeMilliseconds: AuditClock.milliseconds, data)
@@ -292,7 +260,7 @@ final class RunAudit: RunService {
     data["root"] = .string(end.root.base64)
     data["lostEntries"] = JSONValue(end.lostEntries)
     var failure = end.failure
-    if let host = beginning.host {
+    if let host {
       do throws(LogError) {
         try host.add(
           [(.runEnd, data)], timeMilliseconds: AuditClock.milliseconds, isDurable: mode == .always)

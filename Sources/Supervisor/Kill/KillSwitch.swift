@@ -64,9 +64,12 @@ final class KillSwitch: RunService {
   private func perform(_ effect: KillMachine.Effect, in loop: RunLoop) -> KillMachine.Event? {
     switch effect {
     case .freeze:
-      if loop.executed, loop.hasProcessNamespace, isAlone(loop) { return .notFrozen }
+      let endsWithInit = loop.executed && loop.hasProcessNamespace
+      if endsWithInit, isAlone(loop) { return .notFrozen }
       // Among hundreds of runnable processes both would wait for their turns.
       Processes.setRunsFirst(0, true)
+      // Stopping each that sleeps would take longer than ending it.
+      if endsWithInit, MachineLoad.nobodyWaits { return .notFrozen }
       if let ringInit = loop.ringInit { Processes.setRunsFirst(ringInit, true) }
       if !loop.hasProcessNamespace, loop.cgroup?.freeze() == true { return .frozen }
       guard loop.executed, loop.hasProcessNamespace,
