@@ -97,10 +97,6 @@ struct StageProcess: ~Copyable {
       let file = try Descriptors.sealedMemory(name: "launch-plan", plan.encoded())
       try Messages.send(planSocket.raw, [1], descriptors: [file.raw])
     }
-    // PID 1 has work as well, and waits for this word and not for the program's process, which may have ended.
-    try deliverPlan { () throws(SyscallError) in
-      try Messages.send(socket.raw, StageCommand.planned.encoded())
-    }
   }
 
   /// The ring is built without that; nothing of it executes before.
