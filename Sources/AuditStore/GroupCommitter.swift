@@ -138,8 +138,7 @@ public final class GroupCommitter: @unchecked Sendable {
     }
     isAwaited = true
     guard writer != nil else {
-      let refusal = monitor.locked { failure }
-      if let refusal { refuseQueue(refusal) }
+      if let problem { refuseQueue(problem) }
       return
     }
     monitor.locked { isHurried = true }
@@ -148,11 +147,19 @@ public final class GroupCommitter: @unchecked Sendable {
     }
   }
 
-  /// Writes what is queued, where that is this thread's to do and waits for no disk: the rest is less then.
+  /// What is queued is in the kernel's hands when this returns, or soon where each entry waits for the disk.
   public func writeAhead() {
-    if worker == nil, writer != nil, mode != .always {
-      commit(monitor.locked { takeQueue() }, isOver: false, isDue: false)
-    }
+    if worker != nil || mode == .always { return hurry() }
+    if writer != nil { commit(monitor.locked { takeQueue() }, isOver: false, isDue: false) }
+  }
+
+  /// What is queued waits for nothing more, because the loop is over and what comes next may take minutes.
+  public func settle() {
+    if worker != nil { return hurry() }
+    guard let writer else { return }
+    let batch = monitor.locked { takeQueue() }
+    commit(batch, isOver: false, isDue: isNotable || batch.contains { !Self.isBoundary($0.kind) })
+    if writer.isUnsigned { try? writer.sign() }
   }
 
   /// Queues an entry that nobody waits for.
@@ -216,7 +223,9 @@ public final class GroupCommitter: @unchecked Sendable {
     _ kind: EntryKind, timeMilliseconds: UInt64, _ data: JSONObject
   ) throws(LogError) {
     let ticket = queueIntent(kind, timeMilliseconds, data)
-    if worker == nil, writer != nil {
+    if worker == nil, writer == nil {
+      refuseQueue(problem ?? Self.notBegun)
+    } else if worker == nil {
       commit(monitor.locked { takeQueue() }, isOver: false, isDue: true)
     } else {
       hurry()
@@ -270,7 +279,7 @@ public final class GroupCommitter: @unchecked Sendable {
   }
 
   /// Why nothing is taken any more; nil when it is.
-  public var problem: LogError? { monitor.locked { failure } }
+  private var problem: LogError? { monitor.locked { failure } }
 
   /// Why nothing new should be allowed: the log has failed, or too much waits for it.
   public var obstacle: LogError? {
@@ -297,12 +306,14 @@ public final class GroupCommitter: @unchecked Sendable {
     } else if writer != nil {
       commit(monitor.locked { takeQueue() }, isOver: true, isDue: false)
     } else {
-      refuseQueue(monitor.locked { failure } ?? .system(SyscallError(call: "run", errno: ECANCELED)))
+      refuseQueue(problem ?? Self.notBegun)
     }
     return monitor.locked {
       end ?? LogEnd(size: 0, root: MerkleTree().root, lostEntries: lostEntries, failure: failure)
     }
   }
+
+  private static let notBegun = LogError.system(SyscallError(call: "run", errno: ECANCELED))
 
   private func refuseQueue(_ error: LogError) {
     let batch = monitor.locked { takeQueue() }

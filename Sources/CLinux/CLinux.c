@@ -42,19 +42,3 @@ void agt_use_other_processor(int pid) {
   if (pid != 0) memset(&both, 0xff, sizeof both);
   (void)sched_setaffinity(pid, sizeof both, &both);
 }
-
-void agt_take_short_turns(void) {
-  struct {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-  } attributes = {.size = sizeof attributes};
-  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0 ||
-      attributes.policy != SCHED_OTHER)
-    return;
-  attributes.size = sizeof attributes;
-  attributes.runtime = 100000;
-  (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
-}

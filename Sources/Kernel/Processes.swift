@@ -241,15 +241,15 @@ public enum Processes {
     _ = agt_schedule(pid, first ? SCHED_FIFO : SCHED_OTHER)
   }
 
-  /// Whoever computes on our processor does not keep this thread waiting once it is ready: its slice is 0.1 ms
-  /// (sched(7), from Linux 6.12; nothing changes before).
-  public static func takeShortTurns() { agt_take_short_turns() }
+  /// Leaves the processor to whoever has it, also when this thread becomes ready itself (SCHED_BATCH, sched(7)).
+  /// - Returns: false when it has another policy than the ordinary one, which it keeps.
+  public static func waitForOthers() -> Bool { agt_change_policy(SCHED_OTHER, batch) != 0 }
 
-  /// Whether this thread leaves the processor to whoever has it, also when it becomes ready itself (SCHED_BATCH, sched(7)).
-  public static func setWaitsForOthers(_ waits: Bool) {
-    // glibc has this one for C with extensions only.
-    _ = agt_schedule(0, waits ? 3 : SCHED_OTHER)
-  }
+  /// After `waitForOthers` returned true.
+  public static func waitForNobody() { _ = agt_change_policy(batch, SCHED_OTHER) }
+
+  // glibc has this one for C with extensions only.
+  private static let batch: Int32 = 3
 
   /// Nobody with our uid may trace us or read our /proc files (PR_SET_DUMPABLE).
   public static func setNotDumpable() throws(SyscallError) {

@@ -4,7 +4,7 @@ internal import Glibc
 /// A thread beside the loop, for calls that wait for a disk (pthreads(7)). Everything else is done by one
 /// thread; what two share is behind a `Monitor`.
 public final class Worker: @unchecked Sendable {
-  // Set once by the thread that made the worker, which alone joins it.
+  // Of the thread that made the worker, which alone joins it.
   private var thread = pthread_t()
   private var isJoined = false
 
@@ -22,6 +22,23 @@ public final class Worker: @unchecked Sendable {
   public init(
     stackBytes: Int = stackBytesUsual, _ body: @escaping @Sendable () -> Void
   ) throws(SyscallError) {
+    do throws(SyscallError) { thread = try Self.start(stackBytes, body) } catch {
+      isJoined = true
+      throw error
+    }
+  }
+
+  /// The same for a thread that nobody waits for, and that may hang until the process ends.
+  public static func detach(
+    stackBytes: Int = stackBytesUsual, _ body: @escaping @Sendable () -> Void
+  ) throws(SyscallError) {
+    pthread_detach(try start(stackBytes, body))
+  }
+
+  private static func start(
+    _ stackBytes: Int, _ body: @escaping @Sendable () -> Void
+  ) throws(SyscallError) -> pthread_t {
+    var thread = pthread_t()
     var attributes = pthread_attr_t()
     // SAFETY: attributes and thread are ours; the body is retained until the thread has taken it.
     unsafe pthread_attr_init(&attributes)
@@ -31,16 +48,16 @@ public final class Worker: @unchecked Sendable {
       &thread, &attributes,
       { argument in
         let body = unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue()
-        agt_run_in_turn()
+        _ = agt_change_policy(SCHED_FIFO, SCHED_OTHER)
         body.run()
         return nil
       }, box.toOpaque())
     unsafe pthread_attr_destroy(&attributes)
     if result != 0 {
       unsafe box.release()
-      isJoined = true
       throw SyscallError(call: "pthread_create", errno: result)
     }
+    return thread
   }
 
   /// Waits until the body has returned.
@@ -97,13 +114,16 @@ public final class Monitor: @unchecked Sendable {
   }
 
   /// The same, at most so long.
-  public func wait(milliseconds: UInt64) {
+  public func wait(milliseconds: UInt64) { wait(nanoseconds: milliseconds * 1_000_000) }
+
+  /// The same.
+  public func wait(nanoseconds: UInt64) {
     var time = timespec()
     // SAFETY: the structure is ours, the caller holds the mutex.
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    let nanoseconds = UInt64(time.tv_nsec) + milliseconds % 1000 * 1_000_000
-    time.tv_sec += Int(milliseconds / 1000 + nanoseconds / 1_000_000_000)
-    time.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    let rest = UInt64(time.tv_nsec) + nanoseconds % 1_000_000_000
+    time.tv_sec += Int(nanoseconds / 1_000_000_000 + rest / 1_000_000_000)
+    time.tv_nsec = Int(rest % 1_000_000_000)
     unsafe pthread_cond_timedwait(condition, mutex, &time)
   }
 

@@ -111,9 +111,9 @@ enum RingInit {
     var launch = LaunchState(channel: channel.takeFirst())
     // Most of the launch waits for the program's process, and the rest for the supervisor.
     if ready == nil { Processes.useOtherProcessor() }
-    Processes.setWaitsForOthers(true)
+    let waits = Processes.waitForOthers()
     if ready == nil { try help(program, start, &launch) }
-    try confine(start, users, alone: namespaces.contains(.pid))
+    try confine(start, users, alone: namespaces.contains(.pid), waits: waits)
     try tell(launch.raw, nil)
     try tell(gate.raw, nil)
     _ = consume gate
@@ -155,14 +155,14 @@ enum RingInit {
   /// PID 1 needs no file, no network and no privilege any more. It takes its own confinement at the same
   /// time as the program's process, which waits for it before it executes anything.
   private static func confine(
-    _ start: StageStart, _ users: UserNamespaces, alone: Bool
+    _ start: StageStart, _ users: UserNamespaces, alone: Bool, waits: Bool
   ) throws(StageFailure) {
     for entry in users.owners { _ = OwnedFD(entry.namespace) }
     _ = OwnedFD(Stage.planSocket)
     try Credentials.drop(start, userNamespace: users.own)
     try Stage.step("no_new_privs") { () throws(SyscallError) in try Processes.setNoNewPrivileges() }
     // Its own filter refuses that.
-    Processes.setWaitsForOthers(false)
+    if waits { Processes.waitForNobody() }
     guard alone else { return }
     try Stage.step("seccomp") { () throws(SyscallError) in
       _ = try Seccomp.install(RingLoop.filter, listener: false)

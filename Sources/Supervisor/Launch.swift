@@ -128,6 +128,7 @@ public enum Launch {
       outcome.end = .killed(order.reason)
       audit.record(order)
     }
+    if broker != nil || prepared.transaction != nil { audit.settle() }
     let limits = LimitReport.make(
       prepared, budgets?.usage, metered: loop.meter?.usage, loop.usage)
     prepared.cgroup?.remove()

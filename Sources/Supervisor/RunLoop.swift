@@ -52,8 +52,6 @@ enum RunMoment {
   case started(pid: Int32)
   /// The program was executed.
   case executed
-  /// The program has ended; what else is in the ring ends now.
-  case programEnded
   /// A signal asked for the end; the program has this long.
   case askedToEnd(graceMilliseconds: UInt64)
   /// A forbidden call was refused.
@@ -360,7 +358,6 @@ final class RunLoop {
     case .exited(let code, let signal):
       guard end == nil else { return }
       end = signal == 0 ? .exited(code) : .signaled(signal)
-      try tellServices(.programEnded)
     case .account(let cpu, let written):
       try tellServices(.account(RunUsage(cpuMicroseconds: cpu, writtenBytes: written)))
     case .signaledEveryone(let signal):

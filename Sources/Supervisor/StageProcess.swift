@@ -27,7 +27,6 @@ struct StageProcess: ~Copyable {
         environment: [],
         descriptors: [(control.second.raw, 3), (plan.second.raw, 4)] + standard)
       Processes.useOtherProcessor(pid)
-      Processes.takeShortTurns()
       return StageProcess(
         socket: try control.first.duplicate(), planSocket: try plan.first.duplicate(), pid: pid)
     } catch {

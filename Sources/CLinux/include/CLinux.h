@@ -232,12 +232,10 @@ static inline int agt_schedule(int pid, int policy) {
   struct sched_param priority = {.sched_priority = policy == SCHED_FIFO ? 1 : 0};
   return (int)syscall(SYS_sched_setscheduler, pid, policy, &priority);
 }
-/* What a thread that made this one with SCHED_FIFO has left it. */
-static inline void agt_run_in_turn(void) {
-  if (syscall(SYS_sched_getscheduler, 0) == SCHED_FIFO) (void)agt_schedule(0, SCHED_OTHER);
+/* Of the calling thread, unless it has another policy than `from`. Returns whether it changed. */
+static inline int agt_change_policy(int from, int to) {
+  return syscall(SYS_sched_getscheduler, 0) == from && agt_schedule(0, to) == 0;
 }
-/* sched_setattr(2): the shortest slice that there is for the calling thread, which keeps everything else. */
-void agt_take_short_turns(void);
 static inline int agt_kill(int pid, int sig) { return kill(pid, sig); }
 static inline int agt_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
   return (int)syscall(SYS_prctl, option, a, b, c, d);

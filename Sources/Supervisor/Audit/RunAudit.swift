@@ -192,7 +192,6 @@ final class RunAudit: RunService {
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
     switch moment {
     case .started, .account: break
-    case .programEnded: committer.writeAhead()
     case .askedToEnd(let milliseconds):
       record(.runAsked, ["graceMilliseconds": JSONValue(milliseconds)])
     case .paused(let uid, let milliseconds):
@@ -205,6 +204,7 @@ final class RunAudit: RunService {
     case .resumed(let uid): record(.resume, ["uid": JSONValue(uid)])
     case .executed:
       record(.runProgram, [:])
+      committer.writeAhead()
       try clock.arm(AlarmClock.nowMilliseconds + Self.patienceMilliseconds)
     case .violation(let violation): record(violation)
     case .breach(let breach): record(.breach, breach)
@@ -244,6 +244,9 @@ final class RunAudit: RunService {
   }
 
   // MARK: the end
+
+  /// The loop is over, and something else may take long before `end`.
+  func settle() { committer.settle() }
 
   /// The last entry of the run's log, and the host's, which holds the run's root.
   /// - Returns: what of the run is not in its log; nil when everything is.

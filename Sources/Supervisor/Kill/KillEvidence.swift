@@ -13,7 +13,8 @@ struct KillEvidence: Equatable {
     var name: String
     var state: String
     var executable: String
-    var arguments: [String]
+    /// nil when they could not be read in time (`ArgumentsReader`).
+    var arguments: [String]?
     /// `3 → socket:[4711]`, the first of them.
     var descriptors: [String]
     var descriptorCount: Int
@@ -24,16 +25,14 @@ struct KillEvidence: Equatable {
       name = sample.name
       state = String(sample.state)
       executable = Self.text(directory.link("exe"))
-      arguments = directory.words("cmdline", upTo: argumentsMax * wordMaxBytes)
-        .prefix(argumentsMax).map { Self.text($0) }
-      let numbers = directory.descriptors
+      let numbers = directory.descriptors(upTo: descriptorCountMax)
       descriptors = numbers.prefix(descriptorsMax).map {
         "\($0) → \(Self.text(directory.link("fd/\($0)")))"
       }
       descriptorCount = numbers.count
     }
 
-    private static func text(_ bytes: some Sequence<UInt8>) -> String {
+    static func text(_ bytes: some Sequence<UInt8>) -> String {
       ByteString(bytes.prefix(wordMaxBytes)).text
     }
   }
@@ -43,9 +42,12 @@ struct KillEvidence: Equatable {
   static let argumentsMax = 32
   static let wordMaxBytes = 256
   static let descriptorsMax = 32
+  static let descriptorCountMax = 1024
   /// After the first time no more is read of single processes, after the second they are not even counted.
   static let detailNanoseconds: UInt64 = 600_000
   static let countNanoseconds: UInt64 = 1_200_000
+  /// So long their command lines are waited for.
+  static let argumentsNanoseconds: UInt64 = 1_000_000
 
   private(set) var processes: [Process] = []
   /// How many there were, without PID 1 of the ring.
@@ -56,29 +58,46 @@ struct KillEvidence: Equatable {
 
   /// - Parameter ringInit: PID 1 of the ring, below which all of it is.
   init(below ringInit: Int32, clock: () -> UInt64 = Clock.monotonicNanoseconds) {
+    var directories: [ProcessDirectory] = []
+    look(below: ringInit, &directories, clock)
+    readArguments(directories)
+  }
+
+  private mutating func readArguments(_ directories: [ProcessDirectory]) {
+    let found = ArgumentsReader.shared.read(
+      directories, withinNanoseconds: Self.argumentsNanoseconds)
+    for index in processes.indices { processes[index].arguments = found[processes[index].pid] }
+  }
+
+  private mutating func look(
+    below ringInit: Int32, _ directories: inout [ProcessDirectory], _ clock: () -> UInt64
+  ) {
     let began = clock()
-    let total = Self.total(below: ringInit)
     var waiting = Self.children(of: ringInit) ?? []
+    var mayCount = true
     while let pid = waiting.popLast() {
       count += 1
-      if processes.count == Self.processesMax || clock() - began > Self.detailNanoseconds,
-        let total
-      {
-        count = max(count, total)
-        return
-      }
       let spent = clock() - began
+      // One at least, however busy the machine is.
+      let mayRead =
+        (spent < Self.detailNanoseconds && processes.count < Self.processesMax) || processes.isEmpty
+      if !mayRead, mayCount {
+        mayCount = false
+        if let all = Self.count(
+          below: ringInit, until: { clock() - began > Self.countNanoseconds })
+        {
+          (count, isComplete) = (max(count, all.count), all.isComplete)
+          return
+        }
+      }
       if spent > Self.countNanoseconds {
         isComplete = false
         return
       }
-      // One at least, however busy the machine is.
-      let mayRead = spent < Self.detailNanoseconds || processes.isEmpty
       var children: [Int32]?
-      if mayRead, processes.count < Self.processesMax, let directory = ProcessDirectory(pid),
-        let sample = directory.sample
-      {
+      if mayRead, let directory = ProcessDirectory(pid), let sample = directory.sample {
         processes.append(Process(directory, sample))
+        directories.append(directory)
         children = directory.children(threads: sample.threads)
       } else {
         children = Self.children(of: pid)
@@ -98,7 +117,7 @@ struct KillEvidence: Equatable {
       let directory = ProcessDirectory(children[0]), let sample = directory.sample,
       directory.children(threads: sample.threads)?.isEmpty == true
     else { return nil }
-    return (KillEvidence(Process(directory, sample)), directory)
+    return (KillEvidence(of: directory, sample), directory)
   }
 
   /// Looks at ourselves and forgets it. Nothing of the program's is read, which could make us wait.
@@ -108,25 +127,38 @@ struct KillEvidence: Equatable {
     _ = children(of: own)
     guard let directory = ProcessDirectory(own), let sample = directory.sample else { return }
     _ = directory.children(threads: sample.threads)
-    _ = KillEvidence(Process(directory, sample))
+    _ = KillEvidence(of: directory, sample)
     _ = directory.open("ns/mnt")
   }
 
-  private init(_ only: Process) {
-    processes = [only]
+  private init(of directory: ProcessDirectory, _ sample: ProcessSample) {
+    processes = [Process(directory, sample)]
     count = 1
+    readArguments([directory])
   }
 
-  /// How many the ring's own procfs shows besides PID 1, which costs a tenth of going from each to its children; nil
-  /// when it is not ours to see, or belongs to another namespace as well.
-  private static func total(below ringInit: Int32) -> Int? {
+  /// How many the ring's own procfs shows besides PID 1, which costs a tenth of going from each to its children.
+  /// - Parameter stop: when there is no more time.
+  /// - Returns: nil when that is not ours to see, or belongs to another namespace as well.
+  private static func count(
+    below ringInit: Int32, until stop: () -> Bool
+  ) -> (count: Int, isComplete: Bool)? {
     guard let place = try? Files.open(ByteString("/proc/\(ringInit)/root/proc"), O_DIRECTORY),
       Files.fileSystemType(place.raw) == Files.procType,
       // Who reads this link is not in that namespace (ENOENT).
-      (try? Files.readLink(ByteString("self"), at: place.raw)) == nil,
-      let names = try? Files.names(in: place)
+      (try? Files.readLink(ByteString("self"), at: place.raw)) == nil
     else { return nil }
-    return names.count { Int32($0.text) != nil } - 1
+    var count = 0
+    var isComplete = true
+    let names = try? Files.names(
+      in: place,
+      until: { name in
+        if Int32(name.text) != nil { count += 1 }
+        // Not at each: asking for the time costs as much as a name.
+        if count % 64 == 63, stop() { isComplete = false }
+        return !isComplete
+      })
+    return names == nil ? nil : (max(count - 1, 0), isComplete)
   }
 
   /// Of all of its threads (proc_pid_task(5)); nil when it is gone.
@@ -156,7 +188,8 @@ struct KillEvidence: Equatable {
           .object([
             "pid": JSONValue($0.pid), "parent": JSONValue($0.parent), "name": .string($0.name),
             "state": .string($0.state), "executable": .string($0.executable),
-            "arguments": JSONValue($0.arguments), "descriptors": JSONValue($0.descriptors),
+            "arguments": $0.arguments.map { JSONValue($0) } ?? .null,
+            "descriptors": JSONValue($0.descriptors),
             "descriptorCount": JSONValue($0.descriptorCount),
           ])
         }), "count": JSONValue(count), "complete": .bool(isComplete), "violations": violations,

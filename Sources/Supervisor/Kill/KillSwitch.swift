@@ -116,6 +116,7 @@ final class KillSwitch: RunService {
   /// Goes the way to a kill without killing anything: the first time takes twice as long as the next, because Swift's
   /// runtime describes each kind of list when the first is made, and code comes from the disk.
   func rehearse() {
+    ArgumentsReader.shared.prepare()
     KillEvidence.rehearse()
     var machine = KillMachine()
     for event in [

@@ -36,12 +36,18 @@ final class ProcessDirectory {
     (read(name, upTo: bytes) ?? []).split(separator: 0)
   }
 
-  /// The numbers of its open files.
-  var descriptors: [Int32] {
+  /// The numbers of its open files, so many at most.
+  func descriptors(upTo most: Int) -> [Int32] {
+    var count = 0
     guard
       let place = try? Files.open(
         ByteString("fd"), O_RDONLY | O_DIRECTORY, at: directory.raw),
-      let names = try? Files.names(in: place)
+      let names = try? Files.names(
+        in: place,
+        until: { _ in
+          count += 1
+          return count > most
+        })
     else { return [] }
     return names.compactMap { Int32($0.text) }.sorted()
   }

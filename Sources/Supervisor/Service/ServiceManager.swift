@@ -82,8 +82,7 @@ final class ServiceManager: RunService {
 
   func observe(_ moment: RunMoment, in loop: RunLoop) throws(SyscallError) {
     switch moment {
-    case .started, .account, .programEnded, .violation, .breach, .killing, .paused, .resumed:
-      break
+    case .started, .account, .violation, .breach, .killing, .paused, .resumed: break
     case .executed:
       _ = Descriptors.isWritable(socket.raw, withinMilliseconds: Self.readyMilliseconds)
       send("READY=1\nSTATUS=\(Self.line(summary))")

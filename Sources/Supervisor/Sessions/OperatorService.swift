@@ -142,7 +142,7 @@ final class OperatorService: RunService {
     case .executed, .violation, .killing, .paused, .resumed:
       live?.write(StatusMethods.live(loop))
       return
-    case .programEnded, .askedToEnd, .account, .breach: return
+    case .askedToEnd, .account, .breach: return
     }
     status.initPid = pid
     status.observedNanoseconds = Clock.monotonicNanoseconds()
