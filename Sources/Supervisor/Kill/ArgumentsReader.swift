@@ -15,7 +15,8 @@ final class ArgumentsReader: @unchecked Sendable {
   private var found: [Int32: [String]] = [:]
   /// Of the question that `found` answers.
   private var question = 0
-  private var isAnswered = true
+  /// The thread reads one.
+  private var isReading = false
   private var hasThread = false
 
   private init() {}
@@ -26,20 +27,30 @@ final class ArgumentsReader: @unchecked Sendable {
     hasThread = (try? Worker.detach { [self] in run() }) != nil
   }
 
-  /// - Returns: of each process whose command line could be read in that time. Of none when that of an earlier
-  ///   question still cannot be read, or no thread can be made.
-  func read(
-    _ directories: [ProcessDirectory], withinNanoseconds time: UInt64
-  ) -> [Int32: [String]] {
+  /// Another question: what is asked for from here on is of the same.
+  func begin() {
     prepare()
-    guard hasThread, !directories.isEmpty else { return [:] }
+    monitor.locked {
+      question += 1
+      (waiting, found) = ([], [:])
+    }
+  }
+
+  /// Asks for the command line of one more.
+  func ask(_ directory: ProcessDirectory) {
+    guard hasThread else { return }
+    monitor.locked {
+      waiting.append(directory)
+      monitor.wakeAll()
+    }
+  }
+
+  /// - Returns: of each process that was asked for and could be read in that time. Of none when that of an earlier
+  ///   question still cannot be read, or no thread could be made.
+  func answers(withinNanoseconds time: UInt64) -> [Int32: [String]] {
     let deadline = Clock.monotonicNanoseconds() + time
     return monitor.locked {
-      guard isAnswered else { return [:] }
-      (waiting, found, isAnswered) = (directories, [:], false)
-      question += 1
-      monitor.wakeAll()
-      while !isAnswered {
+      while hasThread, isReading || !waiting.isEmpty {
         let now = Clock.monotonicNanoseconds()
         if now >= deadline { break }
         monitor.wait(nanoseconds: deadline - now)
@@ -50,21 +61,24 @@ final class ArgumentsReader: @unchecked Sendable {
     }
   }
 
+  /// Waits as long as it takes.
+  static func read(_ directory: ProcessDirectory) -> [String] {
+    directory.words("cmdline", upTo: KillEvidence.argumentsMax * KillEvidence.wordMaxBytes)
+      .prefix(KillEvidence.argumentsMax).map { KillEvidence.Process.text($0) }
+  }
+
   private func run() -> Never {
     while true {
       let next: (directory: ProcessDirectory, question: Int) = monitor.locked {
         while waiting.isEmpty {
-          if !isAnswered {
-            isAnswered = true
-            monitor.wakeAll()
-          }
+          isReading = false
+          monitor.wakeAll()
           monitor.wait()
         }
+        isReading = true
         return (waiting.removeFirst(), question)
       }
-      let most = KillEvidence.argumentsMax
-      let words = next.directory.words("cmdline", upTo: most * KillEvidence.wordMaxBytes)
-        .prefix(most).map { KillEvidence.Process.text($0) }
+      let words = Self.read(next.directory)
       monitor.locked { if question == next.question { found[next.directory.pid] = words } }
     }
   }

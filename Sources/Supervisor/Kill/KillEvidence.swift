@@ -58,20 +58,17 @@ struct KillEvidence: Equatable {
 
   /// - Parameter ringInit: PID 1 of the ring, below which all of it is.
   init(below ringInit: Int32, clock: () -> UInt64 = Clock.monotonicNanoseconds) {
-    var directories: [ProcessDirectory] = []
-    look(below: ringInit, &directories, clock)
-    readArguments(directories)
+    ArgumentsReader.shared.begin()
+    look(below: ringInit, clock)
+    takeArguments()
   }
 
-  private mutating func readArguments(_ directories: [ProcessDirectory]) {
-    let found = ArgumentsReader.shared.read(
-      directories, withinNanoseconds: Self.argumentsNanoseconds)
+  private mutating func takeArguments() {
+    let found = ArgumentsReader.shared.answers(withinNanoseconds: Self.argumentsNanoseconds)
     for index in processes.indices { processes[index].arguments = found[processes[index].pid] }
   }
 
-  private mutating func look(
-    below ringInit: Int32, _ directories: inout [ProcessDirectory], _ clock: () -> UInt64
-  ) {
+  private mutating func look(below ringInit: Int32, _ clock: () -> UInt64) {
     let began = clock()
     var waiting = Self.children(of: ringInit) ?? []
     var mayCount = true
@@ -96,8 +93,8 @@ struct KillEvidence: Equatable {
       }
       var children: [Int32]?
       if mayRead, let directory = ProcessDirectory(pid), let sample = directory.sample {
+        ArgumentsReader.shared.ask(directory)
         processes.append(Process(directory, sample))
-        directories.append(directory)
         children = directory.children(threads: sample.threads)
       } else {
         children = Self.children(of: pid)
@@ -132,9 +129,19 @@ struct KillEvidence: Equatable {
   }
 
   private init(of directory: ProcessDirectory, _ sample: ProcessSample) {
+    // The only thread of all sleeps: nobody has the lock of its memory.
+    let isCalm = sample.threads == 1 && sample.state == "S"
+    if !isCalm {
+      ArgumentsReader.shared.begin()
+      ArgumentsReader.shared.ask(directory)
+    }
     processes = [Process(directory, sample)]
     count = 1
-    readArguments([directory])
+    if isCalm {
+      processes[0].arguments = ArgumentsReader.read(directory)
+    } else {
+      takeArguments()
+    }
   }
 
   /// How many the ring's own procfs shows besides PID 1, which costs a tenth of going from each to its children.
