@@ -98,6 +98,30 @@ import Testing
     #expect(result["sagas"]?.arrayValue?.first?["state"] == "compensated", "\(run.summary)")
   }
 
+  /// Undoing takes as long as it takes: that the run was killed is in its log before.
+  @Test(arguments: Starter.all) func aKillIsToldBeforeItIsUndone(_ starter: Starter) throws {
+    let place = AgentPlace(starter)
+    for (name, script, more) in [
+      ("drag", "touch $1", "undo: {tool: linger, arguments: {name: '{name}'}}"),
+      ("linger", "echo begun >> log; sleep 3; echo over >> log", ""),
+    ] { place.scratch.write(place.toolFile(name), AgentPlace.tool(name, script, more)) }
+    let name = "saga-\(UInt32.random(in: 0 ... .max))"
+    let running = place.command(
+      "s = agt.saga('one').begin(); s.tool('drag', name='a'); print(s.id, flush=True); "
+        + "time.sleep(60)", options: ["--name", name]
+    ).start()
+    #expect(running.waitForOutput("\n"))
+    let kill = place.site.program("agt", ["kill", "--json", name]).run()
+    let record = try JSONParser.parse(kill.output).arrayValue?.first
+    let id = try #require(record?["run"]?.stringValue, "\(kill.summary)")
+    #expect(Clock.eventually(20) { place.log.contains("begun") })
+    let log = place.site.program("agt", ["log", "--json", id]).run().out
+    #expect(log.contains("\"kind\":\"kill\""), "\(log)")
+    #expect(!place.log.contains("over"))
+    #expect(running.wait().status == 137)
+    #expect(place.log.contains("over"))
+  }
+
   /// The call beyond does not begin, and what undoes the others is not counted.
   @Test(arguments: Starter.all) func itsCallsOfToolsAreUsedUp(_ starter: Starter) throws {
     let place = AgentPlace(starter)
