@@ -21,13 +21,12 @@ import Testing
   /// What is written already is neither refused nor written again because nothing can be set aside.
   @Test func noSpaceToSetAside() throws {
     let site = LogSite()
-    let path = site.path
     let queue = try GroupCommitter(mode: .group, wakesLoop: false)
     var calls = LogCalls.kernel
     calls.reserve = { (_, _, _) throws(SyscallError) in
       throw SyscallError(call: "fallocate", errno: 28)
     }
-    queue.begin(try Self.writer(path, calls))
+    queue.begin(try Self.writer(site.path, calls))
     let first = queue.intend(.note, timeMilliseconds: 1, note(1))
     try queue.wait(for: first)
     let second = queue.intend(.note, timeMilliseconds: 1, note(2))
@@ -42,25 +41,15 @@ import Testing
   /// What nobody can be refused for is counted when too much waits, and not kept; a kill is kept.
   @Test func aDiskThatHangsFillsNoMemory() throws {
     let site = LogSite()
-    let path = site.path
-    let gate = Monitor()
-    let isHeld = Mutable(true)
+    let disk = HangingDisk()
     let queue = try GroupCommitter(mode: .group, wakesLoop: false)
-    var calls = LogCalls.kernel
-    calls.sync = { (file) throws(SyscallError) in
-      gate.locked { while isHeld.value { gate.wait() } }
-      try Files.syncData(file)
-    }
-    queue.begin(try Self.writer(path, calls))
+    queue.begin(try Self.writer(site.path, disk.calls))
     #expect(queue.delay == nil)
     let first = queue.intend(.note, timeMilliseconds: 1, note(-1))
     for number in 0..<20_000 { queue.record(.note, timeMilliseconds: 1, note(number)) }
     #expect(queue.delay != nil)
     queue.record(.kill, timeMilliseconds: 1, note(20_000))
-    gate.locked {
-      isHeld.value = false
-      gate.wakeAll()
-    }
+    disk.goOn()
     try queue.wait(for: first)
     #expect(Clock.eventually { queue.delay == nil })
     let end = queue.finish()
@@ -71,16 +60,9 @@ import Testing
   /// Whoever answers without waiting asks first whether anything can be told.
   @Test func aDiskThatHangsIsAnObstacle() throws {
     let site = LogSite()
-    let path = site.path
-    let gate = Monitor()
-    let isHeld = Mutable(true)
+    let disk = HangingDisk()
     let queue = try GroupCommitter(mode: .group, wakesLoop: false)
-    var calls = LogCalls.kernel
-    calls.sync = { (file) throws(SyscallError) in
-      gate.locked { while isHeld.value { gate.wait() } }
-      try Files.syncData(file)
-    }
-    queue.begin(try Self.writer(path, calls))
+    queue.begin(try Self.writer(site.path, disk.calls))
     let first = queue.intend(.note, timeMilliseconds: 1, note(-1))
     var sent = 0
     while queue.obstacle == nil && sent < 20_000 {
@@ -88,10 +70,7 @@ import Testing
       sent += 1
     }
     #expect(queue.obstacle != nil && sent >= 4096, "\(sent)")
-    gate.locked {
-      isHeld.value = false
-      gate.wakeAll()
-    }
+    disk.goOn()
     try queue.wait(for: first)
     #expect(Clock.eventually { queue.obstacle == nil })
     #expect(queue.finish().size == UInt64(sent + 1))
@@ -122,9 +101,8 @@ import Testing
   /// Whoever fills the log does not hide a violation in it, not even among what is left out.
   @Test func aViolationInAFullLog() throws {
     let site = LogSite()
-    let path = site.path
     let queue = try GroupCommitter(mode: .group, wakesLoop: false)
-    queue.begin(try Self.writer(path, runMaxBytes: 1000))
+    queue.begin(try Self.writer(site.path, runMaxBytes: 1000))
     for number in 0..<100 { queue.record(.note, timeMilliseconds: 1, note(number)) }
     queue.record(.violation, timeMilliseconds: 1, note(-2))
     for number in 100..<200 { queue.record(.note, timeMilliseconds: 1, note(number)) }
@@ -213,8 +191,25 @@ import Testing
   }
 }
 
-/// Behind a monitor.
-private final class Mutable: @unchecked Sendable {
-  var value: Bool
-  init(_ value: Bool) { self.value = value }
+/// Its syncs wait until it may go on.
+private final class HangingDisk: @unchecked Sendable {
+  private let gate = Monitor()
+  // Behind the gate.
+  private var isHeld = true
+
+  var calls: LogCalls {
+    var calls = LogCalls.kernel
+    calls.sync = { [self] (file) throws(SyscallError) in
+      gate.locked { while isHeld { gate.wait() } }
+      try Files.syncData(file)
+    }
+    return calls
+  }
+
+  func goOn() {
+    gate.locked {
+      isHeld = false
+      gate.wakeAll()
+    }
+  }
 }

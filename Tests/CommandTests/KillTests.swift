@@ -163,8 +163,8 @@ struct KillSite {
     """
 
   /// What the evidence would wait for does not delay the kill.
-  @Test(arguments: Starter.all) func evidenceThatCannotBeRead(_ starter: Starter) throws {
-    let site = KillSite(starter)
+  @Test func evidenceThatCannotBeRead() throws {
+    let site = KillSite(.native)
     let running = site.command(
       [
         Binaries.agtRun, "--ring", "2", "--name", site.mark, "--pids", "200", "--timeout", "30s",
@@ -172,7 +172,7 @@ struct KillSite {
       ]
     ).start()
     try #require(running.waitForOutput("ready"))
-    Clock.sleep(2)
+    Clock.sleep(1)
     let kill = try #require(try site.kills(site.mark).first?["kill"])
     let times = ["decided", "signaled"].compactMap { kill[$0]?.stringValue?.suffix(7).dropLast() }
     let seconds = times.compactMap { Double(String($0)) }

@@ -31,7 +31,7 @@ final class RunAudit: RunService {
   private var isOver = false
 
   /// What wakes nobody is in the log so much later at most.
-  private static let patienceMilliseconds: UInt64 = 1000
+  private static let patienceMilliseconds: UInt64 = 100
 
   /// A ring that has not ended by then takes longer than the log.
   private static let killMilliseconds: UInt64 = 20
@@ -67,7 +67,11 @@ final class RunAudit: RunService {
 
   /// Writes the start of the run into the host's log and waits for the disk, and begins its own.
   func recordStart() throws(RunError) {
-    do throws(LogError) { committer.begin(try open()) } catch {
+    do throws(LogError) {
+      committer.begin(try open())
+      // Later the loop must not wait for a disk that is busy.
+      committer.writeAhead()
+    } catch {
       committer.refuseAll(error)
       throw Self.refusal(error, place)
     }
@@ -204,7 +208,6 @@ final class RunAudit: RunService {
     case .resumed(let uid): record(.resume, ["uid": JSONValue(uid)])
     case .executed:
       record(.runProgram, [:])
-      committer.writeAhead()
       try clock.arm(AlarmClock.nowMilliseconds + Self.patienceMilliseconds)
     case .violation(let violation): record(violation)
     case .breach(let breach): record(.breach, breach)
