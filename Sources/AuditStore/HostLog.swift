@@ -59,16 +59,6 @@ public final class HostLog {
 
   // MARK: adding
 
-  /// Makes sure beforehand that the log is what was signed, which `add` then need not unless others have
-  /// added something meanwhile. Waits for nobody.
-  public func prepare(timeMilliseconds: UInt64) throws(LogError) {
-    guard try calling({ () throws(SyscallError) in try Descriptors.tryLock(directory.raw) }) else {
-      return
-    }
-    defer { Descriptors.unlock(directory.raw) }
-    _ = try current(timeMilliseconds)
-  }
-
   /// Whoever adds something is done in some milliseconds, unless the disk is busy or somebody has stopped it.
   public static let patienceMilliseconds: UInt64 = 30_000
 

@@ -2,7 +2,6 @@
 #include "include/CLinux.h"
 
 #include <malloc.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 

@@ -119,15 +119,6 @@ public enum Descriptors {
   /// How many bytes a pipe holds; 0 where that cannot be told.
   public static func waitingBytes(_ number: Int32) -> Int { max(0, Int(agt_waiting_bytes(number))) }
 
-  /// Waits until one of them can be read or has come to its end (poll(2)), without a limit of time.
-  /// - Returns: for each whether it is that one.
-  public static func awaitInput(_ numbers: [Int32]) throws(SyscallError) -> [Bool] {
-    var entries = numbers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-    // SAFETY: the kernel writes as many entries as we say there are.
-    _ = try retrying("poll") { unsafe poll(&entries, nfds_t(entries.count), -1) }
-    return entries.map { $0.revents != 0 }
-  }
-
   public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 
   /// An empty file in memory, close-on-exec, that can be sealed (memfd_create(2)) and, since Linux 6.3,

@@ -29,10 +29,8 @@ public final class Worker: @unchecked Sendable {
   }
 
   /// The same for a thread that nobody waits for, and that may hang until the process ends.
-  public static func detach(
-    stackBytes: Int = stackBytesUsual, _ body: @escaping @Sendable () -> Void
-  ) throws(SyscallError) {
-    pthread_detach(try start(stackBytes, body))
+  public static func detach(_ body: @escaping @Sendable () -> Void) throws(SyscallError) {
+    pthread_detach(try start(stackBytesUsual, body))
   }
 
   private static func start(

@@ -36,8 +36,6 @@ enum FirstUses {
     trees.reserveCapacity(count)
     var options: [(key: String, value: String?)] = []
     options.reserveCapacity(count)
-    var awaited: [pollfd] = []
-    awaited.reserveCapacity(count)
     // SAFETY: an empty list; what its elements would be is not used.
     var words: [UnsafeMutablePointer<CChar>?] = unsafe []
     unsafe words.reserveCapacity(count)
@@ -45,8 +43,6 @@ enum FirstUses {
     letters.reserveCapacity(count)
     var places: [Int] = []
     places.reserveCapacity(count)
-    var answers: [Bool] = []
-    answers.reserveCapacity(count)
     _ = RingLoop.filter.count + String(UInt32(count), radix: 8).utf8.count
   }
 }

@@ -193,24 +193,12 @@ enum RingMounts {
 
   /// What covers the first masked file and the first masked directory, to be cloned for the others.
   private struct Covers {
-    /// For the first masked file, when it was opened already.
-    var null: Int32?
     var file: Int32?
     var directory: Int32?
 
     func close() {
-      for number in [null, file, directory] { if let number { _ = OwnedFD(number) } }
+      for number in [file, directory] { if let number { _ = OwnedFD(number) } }
     }
-
-    mutating func takeNull() throws(SyscallError) -> OwnedFD {
-      guard let number = null else { return try openNull() }
-      null = nil
-      return OwnedFD(number)
-    }
-  }
-
-  private static func openNull() throws(SyscallError) -> OwnedFD {
-    try Mounts.openTree(ByteString("/dev/null"), recursive: false)
   }
 
   /// A file is covered with /dev/null on a mount without devices, so that not even that opens; a
@@ -245,7 +233,8 @@ enum RingMounts {
     } else {
       // The first of its kind is attached itself: before Linux 6.15 only an attached mount can be cloned.
       let cover =
-        isDirectory ? try emptyDirectory(root) : try covers.takeNull()
+        isDirectory
+        ? try emptyDirectory(root) : try Mounts.openTree(ByteString("/dev/null"), recursive: false)
       try Mounts.restrict(
         cover.raw, [.readOnly, .noSetUserID, .noDevices, .noExecution], recursive: false,
         object: path.text)
