@@ -68,10 +68,19 @@ public struct BrokerError: Error, Equatable, Sendable {
 public enum Answer {
   /// - Parameter id: as in the request, `.null` when it could not be read.
   public static func result(_ value: JSONValue, id: JSONValue) -> [UInt8] {
-    var bytes = Array("{\"jsonrpc\":\"2.0\",\"id\":".utf8)
-    bytes += JSONWriter.compact(id)
+    result(written: JSONWriter.compact(value), id: id)
+  }
+
+  /// - Parameters:
+  ///   - text: one JSON value, on one line.
+  ///   - id: as above.
+  public static func result(written text: [UInt8], id: JSONValue) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(64 + text.count)
+    bytes += "{\"jsonrpc\":\"2.0\",\"id\":".utf8
+    JSONWriter.appendCompact(id, to: &bytes)
     bytes += ",\"result\":".utf8
-    bytes += JSONWriter.compact(value)
+    bytes += text
     bytes += "}\n".utf8
     return bytes
   }

@@ -55,8 +55,13 @@ public struct LineReader: Sendable {
   }
 
   private func lineFeed() -> Int? {
-    let span = buffer.span
-    for index in max(start, scanned)..<span.count where span[index] == 0x0A { return index }
+    let bytes = buffer.span
+    var index = max(start, scanned)
+    while index < bytes.count {
+      // SAFETY: it is not negative, and below the count.
+      if unsafe bytes[unchecked: index] == 0x0A { return index }
+      index += 1
+    }
     return nil
   }
 }

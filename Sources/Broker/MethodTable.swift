@@ -82,10 +82,10 @@ public enum MethodTable {
       cost: 1, descriptors: 0, isRecorded: true, members: ["text"]),
   ]
 
-  private static let byName: [String: Method] = Dictionary(
-    uniqueKeysWithValues: methods.map { ($0.name, $0) })
-
-  public static func method(_ name: String) -> Method? { byName[name] }
+  /// Searched from its front: what is asked most stands there, and hashing a name costs more than comparing some.
+  public static func method(_ name: String) -> Method? {
+    methods.firstIndex { $0.name == name }.map { methods[$0] }
+  }
 
   /// What a ring may ask, in the table's order.
   public static func names(ring: UInt8) -> [String] {

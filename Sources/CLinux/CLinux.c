@@ -28,6 +28,21 @@ int agt_release_memory(void) {
   return madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
+int agt_processors(int pid, unsigned char *allowed, int count) {
+  cpu_set_t set;
+  if (sched_getaffinity(pid, sizeof set, &set) != 0) return -1;
+  for (int number = 0; number < count; number++) allowed[number] = CPU_ISSET((size_t)number, &set) != 0;
+  return 0;
+}
+
+int agt_use_processors(int pid, const unsigned char *allowed, int count) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int number = 0; number < count; number++)
+    if (allowed[number] != 0) CPU_SET((size_t)number, &set);
+  return sched_setaffinity(pid, sizeof set, &set);
+}
+
 void agt_use_other_processor(int pid) {
   cpu_set_t both, other;
   if (sched_getaffinity(pid, sizeof both, &both) != 0 || CPU_COUNT(&both) != 2) return;

@@ -55,10 +55,16 @@ public enum Hexadecimal {
 
   /// The digits behind what is there.
   public static func append(_ bytes: [UInt8], to output: inout [UInt8]) {
-    for byte in bytes {
-      output.append(digits[Int(byte >> 4)])
-      output.append(digits[Int(byte & 15)])
+    output.append(addingCapacity: 2 * bytes.count) { span in
+      for byte in bytes {
+        span.append(digit(byte >> 4))
+        span.append(digit(byte & 15))
+      }
     }
+  }
+
+  private static func digit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
   }
 
   /// nil for what `encode` does not produce.

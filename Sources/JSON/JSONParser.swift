@@ -126,6 +126,7 @@ struct JSONScanner {
     var members: [JSONObject.Member] = []
     var names: Set<String> = []
     if try closes(UInt8(ascii: "}"), bytes) { return JSONObject(unique: members) }
+    members.reserveCapacity(4)
     while true {
       skipWhitespace(bytes)
       let start = offset

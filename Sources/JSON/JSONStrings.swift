@@ -2,22 +2,27 @@
 extension JSONScanner {
   mutating func string(_ bytes: Span<UInt8>) throws(JSONError) -> String {
     let start = offset + 1
-    offset = start
-    while offset < bytes.count {
-      switch bytes[offset] {
-      case UInt8(ascii: "\""):
-        let end = offset
-        offset += 1
-        return try text(bytes.extracting(start..<end), bytes, from: start)
-      case UInt8(ascii: "\\"):
-        return try escapedString(bytes, from: start)
-      case 0..<0x20:
-        throw error(bytes, at: offset, "control character in a string; it must be escaped")
-      default:
-        offset += 1
-      }
+    // A variable of its own: nothing is stored for each byte.
+    var end = start
+    while end < bytes.count, !Self.endsRun(bytes[end]) { end += 1 }
+    offset = end
+    guard end < bytes.count else {
+      throw error(bytes, at: start - 1, "the string is not closed")
     }
-    throw error(bytes, at: start - 1, "the string is not closed")
+    switch bytes[end] {
+    case UInt8(ascii: "\""):
+      offset += 1
+      return try text(bytes.extracting(start..<end), bytes, from: start)
+    case UInt8(ascii: "\\"):
+      return try escapedString(bytes, from: start)
+    default:
+      throw error(bytes, at: end, "control character in a string; it must be escaped")
+    }
+  }
+
+  /// What a string cannot hold as it is.
+  private static func endsRun(_ byte: UInt8) -> Bool {
+    byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
   }
 
   /// The rest of a string from its first backslash on.

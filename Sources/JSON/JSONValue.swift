@@ -32,7 +32,7 @@ public struct JSONObject: Sendable {
   }
 
   /// - Parameter members: Known to have different names.
-  init(unique members: [Member]) {
+  public init(unique members: [Member]) {
     self.members = members
   }
 
@@ -55,10 +55,17 @@ public struct JSONObject: Sendable {
 extension JSONObject: Equatable {
   public static func == (first: JSONObject, second: JSONObject) -> Bool {
     guard first.members.count == second.members.count else { return false }
-    if zip(first.members, second.members).allSatisfy({ $0.name == $1.name }) {
-      return first.members == second.members
+    for index in first.members.indices {
+      guard first.members[index].name == second.members[index].name else {
+        return equalsInOrder(first, second)
+      }
+      guard first.members[index].value == second.members[index].value else { return false }
     }
-    return first.members.sorted { $0.name < $1.name } == second.members.sorted { $0.name < $1.name }
+    return true
+  }
+
+  private static func equalsInOrder(_ first: JSONObject, _ second: JSONObject) -> Bool {
+    first.members.sorted { $0.name < $1.name } == second.members.sorted { $0.name < $1.name }
   }
 }
 

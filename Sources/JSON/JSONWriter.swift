@@ -56,8 +56,7 @@ public enum JSONWriter {
           try appendCanonical(members[index], isFirst: index == 0, to: &output)
         }
       } else {
-        let places = members.indices.sorted { precedes(members[$0].name, members[$1].name) }
-        for (index, place) in places.enumerated() {
+        for (index, place) in canonicalOrder(members).enumerated() {
           try appendCanonical(members[place], isFirst: index == 0, to: &output)
         }
       }
@@ -67,7 +66,38 @@ public enum JSONWriter {
     }
   }
 
-  private static func appendCanonical(
+  /// The canonical form of an object that has some members more.
+  ///
+  /// - Parameter others: of other names.
+  /// - Throws: as `canonical`; what was appended until then stays.
+  public static func appendCanonical(
+    _ object: JSONObject, with others: CanonicalMembers, to output: inout [UInt8]
+  ) throws(JSONError) {
+    output.append(UInt8(ascii: "{"))
+    var isFirst = true
+    var other = 0
+    for place in canonicalOrder(object.members) {
+      let member = object.members[place]
+      while other < others.names.count, precedes(others.names[other], member.name) {
+        others.append(other, isFirst: isFirst, to: &output)
+        (other, isFirst) = (other + 1, false)
+      }
+      try appendCanonical(member, isFirst: isFirst, to: &output)
+      isFirst = false
+    }
+    while other < others.names.count {
+      others.append(other, isFirst: isFirst, to: &output)
+      (other, isFirst) = (other + 1, false)
+    }
+    output.append(UInt8(ascii: "}"))
+  }
+
+  /// Places of the members in the order of RFC 8785.
+  static func canonicalOrder(_ members: [JSONObject.Member]) -> [Int] {
+    members.indices.sorted { precedes(members[$0].name, members[$1].name) }
+  }
+
+  fileprivate static func appendCanonical(
     _ member: JSONObject.Member, isFirst: Bool, to output: inout [UInt8]
   ) throws(JSONError) {
     if !isFirst { output.append(UInt8(ascii: ",")) }
@@ -87,19 +117,18 @@ public enum JSONWriter {
   /// The order of UTF-8 bytes is that of UTF-16 code units below U+E000, where bytes begin with 0xEE:
   /// what is above is compared as it is asked for.
   private static func precedes(_ one: String, _ other: String) -> Bool {
-    var (left, right) = (one.utf8.makeIterator(), other.utf8.makeIterator())
-    while true {
-      guard let second = right.next() else { return false }
-      guard let first = left.next() else { return true }
-      if first == second { continue }
-      guard max(first, second) < 0xEE else {
+    let (left, right) = (one.utf8Span.span, other.utf8Span.span)
+    for index in 0..<min(left.count, right.count) where left[index] != right[index] {
+      guard max(left[index], right[index]) < 0xEE else {
         return one.utf16.lexicographicallyPrecedes(other.utf16)
       }
-      return first < second
+      return left[index] < right[index]
     }
+    return left.count < right.count
   }
 
-  private static func appendCompact(_ value: JSONValue, to output: inout [UInt8]) {
+  /// As `compact`, behind what is there.
+  public static func appendCompact(_ value: JSONValue, to output: inout [UInt8]) {
     switch value {
     case .string(let text):
       appendString(text, escapesAllControls: true, to: &output)
@@ -173,17 +202,19 @@ public enum JSONWriter {
   private static func appendString(
     _ text: String, escapesAllControls: Bool, to output: inout [UInt8]
   ) {
-    output.append(UInt8(ascii: "\""))
-    defer { output.append(UInt8(ascii: "\"")) }
     let start = output.count
-    output.append(contentsOf: text.utf8)
-    // Where it was copied to, it is read faster.
-    var isPlain = true
-    for index in start..<output.count where isPlain {
-      isPlain = Self.isPlain(output[index], escapesAllControls)
+    output.append(addingCapacity: text.utf8.count + 2) { span in
+      span.append(UInt8(ascii: "\""))
+      let bytes = text.utf8Span.span
+      for index in bytes.indices where isPlain(bytes[index], escapesAllControls) {
+        span.append(bytes[index])
+      }
+      span.append(UInt8(ascii: "\""))
     }
-    if isPlain { return }
-    output.removeLast(output.count - start)
+    if output.count - start == text.utf8.count + 2 { return }
+    // Something is written in another way.
+    output.removeLast(output.count - start - 1)
+    defer { output.append(UInt8(ascii: "\"")) }
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"", "\\":
@@ -203,8 +234,10 @@ public enum JSONWriter {
 
   /// Whether a byte is written as it is, whatever follows.
   private static func isPlain(_ byte: UInt8, _ escapesAllControls: Bool) -> Bool {
-    byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
-      && !(escapesAllControls && mayBeginUnseen(byte))
+    if byte < 0x7F {
+      return byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+    }
+    return !(escapesAllControls && mayBeginUnseen(byte))
   }
 
   /// DEL, and first bytes of what `isUnseen` names.
@@ -236,5 +269,33 @@ public enum JSONWriter {
         output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
       }
     }
+  }
+}
+
+/// Members of an object in the canonical form, to be written with others time and again.
+public struct CanonicalMembers: Sendable {
+  /// In the order of RFC 8785.
+  fileprivate let names: [String]
+  /// Each with its name.
+  private let texts: [[UInt8]]
+
+  /// - Throws: as `JSONWriter.canonical`.
+  public init(_ object: JSONObject) throws(JSONError) {
+    var names: [String] = []
+    var texts: [[UInt8]] = []
+    for place in JSONWriter.canonicalOrder(object.members) {
+      let member = object.members[place]
+      var text: [UInt8] = []
+      try JSONWriter.appendCanonical(member, isFirst: true, to: &text)
+      names.append(member.name)
+      texts.append(text)
+    }
+    self.names = names
+    self.texts = texts
+  }
+
+  fileprivate func append(_ index: Int, isFirst: Bool, to output: inout [UInt8]) {
+    if !isFirst { output.append(UInt8(ascii: ",")) }
+    output.append(contentsOf: texts[index])
   }
 }

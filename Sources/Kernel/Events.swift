@@ -78,22 +78,23 @@ public struct Poller: ~Copyable {
   /// (`isCurrent`).
   /// - Parameter milliseconds: -1 waits for ever.
   public func wait(milliseconds: Int32) throws(SyscallError) -> [Event] {
-    var events = unsafe [epoll_event](repeating: epoll_event(), count: 32)
-    // SAFETY: the kernel fills at most 32 elements.
-    let count = unsafe epoll_wait(descriptor.raw, &events, 32, milliseconds)
-    if count < 0, errno == EINTR { return [] }
     var ready: [Event] = []
-    for index in 0..<Int(try check(count, "epoll_wait")) {
-      // SAFETY: `control` stored generation and descriptor in this member of the union.
-      let bits = unsafe events[index].events
-      let data = unsafe events[index].data.u64
-      let event = Event(
-        descriptor: Int32(truncatingIfNeeded: data), readable: bits & (1 | 8 | 16) != 0,
-        writable: bits & (4 | 8) != 0, isOver: bits & (1 | 16) == 16,
-        generation: UInt32(data >> 32))
-      // A file that was closed here and is open elsewhere still reports.
-      if isCurrent(event) { ready.append(event) }
+    var count: Int32 = 0
+    // On the stack, as a busy loop asks often. SAFETY: the kernel fills `count` elements, 32 at most; others are not read.
+    unsafe withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 32) { events in
+      count = unsafe epoll_wait(descriptor.raw, events.baseAddress, 32, milliseconds)
+      for index in 0..<Int(max(0, count)) {
+        // SAFETY: `control` stored generation and descriptor in this member of the union.
+        let (bits, data) = unsafe (events[index].events, events[index].data.u64)
+        let event = Event(
+          descriptor: Int32(truncatingIfNeeded: data), readable: bits & (1 | 8 | 16) != 0,
+          writable: bits & (4 | 8) != 0, isOver: bits & (1 | 16) == 16,
+          generation: UInt32(data >> 32))
+        // A file that was closed here and is open elsewhere still reports.
+        if isCurrent(event) { ready.append(event) }
+      }
     }
+    if count < 0, errno != EINTR { _ = try check(count, "epoll_wait") }
     return ready
   }
 }

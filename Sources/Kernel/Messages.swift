@@ -61,37 +61,41 @@ public enum Messages {
   public static func receive(
     _ socket: Int32, capacity: Int, blocking: Bool
   ) throws(SyscallError) -> (bytes: [UInt8], descriptors: [Int32])? {
-    var numbers = [Int32](repeating: -1, count: 8)
-    var count: Int32 = 0
-    var failure: SyscallError?
     let flags = blocking ? 0 : Int32(MSG_DONTWAIT)
-    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, length in
-      do throws(SyscallError) {
-        // A peer that ends with messages of ours unread leaves ECONNRESET in front of its own last
-        // messages; the error is reported once, then they come (unix(7)).
-        var wasReset = false
-        length = try retrying("recvmsg") {
-          // SAFETY: at most `capacity` bytes and 8 descriptors are written.
-          var result = unsafe agt_receive_message(
-            socket, buffer.baseAddress, capacity, &numbers, &count, flags)
-          if result < 0, errno == ECONNRESET, !wasReset {
-            wasReset = true
-            result = unsafe agt_receive_message(
-              socket, buffer.baseAddress, capacity, &numbers, &count, flags)
+    var bytes: [UInt8] = []
+    var descriptors: [Int32] = []
+    var failure: SyscallError?
+    // SAFETY: at most `capacity` bytes and 8 descriptors are written, and what is not written is not read.
+    unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { buffer in
+      unsafe withUnsafeTemporaryAllocation(of: Int32.self, capacity: 8) { numbers in
+        var count: Int32 = 0
+        do throws(SyscallError) {
+          // A peer that ends with messages of ours unread leaves ECONNRESET in front of its own last
+          // messages; the error is reported once, then they come (unix(7)).
+          var wasReset = false
+          let length = try retrying("recvmsg") {
+            var result = unsafe agt_receive_message(
+              socket, buffer.baseAddress, capacity, numbers.baseAddress, &count, flags)
+            if result < 0, errno == ECONNRESET, !wasReset {
+              wasReset = true
+              result = unsafe agt_receive_message(
+                socket, buffer.baseAddress, capacity, numbers.baseAddress, &count, flags)
+            }
+            return result
           }
-          return result
+          bytes = unsafe Array(buffer[..<length])
+          if count > 0 { descriptors = unsafe Array(numbers[..<Int(count)]) }
+        } catch {
+          failure = error
         }
-      } catch {
-        length = 0
-        failure = error
       }
     }
     if let failure { throw failure }
     if bytes.isEmpty {
       // An empty message looks like the end, and its descriptors are nobody's.
-      for number in numbers.prefix(Int(count)) { _ = OwnedFD(number) }
+      for number in descriptors { _ = OwnedFD(number) }
       return nil
     }
-    return (bytes, Array(numbers.prefix(Int(count))))
+    return (bytes, descriptors)
   }
 }

@@ -229,6 +229,28 @@ public enum Processes {
     return count > 0 ? count : nil
   }
 
+  private static let processorsMax = 1024
+
+  /// Numbers of the processors that this thread may use, in order (sched_getaffinity(2)).
+  public static func processors() throws(SyscallError) -> [Int] {
+    var allowed = [UInt8](repeating: 0, count: processorsMax)
+    // SAFETY: as many bytes are written as there are.
+    _ = try check(
+      unsafe agt_processors(0, &allowed, Int32(processorsMax)), "sched_getaffinity")
+    return allowed.indices.filter { allowed[$0] != 0 }
+  }
+
+  /// From now on this thread uses these only, and what it makes does (sched_setaffinity(2)).
+  /// - Parameter numbers: each from 0 to 1,023.
+  public static func use(processors numbers: [Int]) throws(SyscallError) {
+    var allowed = [UInt8](repeating: 0, count: processorsMax)
+    for number in numbers { allowed[number] = 1 }
+    // SAFETY: as many bytes are read as there are.
+    _ = try check(
+      unsafe agt_use_processors(0, allowed, Int32(processorsMax)), "sched_setaffinity",
+      "\(numbers)")
+  }
+
   /// Moves the process away from our processor where there are two. The kernel may put a new process beside its
   /// maker, and leaves it there for milliseconds although the other processor has become idle.
   /// - Parameter pid: 0 is this thread.

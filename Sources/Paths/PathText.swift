@@ -12,7 +12,12 @@ public enum PathText {
 
   /// Whether a path is that directory or lies below it; both without `.`, `..` and doubled slashes.
   public static func isInside(_ path: String, _ directory: String) -> Bool {
-    below(path, directory) != nil
+    let (path, directory) = (path.utf8Span.span, directory.utf8Span.span)
+    let isRoot = directory.count == 1 && directory[0] == slash
+    let count = isRoot ? 0 : directory.count
+    guard path.count >= count else { return false }
+    for index in 0..<count where path[index] != directory[index] { return false }
+    return path.count == count || path[count] == slash
   }
 
   /// What follows the directory and a slash; empty for the directory itself, nil for what lies elsewhere.

@@ -33,7 +33,7 @@ extension PolicySet {
   }
 
   private static func namesTool(_ request: Request) -> Bool {
-    request.fields["tool"] != nil || request.fields["tool_name"] != nil
+    request["tool"] != nil || request["tool_name"] != nil
   }
 
   private func exceeded(_ limit: RateLimit, _ rule: Rule?, _ decision: Decision) -> Decision {

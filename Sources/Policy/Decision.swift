@@ -63,7 +63,22 @@ extension PolicySet {
           + "match took too many steps, or values of different types are compared",
         obligations: [.audit], limited: [], policyDigest: digest)
     }
+    if matches.uncertain.isEmpty, matches.certain.count == 1, index.isNativeOnly,
+      let decision = decision(by: rules[Int(matches.certain[0])])
+    {
+      return decision
+    }
     return resolve(matches, request)
+  }
+
+  /// What `resolve` says when nothing but one rule of the native form matched, as with most requests; nil when that
+  /// takes more than naming it.
+  private func decision(by rule: Rule) -> Decision? {
+    guard rule.obligations.isEmpty, rule.limit == nil else { return nil }
+    return Decision(
+      verdict: rule.verdict, rules: [Decision.Match(rule: rule, isUncertain: false)],
+      decidingRule: rule, reason: rule.say, fallback: "", obligations: [], limited: [],
+      policyDigest: digest)
   }
 
   /// Numbers of the rules that matched.
@@ -77,7 +92,7 @@ extension PolicySet {
     let rule: Int
   }
 
-  private func matches(
+  func matches(
     _ evaluation: inout Evaluation, _ request: Request
   ) -> Result<Matches, EvaluationFailure> {
     var matches = Matches()

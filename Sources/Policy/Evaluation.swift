@@ -19,7 +19,7 @@ struct Evaluation {
     values.reserveCapacity(program.slots.count)
     for (number, index) in program.directIndices.enumerated() {
       values.append(
-        index >= 0 ? request.known[index] : Self.value(program.slots[number], request, &problem))
+        index >= 0 ? request.known(index) : Self.value(program.slots[number], request, &problem))
     }
     self.values = values
     scans = program.hasScanners ? Array(repeating: nil, count: program.slots.count) : []
@@ -47,7 +47,7 @@ struct Evaluation {
   ) -> JSONValue? {
     let path = lookup.path
     var value =
-      if let index = lookup.index { request.known[index] } else { request.fields[path.root] }
+      if let index = lookup.index { request.known(index) } else { request[path.root] }
     if path.components.isEmpty { return value }
     for component in path.components {
       switch (component, value) {
@@ -58,7 +58,7 @@ struct Evaluation {
       }
     }
     // A caller may also give {"sql.verb": …} flat. Two different values are a way around a rule.
-    guard let flatName = lookup.flatName, let flat = request.fields[flatName] else { return value }
+    guard let flatName = lookup.flatName, let flat = request[flatName] else { return value }
     if let value, value != flat {
       problem = "two values for the field \(path): \"\(flatName)\" and the nested one differ"
     }
@@ -89,7 +89,7 @@ struct Evaluation {
       default: break
       }
     }
-    return text.utf8.allSatisfy { $0 < 0x80 } ? value : .string(Text.normalized(text))
+    return Text.isASCII(text) ? value : .string(Text.normalized(text))
   }
 
   // MARK: Conditions

@@ -34,12 +34,14 @@ public enum PolicyPath {
   }
 
   /// Whether normalising would change nothing: the common case, without allocation.
-  private static func isNormal(_ path: String) -> Bool {
+  static func isNormal(_ path: String) -> Bool {
+    let bytes = path.utf8Span.span
     var previous: UInt8 = 0
     var length = 0
     var isDots = true
     var isFirst = true
-    for byte in path.utf8 {
+    for index in bytes.indices {
+      let byte = bytes[index]
       if byte == UInt8(ascii: "/") {
         if !isFirst && (length == 0 || isDots) { return false }
         length = 0
@@ -52,7 +54,7 @@ public enum PolicyPath {
       previous = byte
     }
     if length > 0 { return !isDots }
-    return path.utf8.count <= 1 || previous != UInt8(ascii: "/")
+    return bytes.count <= 1 || previous != UInt8(ascii: "/")
   }
 }
 

@@ -12,7 +12,7 @@ final class Program: Sendable {
   let globs: [Glob]
   let networks: [[IPNetwork]]
   let slots: [Slot]
-  /// By slot the position in `Request.known` of a field that is taken as it is there, or -1.
+  /// By slot the position in the vocabulary of a field that is taken as it is there, or -1.
   let directIndices: [Int]
   let scanners: [LiteralScanner?]
   let hasScanners: Bool

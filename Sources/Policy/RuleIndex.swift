@@ -11,6 +11,8 @@ struct RuleIndex: Sendable {
   let hasToolkit: Bool
   let hasDocument: Bool
 
+  var isNativeOnly: Bool { hasNative && !hasToolkit && !hasDocument }
+
   private struct Field: Sendable {
     let slot: Int
     var byText: [String: [Int32]] = [:]

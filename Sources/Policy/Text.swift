@@ -4,10 +4,23 @@
 enum Text {
   /// Normalization Form C (UAX 15). Text in ASCII is returned as it is.
   static func normalized(_ text: String) -> String {
-    if text.utf8.allSatisfy({ $0 < 0x80 }) { return text }
+    if isASCII(text) { return text }
     var scalars = String.UnicodeScalarView()
     scalars.append(contentsOf: text._nfc)
     return String(scalars)
+  }
+
+  static func isASCII(_ text: String) -> Bool {
+    let bytes = text.utf8Span.span
+    for index in bytes.indices where bytes[index] >= 0x80 { return false }
+    return true
+  }
+
+  /// Whether nothing in it has another spelling or is a control character, whatever the field: most texts are so.
+  static func isPrintableASCII(_ text: String) -> Bool {
+    let bytes = text.utf8Span.span
+    for index in bytes.indices where bytes[index] < 0x20 || bytes[index] >= 0x7F { return false }
+    return true
   }
 
   /// Whether a terminal, a C string or a reviewer would see another text than a program: control
@@ -16,12 +29,7 @@ enum Text {
   /// - Parameter allowsJoiners: U+200C and U+200D are part of ordinary words in Persian and Hindi,
   ///   and so of file names.
   static func hasControl(_ text: String, allowsJoiners: Bool = false) -> Bool {
-    var isASCII = true
-    for byte in text.utf8 {
-      if byte < 0x20 || byte == 0x7F { return true }
-      if byte >= 0x80 { isASCII = false }
-    }
-    if isASCII { return false }
+    if isPrintableASCII(text) { return false }
     return text.unicodeScalars.contains { scalar in
       if allowsJoiners && (scalar.value == 0x200C || scalar.value == 0x200D) { return false }
       return switch scalar.properties.generalCategory {

@@ -274,7 +274,10 @@ final class RunLoop {
 
   private func handle(_ event: Poller.Event) throws(SyscallError) {
     let number = event.descriptor
-    if number == stage.socket.raw {
+    // First: these are those that can be busy.
+    if let service = watchers[number] {
+      try service.handle(event, in: self)
+    } else if number == stage.socket.raw {
       try readReports()
     } else if number == signals.raw {
       for signal in try Signals.pending(number) { try handle(signal: signal) }
@@ -295,8 +298,6 @@ final class RunLoop {
       } else {
         try refusals.read(number, in: self)
       }
-    } else if let service = watchers[number] {
-      try service.handle(event, in: self)
     }
   }
 

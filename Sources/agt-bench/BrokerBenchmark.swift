@@ -3,6 +3,9 @@ internal import Kernel
 
 /// A question to the broker from inside ring 3, beside a bare echo over a Unix stream socket from the same
 /// program in the same ring, in turn: what is between the two is the broker's own work.
+///
+/// Where the scheduler puts two processes decides more than what they do: waking somebody who sleeps on another
+/// processor takes ten times as long as on the same one. Both are therefore measured in the same two places as well.
 enum BrokerBenchmark {
   private static let trips = 20_000
   /// One after the other before it is the other's turn: each finds the processors as its own last trip left them.
@@ -46,9 +49,15 @@ enum BrokerBenchmark {
       "\(place)/policy.yaml", "--workspace", place, "--timeout", "20s", "--",
     ]
     let command = ["\(directory)/agt-bench", "broker-client"]
-    let own = try measure(ring + command)
     Bench.say("policy.decide in ring 3 beside an echo over a Unix socket, µs")
-    for what in ["p50", "p90"] { Bench.say(line("agt-bench \(what)", own, what)) }
+    let all = try Processes.processors()
+    for place in Place.allCases where place != .apart || all.count > 1 {
+      defer { try? Processes.use(processors: all) }
+      let (asks, answers) = place.processors(of: all)
+      try Processes.use(processors: answers)
+      let own = try measure(ring + command + ["on"] + asks.map { "\($0)" })
+      for what in ["p50", "p90"] { Bench.say(line("\(place.rawValue), \(what)", own, what)) }
+    }
     try loads(ring, command)
     guard let python = Bench.find("python3"),
       let client = try? Files.read(ByteString("Clients/python/agt.py"), limit: 1 << 20)
@@ -58,6 +67,21 @@ enum BrokerBenchmark {
     let other = try measure(ring + [python, "\(place)/client.py"])
     Bench.say(line("agt.py p50", other, "p50"))
     Bench.say("")
+  }
+
+  private enum Place: String, CaseIterable {
+    case together = "on one processor"
+    case apart = "on two"
+    case free = "as it happens"
+
+    /// Of who asks, and of the supervisor and the echo.
+    func processors(of all: [Int]) -> (asks: [Int], answers: [Int]) {
+      switch self {
+      case .together: ([all[0]], [all[0]])
+      case .apart: ([all[0]], [all[1]])
+      case .free: (all, all)
+      }
+    }
   }
 
   /// Equal questions share entries of the log, so that it costs next to nothing; those that all differ have one each.
@@ -92,7 +116,7 @@ enum BrokerBenchmark {
 
   private static func line(_ title: String, _ found: [String: Double], _ what: String) -> String {
     let (echo, decide) = (found["echo-\(what)"] ?? 0, found["decide-\(what)"] ?? 0)
-    return Bench.left(title, 16) + "echo " + Bench.padded(Bench.fixed(echo, 1), 7) + "   decide "
+    return Bench.left(title, 24) + "echo " + Bench.padded(Bench.fixed(echo, 1), 7) + "   decide "
       + Bench.padded(Bench.fixed(decide, 1), 7) + "   ×" + Bench.fixed(decide / max(echo, 0.01), 2)
       + "   +" + Bench.fixed(max(0, decide - echo), 1)
   }
@@ -146,11 +170,14 @@ enum BrokerBenchmark {
         + "\"path\":\"/workspace/notes\(number.map { "-\($0)" } ?? "").txt\"}}\n").utf8)
   }
 
-  /// `agt-bench broker-client [equal|distinct]`: prints `name value` lines.
+  /// `agt-bench broker-client equal|distinct|on PROCESSOR…`: prints `name value` lines.
   static func client(_ words: [String]) throws(SyscallError) {
     let (echo, broker): (Int32, Int32) = (0, 3)
     try trip(broker, Array(hello.utf8))
-    if let kind = words.first { return try load(broker, isDistinct: kind == "distinct") }
+    if let kind = words.first, kind != "on" {
+      return try load(broker, isDistinct: kind == "distinct")
+    }
+    try Processes.use(processors: words.dropFirst().compactMap { Int($0) })
     let bytes = question()
     var times: [[UInt64]] = [[], []]
     for round in 0..<((trips + warmUp) / tripsAtOnce) {

@@ -184,4 +184,21 @@ private func canonical(_ value: JSONValue) throws -> String {
       String(decoding: JSONWriter.compact(value), as: UTF8.self)
         == #"{"b":[1,[],"x"],"a":{"c":null},"d":{},"e":0.5}"#)
   }
+
+  /// Whatever is written before and whatever comes between.
+  @Test func membersThatAreWrittenAlready() throws {
+    let names = ["", "a", "b", "ab", "\u{7F}", "é", "\u{E000}", "\u{FFFF}", "\u{10000}", "\"", "z"]
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<200 {
+      let members = names.shuffled(using: &random).prefix(Int.random(in: 0...names.count))
+        .enumerated().map { JSONObject.Member(name: $1, value: [.integer(Int64($0)), "x\n"]) }
+      let cut = Int.random(in: 0...members.count)
+      let written = try CanonicalMembers(JSONObject(unique: Array(members[..<cut])))
+      var bytes: [UInt8] = []
+      let rest = JSONObject(unique: Array(members[cut...]))
+      try JSONWriter.appendCanonical(rest, with: written, to: &bytes)
+      #expect(try bytes == JSONWriter.canonical(.object(JSONObject(unique: members))))
+    }
+    #expect(throws: JSONError.self) { _ = try CanonicalMembers(["a": .integer(.max)]) }
+  }
 }

@@ -57,6 +57,72 @@ internal import Testing
     }
   }
 
+  @Test func oneRuleDecidesAsManyDo() throws {
+    var policies = RandomPolicies(random: SeededRandom(seed: 7), isTotal: false)
+    var alone = 0
+    for _ in 0..<100 {
+      let set = try Self.set((0..<3).map { policies.rule($0, then: policies.verdict()) })
+      for _ in 0..<20 {
+        let request = Request(policies.request(isComplete: false))
+        var evaluation = Evaluation(set.program, request)
+        let matches = try set.matches(&evaluation, request).get()
+        if matches.certain.count == 1, matches.uncertain.isEmpty { alone += 1 }
+        let (decision, long) = (set.decide(request), set.resolve(matches, request))
+        #expect(decision.verdict == long.verdict && decision.reason == long.reason)
+        #expect(decision.rules.map(\.id) == long.rules.map(\.id))
+        #expect(decision.rules.map(\.isUncertain) == long.rules.map(\.isUncertain))
+        #expect(decision.decidingRule === long.decidingRule)
+        #expect(decision.operatorReason == long.operatorReason)
+        #expect(decision.obligations == long.obligations)
+      }
+    }
+    #expect(alone > 100)
+  }
+
+  /// What obliges or limits is not named alone.
+  @Test func oneRuleObliges() throws {
+    let set = try load(
+      native(
+        """
+          - {id: r, when: tool == 'a', then: allow, limit: 1/hour}
+          - {id: w, when: tool == 'b', then: allow, obligations: [audit]}
+        """))
+    let limited = set.decide(try request(#"{"tool": "a"}"#))
+    #expect(limited.limited.map(\.id) == ["r"])
+    #expect(set.decide(try request(#"{"tool": "b"}"#)).obligations.contains(.audit))
+  }
+
+  @Test func aCallerCountsAsItsFields() throws {
+    let facts: JSONObject = [
+      "kind": "policy.decide", "run": "r-1", "ring": 3, "user": "ann", "agent": "bot",
+      "executable": "/usr/./bin/x", "pid": 7,
+    ]
+    let caller = CallerFacts(facts)
+    var policies = RandomPolicies(random: SeededRandom(seed: 8), isTotal: false)
+    for number in 0..<200 {
+      var fields = policies.request(isComplete: false)
+      fields["path"] = ["/a/../b", "/a", "/a\u{7}", "", "/e\u{301}"][number % 5]
+      fields["stage"] = [nil, "post_tool", "never"][number % 3]
+      if number % 7 == 0 { fields["more\u{202e}"] = true }
+      var merged = fields
+      for member in facts.members { merged[member.name] = member.value }
+      // Whatever it says of itself.
+      if number % 2 == 0 { fields["ring"] = 0 }
+      let (one, other) = (Request(fields, from: caller), Request(merged))
+      #expect(one.fields == other.fields && one.problem == other.problem)
+      for member in other.fields.members { #expect(one[member.name] == member.value) }
+      #expect(one.stage == other.stage && one.agent == "bot")
+      #expect(one.isWithoutTool == other.isWithoutTool)
+      for position in Vocabulary.typeList.indices {
+        #expect(one.known(position) == other.known(position))
+      }
+    }
+    let broken = CallerFacts(["executable": "/a\u{0}"])
+    let request = Request(["tool": "git", "executable": "/b"], from: broken)
+    #expect(request.problem == "executable holds a control character")
+    #expect(request.fields == ["tool": "git", "executable": "/a\u{0}"])
+  }
+
   @Test func aMissingFieldNeverHelps() throws {
     var policies = RandomPolicies(random: SeededRandom(seed: 4), isTotal: false)
     // Rules that only restrict, beside one that allows everything.

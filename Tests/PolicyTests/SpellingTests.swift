@@ -64,6 +64,17 @@ internal import Testing
     #expect(try request("{\"path\": \"/a/\u{202e}b\"}").problem != nil)
   }
 
+  /// Texts that are looked at no further are those in which nothing is to be seen.
+  @Test func printableASCII() {
+    for byte in UInt8.min...(.max) {
+      let text = "a\(Unicode.Scalar(byte))"
+      #expect(Text.isPrintableASCII(text) == (0x20..<0x7F).contains(byte))
+      #expect(Text.isASCII(text) == (byte < 0x80))
+      #expect(!Text.isPrintableASCII(text) || !Text.hasControl(text))
+    }
+    #expect(Text.isPrintableASCII("") && Text.hasControl("\u{7F}") && !Text.hasControl("é"))
+  }
+
   @Test func effectiveRequest() throws {
     let made = try request(
       #"{"path": "/a/../b", "host": "A.ORG", "kind": "file.open", "ip": "::ffff:1.2.3.4"}"#)

@@ -11,9 +11,13 @@ import Testing
   private static let fields: [JSONObject] = [
     ["tool": "read_file", "path": "/w/a"],
     ["zeta": 1, "tool": ["name": "a\u{1B}[31m\"\\\n", "type": "x"]],
-    ["kind": "file.open", "path": "/\u{202E}é\u{FFFF}"], [:], ["action": .null, "number": 1.5],
-    ["kind": "ring.elevate", "target_ring": 1], ["beyond": .integer(.max)],
+    ["path": "/\u{202E}é\u{FFFF}", "z\u{FFFF}": 1, "z\u{10000}": 2], [:],
+    ["action": .null, "number": 1.5], ["target_ring": 1, "host": "a.b"], ["beyond": .integer(.max)],
   ]
+
+  private static func caller(_ kind: String, _ facts: JSONObject = [:]) -> KnownCaller {
+    KnownCaller(kind: kind, pid: 12, cgroup: "/x \"y\"", facts)
+  }
 
   private func parsed(
     _ template: DecisionTemplate, _ one: Occurrence
@@ -26,33 +30,38 @@ import Testing
     return try Entry(parsing: line)
   }
 
-  @Test(arguments: fields) func aDenialIsToldWhole(_ fields: JSONObject) throws {
+  @Test(arguments: fields, ["tool.call", "file.open", "ring.elevate", "net.connect"])
+  func aDenialIsToldWhole(_ fields: JSONObject, _ kind: String) throws {
+    let facts: JSONObject = [
+      "user": "é", "kind": .string(kind), "pid": 12, "run": "01", "aa": 1, "yy": [1, "x"],
+    ]
     let template = DecisionTemplate(
-      .deny, kind: "tool.call", pid: 12, cgroup: "/x \"y\"", rules: [], decidingRule: nil,
+      .deny, of: Self.caller(kind, facts), rules: [], decidingRule: nil,
       reason: "no\u{7}\u{E9}", told: [.audit, .warn("\u{2028}")], salt: "salt")
     let data = try parsed(template, Occurrence(fields, number: 3)).data
-    let subject = BrokerCounters.subject(fields)
+    let subject = BrokerCounters.subject(of: fields, kind: kind)
+    let whole = JSONObject(unique: fields.members + facts.members)
     #expect(
       data == [
         "cgroup": "/x \"y\"", "decision": 3, "field": JSONValue(subject.field),
-        "kind": "tool.call",
+        "kind": .string(kind),
         "obligations": .array([Obligation.audit.json, Obligation.warn("\u{2028}").json]),
         "pid": 12, "reason": "no\u{7}\u{E9}",
-        "requestDigest": .string(AuditEntries.digest("salt", fields)), "rule": .null,
+        "requestDigest": .string(AuditEntries.digest("salt", whole)), "rule": .null,
         "rules": [], "subject": .string(subject.text), "verdict": "deny",
       ])
   }
 
   @Test func equalOnesAreCounted() throws {
     let template = DecisionTemplate(
-      .allow, kind: "policy.decide", pid: 1, cgroup: nil, rules: [], decidingRule: nil,
-      reason: "not told", salt: "")
+      .allow, of: Self.caller("policy.decide"), rules: [], decidingRule: nil, reason: "not told",
+      salt: "")
     var one = Occurrence(Self.fields[0], number: 9)
     one.add(10)
     one.add(11)
     let data = try parsed(template, one).data
     #expect(data["count"] == 3 && data["decision"] == 9 && data["lastDecision"] == 11)
-    #expect(data["reason"] == nil && data["obligations"] == nil && data["cgroup"] == .null)
+    #expect(data["reason"] == nil && data["obligations"] == nil)
   }
 
   /// The digest of docs/audit.md, of what has no canonical form as well.

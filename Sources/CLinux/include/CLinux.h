@@ -224,6 +224,10 @@ static inline int agt_setrlimit(unsigned resource, uint64_t value) {
   struct rlimit limit = {value, value};
   return (int)syscall(SYS_prlimit64, 0, resource, &limit, NULL);
 }
+/* Which of the first `count` processors, 1,024 at most, a process may use, or is to use: a byte for each that is not 0
+ * (sched_setaffinity(2)). With 0 the calling thread. */
+int agt_processors(int pid, unsigned char *allowed, int count);
+int agt_use_processors(int pid, const unsigned char *allowed, int count);
 /* Moves a process, or with 0 the calling thread, away from this processor to the other of two that it may use, and
  * use both again at once (sched_setaffinity(2)). With more or fewer it stays where it is. */
 void agt_use_other_processor(int pid);

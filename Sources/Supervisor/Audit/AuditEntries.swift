@@ -39,17 +39,25 @@ enum AuditEntries {
   }
 
   /// The same in 64 digits behind what is there, of which no other memory is needed: requests are many.
-  static func appendDigest(_ salt: String, _ request: JSONObject, to output: inout [UInt8]) {
+  /// - Parameter caller: whose request it is, when that is not in it.
+  static func appendDigest(
+    _ salt: String, _ request: JSONObject, from caller: KnownCaller? = nil,
+    to output: inout [UInt8]
+  ) {
     let start = output.count
     output.append(contentsOf: salt.utf8)
     let place = output.count
     output.append(contentsOf: repeatElement(0, count: lengthBytes))
     let begin = output.count
     do throws(JSONError) {
-      try JSONWriter.appendCanonical(.object(request), to: &output)
+      if let members = caller?.canonical {
+        try JSONWriter.appendCanonical(request, with: members, to: &output)
+      } else {
+        try JSONWriter.appendCanonical(whole(request, caller), to: &output)
+      }
     } catch {
       output.removeLast(output.count - begin)
-      output.append(contentsOf: JSONWriter.compact(.object(request)))
+      JSONWriter.appendCompact(whole(request, caller), to: &output)
     }
     let count = output.count - begin
     for index in 0..<lengthBytes {
@@ -59,6 +67,10 @@ enum AuditEntries {
     hash.update(output.span.extracting(start...))
     output.removeLast(output.count - start)
     Hexadecimal.append(hash.finish(), to: &output)
+  }
+
+  private static func whole(_ request: JSONObject, _ caller: KnownCaller?) -> JSONValue {
+    .object(JSONObject(unique: request.members + (caller?.facts.fields.members ?? [])))
   }
 
   private static let lengthBytes = 8

@@ -8,9 +8,7 @@ internal import Policy
 /// pays for each entry once, in the thread that writes it.
 final class DecisionTemplate: EntryTemplate {
   private let verdict: Verdict
-  private let kind: String
-  private let pid: Int32
-  private let cgroup: String?
+  private let caller: KnownCaller
   private let rules: [Rule]
   private let decidingRule: Rule?
   private let salt: String
@@ -27,21 +25,19 @@ final class DecisionTemplate: EntryTemplate {
   ///   - reason: told unless it is allowed.
   ///   - told: obligations that an entry tells of.
   init(
-    _ verdict: Verdict, kind: String, pid: Int32, cgroup: String?, rules: [Rule],
-    decidingRule: Rule?, reason: @autoclosure () -> String, told: [Obligation] = [], salt: String
+    _ verdict: Verdict, of caller: KnownCaller, rules: [Rule], decidingRule: Rule?,
+    reason: @autoclosure () -> String, told: [Obligation] = [], salt: String
   ) {
     self.verdict = verdict
-    self.kind = kind
-    self.pid = pid
-    self.cgroup = cgroup
+    self.caller = caller
     self.rules = rules
     self.decidingRule = decidingRule
     self.salt = salt
-    front = Self.text("{\"cgroup\":", JSONValue(cgroup))
-    kindPart = Self.text(",\"kind\":", .string(kind))
+    front = Self.text("{\"cgroup\":", JSONValue(caller.cgroup))
+    kindPart = Self.text(",\"kind\":", .string(caller.kind))
     var middle: [UInt8] = []
     if !told.isEmpty { middle += Self.text(",\"obligations\":", .array(told.map(\.json))) }
-    middle += Self.text(",\"pid\":", JSONValue(pid))
+    middle += Self.text(",\"pid\":", JSONValue(caller.pid))
     if verdict != .allow { middle += Self.text(",\"reason\":", .string(reason())) }
     self.middle = middle + Array(",\"requestDigest\":\"".utf8)
     rulesPart =
@@ -51,25 +47,23 @@ final class DecisionTemplate: EntryTemplate {
   }
 
   /// Of a decision.
-  convenience init(
-    _ decision: Decision, kind: String, pid: Int32, cgroup: String?, salt: String
-  ) {
+  convenience init(_ decision: Decision, of caller: KnownCaller, salt: String) {
     self.init(
-      decision.verdict, kind: kind, pid: pid, cgroup: cgroup, rules: decision.rules.map(\.rule),
+      decision.verdict, of: caller, rules: decision.rules.map(\.rule),
       decidingRule: decision.decidingRule, reason: decision.operatorReason,
       told: decision.obligations.filter(\.concernsRun), salt: salt)
   }
 
   /// Whether the decision, which allows and obliges to nothing that is told, is told by this one.
-  func tells(_ decision: Decision, kind: String, pid: Int32, cgroup: String?) -> Bool {
-    verdict == decision.verdict && self.pid == pid && decidingRule === decision.decidingRule
+  func tells(_ decision: Decision, of caller: KnownCaller) -> Bool {
+    verdict == decision.verdict && decidingRule === decision.decidingRule
       && rules.count == decision.rules.count
       && zip(rules, decision.rules).allSatisfy { $0 === $1.rule }
-      && self.kind == kind && self.cgroup == cgroup
+      && self.caller.isSame(as: caller)
   }
 
   func append(_ one: Occurrence, to output: inout [UInt8]) throws(JSONError) {
-    let subject = BrokerCounters.subject(one.fields)
+    let subject = BrokerCounters.subject(of: one.fields, kind: caller.kind)
     output.append(contentsOf: front)
     if one.count > 1 { Self.append(",\"count\":", one.count, to: &output) }
     Self.append(",\"decision\":", one.number, to: &output)
@@ -78,7 +72,7 @@ final class DecisionTemplate: EntryTemplate {
     output.append(contentsOf: kindPart)
     if one.count > 1 { Self.append(",\"lastDecision\":", one.lastNumber, to: &output) }
     output.append(contentsOf: middle)
-    AuditEntries.appendDigest(salt, one.fields, to: &output)
+    AuditEntries.appendDigest(salt, one.fields, from: caller, to: &output)
     output.append(contentsOf: rulesPart)
     try JSONWriter.appendCanonical(.string(subject.text), to: &output)
     output.append(contentsOf: back)

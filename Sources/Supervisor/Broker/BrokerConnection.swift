@@ -55,28 +55,30 @@ final class BrokerConnection {
   var isWaitingToSend: Bool { isFull }
 
   /// Takes what waits; at the end of it `hasEnded` is true.
-  func receive(nowMilliseconds: UInt64) throws(SyscallError) {
+  /// - Returns: whether anything has come.
+  func receive(nowMilliseconds: UInt64) throws(SyscallError) -> Bool {
     let message: (bytes: [UInt8], descriptors: [Int32])?
     do throws(SyscallError) {
       message = try Messages.receive(socket.raw, capacity: Self.readBytes, blocking: false)
     } catch {
       switch error.errno {
-      case EAGAIN: return
+      case EAGAIN: return false
       // More descriptors than a request could ever have: all were closed, and the bytes are lost.
       case EMSGSIZE: throw error
       default:
         hasEnded = true
-        return
+        return true
       }
     }
     guard let message else {
       hasEnded = true
-      return
+      return true
     }
     for number in message.descriptors { _ = OwnedFD(number) }
     descriptors += message.descriptors.count
     lines.append(message.bytes)
     if partialSince == nil { partialSince = nowMilliseconds }
+    return true
   }
 
   /// The next line, while the other side takes the answers.
@@ -104,7 +106,7 @@ final class BrokerConnection {
       donations.append((output.count, donation))
       donated += 1
     }
-    output += bytes
+    if output.isEmpty { output = bytes } else { output += bytes }
     if lines.isEmpty { sendHeld() }
   }
 
@@ -121,27 +123,10 @@ final class BrokerConnection {
     isFull = false
     guard !output.isEmpty else { return }
     do throws(SyscallError) {
-      // Each descriptor begins a piece of its own.
-      while !output.isEmpty {
-        let isRiding = donations.first?.offset == 0
-        let next = isRiding ? donations.dropFirst().first : donations.first
-        let piece = output[..<(next?.offset ?? output.count)]
-        let count: Int
-        if isRiding {
-          let number = donations[0].donation.descriptor.raw
-          count = try Messages.sendSome(socket.raw, piece, descriptor: number)
-          donations.removeFirst()
-        } else {
-          count = try Descriptors.writeSome(socket.raw, piece)
-        }
-        let isPartial = count < piece.count
-        if count == output.count {
-          output.removeAll(keepingCapacity: count <= Self.outputKeptBytes)
-        } else {
-          output.removeFirst(count)
-        }
-        for index in donations.indices { donations[index].offset -= count }
-        if isPartial { break }
+      if donations.isEmpty {
+        drop(try Descriptors.writeSome(socket.raw, output[...]))
+      } else {
+        try sendPieces()
       }
       isFull = !output.isEmpty
     } catch {
@@ -155,6 +140,39 @@ final class BrokerConnection {
       hasEnded = true
     }
   }
+
+  /// Each descriptor begins a piece of its own.
+  private func sendPieces() throws(SyscallError) {
+    while !output.isEmpty {
+      let isRiding = donations.first?.offset == 0
+      let next = isRiding ? donations.dropFirst().first : donations.first
+      let piece = output[..<(next?.offset ?? output.count)]
+      let count: Int
+      if isRiding {
+        let number = donations[0].donation.descriptor.raw
+        count = try Messages.sendSome(socket.raw, piece, descriptor: number)
+        donations.removeFirst()
+      } else {
+        count = try Descriptors.writeSome(socket.raw, piece)
+      }
+      let isPartial = count < piece.count
+      drop(count)
+      for index in donations.indices { donations[index].offset -= count }
+      if isPartial { return }
+    }
+  }
+
+  /// Of the output, what was sent.
+  private func drop(_ count: Int) {
+    if count == output.count {
+      output.removeAll(keepingCapacity: count <= Self.outputKeptBytes)
+    } else {
+      output.removeFirst(count)
+    }
+  }
+
+  /// Whether what comes next is to be taken.
+  var mayBeRead: Bool { !hasEnded && interest.contains(.input) && pausedUntil == nil }
 
   /// - Returns: what the loop has to watch for now, when that has changed.
   func changedInterest() -> Poller.Interest? {

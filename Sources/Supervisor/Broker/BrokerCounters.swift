@@ -36,7 +36,7 @@ struct BrokerCounters {
     self.audit = audit
   }
 
-  mutating func count(_ decision: Decision, _ request: Request) {
+  mutating func count(_ decision: Decision, _ request: Request, kind: String) {
     switch decision.verdict {
     case .allow:
       allowed += 1
@@ -47,7 +47,7 @@ struct BrokerCounters {
     tell(
       Denial(
         verdict: decision.verdict.name, rule: decision.decidingRule?.place ?? "",
-        subject: Self.subject(request.fields).text), decision.operatorReason)
+        subject: Self.subject(of: request.own, kind: kind).text), decision.operatorReason)
   }
 
   private mutating func tell(_ denial: Denial, _ reason: String) {
@@ -71,16 +71,16 @@ struct BrokerCounters {
 
   /// The tool or action, as the agent calls it, and the field of the request that has it; of what is about a
   /// ring, which one.
-  static func subject(_ fields: JSONObject) -> (field: String?, text: String) {
-    if fields["kind"] == "ring.elevate" {
-      return (nil, "ring \(fields["target_ring"]?.integerValue ?? -1)")
-    }
-    if fields["kind"] == "file.open" {
+  static func subject(
+    of fields: JSONObject, kind: String
+  ) -> (field: String?, text: String) {
+    switch kind {
+    case "ring.elevate": return (nil, "ring \(fields["target_ring"]?.integerValue ?? -1)")
+    case "file.open":
       let path = fields["path"]?.stringValue ?? ""
       return ("path", UntrustedText.cleaned(path, maxCharacters: 512))
-    }
-    if fields["kind"] == "net.connect" {
-      return ("host", fields["host"]?.stringValue ?? "")
+    case "net.connect": return ("host", fields["host"]?.stringValue ?? "")
+    default: break
     }
     for name in ["tool", "action"] {
       guard let value = fields[name] else { continue }

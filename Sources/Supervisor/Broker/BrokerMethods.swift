@@ -60,6 +60,8 @@ struct BrokerCall {
 struct BrokerReply {
   enum Result {
     case now(JSONValue)
+    /// The same, as JSON.
+    case written([UInt8])
     /// With what the refusal sets off.
     case refused(BrokerError)
     /// `BrokerCall.later` will have it.
@@ -102,8 +104,8 @@ final class BrokerMethods {
   private let events: RunEvents
   private var buckets = TokenBuckets()
   private(set) var decisions: UInt64 = 0
-  /// The last answer that let, as long as its entry can tell of more.
-  private var lastAllowed: Allowed?
+  /// Of the last question that was allowed.
+  private var lastAllowed: AllowedAnswer?
   /// Nothing begins any more, whenever it was asked for and approved.
   var isOnHold = false
   /// Why the loop has everything denied.
@@ -118,15 +120,20 @@ final class BrokerMethods {
   static let coolsDown = BrokerError(
     .held, "too much was refused: everything is denied for a minute")
   /// What every judged request has, whatever the agent says of itself.
-  private var common: JSONObject
+  private var common: JSONObject { didSet { caller = nil } }
+  /// Who asked last, as far as that is the same for all that is asked.
+  private var caller: KnownCaller?
 
   /// Asking the kernel for it costs more than a decision does.
   private let readsExecutable: Bool
 
   /// What only the supervisor says; an agent that says it too is refused.
-  private static let reserved: Set<String> = [
-    "kind", "agent", "run", "ring", "user", "uid", "pid", "executable",
-  ]
+  private static func isReserved(_ name: String) -> Bool {
+    switch name {
+    case "kind", "agent", "run", "ring", "user", "uid", "pid", "executable": true
+    default: false
+    }
+  }
 
   static let protocolVersion: Int64 = 1
 
@@ -186,7 +193,7 @@ final class BrokerMethods {
   func answer(
     _ call: BrokerCall, _ counters: inout BrokerCounters
   ) throws(BrokerError) -> BrokerReply {
-    if MethodTable.method(call.request.method)?.isRecorded == true, let delay = audit.delay {
+    if let delay = audit.delay, MethodTable.method(call.request.method)?.isRecorded == true {
       throw BrokerError(.failed, delay)
     }
     switch call.request.method {
@@ -227,12 +234,26 @@ final class BrokerMethods {
 
   // MARK: judging
 
-  struct Judgement {
+  /// A class, because it is handed on.
+  final class Judgement {
     let decision: Decision
     let triggers: [ViolationTrigger]
     fileprivate let number: UInt64
     fileprivate let fields: JSONObject
-    fileprivate let kind: String
+    fileprivate let caller: KnownCaller
+    /// How it is told, when it is told as others are.
+    fileprivate var allowed: AllowedAnswer?
+
+    fileprivate init(
+      _ decision: Decision, _ triggers: [ViolationTrigger], number: UInt64, fields: JSONObject,
+      of caller: KnownCaller
+    ) {
+      self.decision = decision
+      self.triggers = triggers
+      self.number = number
+      self.fields = fields
+      self.caller = caller
+    }
   }
 
   /// Judges, counts and records one request. Its fields are completed with what the kernel and the run say.
@@ -240,7 +261,7 @@ final class BrokerMethods {
     _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) -> (decision: Decision, triggers: [ViolationTrigger]) {
     let judgement = weigh(fields, kind: kind, call, &counters)
-    record(judgement, call)
+    record(judgement)
     return (judgement.decision, judgement.triggers)
   }
 
@@ -248,19 +269,17 @@ final class BrokerMethods {
   private func weigh(
     _ fields: JSONObject, kind: String, _ call: BrokerCall, _ counters: inout BrokerCounters
   ) -> Judgement {
-    var fields = completed(fields, kind, call)
-    let request = Request(fields)
+    let caller = known(call, kind)
+    let request = Request(fields, from: caller.facts)
     let decision = policies.decide(request, buckets: &buckets, nowMilliseconds: call.now)
     decisions += 1
-    counters.count(decision, request)
+    counters.count(decision, request, kind: kind)
     var triggers = decision.triggers
     if let target = decision.demotion { demote(to: target, by: decision) }
     if decision.verdict == .deny, let watch = call.policyWatch, !watch.isEmpty {
-      fields["kind"] = "broker.denied"
-      triggers += watch.judge(fields)
+      triggers += watch.judge(Self.denial(of: request))
     }
-    return Judgement(
-      decision: decision, triggers: triggers, number: decisions, fields: request.fields, kind: kind)
+    return Judgement(decision, triggers, number: decisions, fields: request.own, of: caller)
   }
 
   /// What comes from here on is judged as a request of that ring; the kernel's confinement of what runs stays. Nobody
@@ -280,15 +299,29 @@ final class BrokerMethods {
 
   /// Whether no rule says anything of it. Nothing is counted or recorded; what a rule says has to be judged.
   func isByDefault(_ fields: JSONObject, kind: String, _ call: BrokerCall) -> Bool {
-    policies.decide(Request(completed(fields, kind, call))).isByDefault
+    policies.decide(Request(fields, from: known(call, kind).facts)).isByDefault
   }
 
-  private func completed(_ fields: JSONObject, _ kind: String, _ call: BrokerCall) -> JSONObject {
-    var fields = fields
-    fields["kind"] = .string(kind)
-    for member in common.members { fields[member.name] = member.value }
-    fields["pid"] = JSONValue(call.peer.pid)
-    if readsExecutable, let path = call.peer.executable { fields["executable"] = .string(path) }
+  /// What the kernel and the run say of whoever asks.
+  private func known(_ call: BrokerCall, _ kind: String) -> KnownCaller {
+    let peer = call.peer
+    if let caller, caller.kind == kind, caller.pid == peer.pid, caller.cgroup == peer.cgroup {
+      return caller
+    }
+    var facts: JSONObject = ["kind": .string(kind)]
+    for member in common.members { facts[member.name] = member.value }
+    facts["pid"] = JSONValue(peer.pid)
+    if readsExecutable, let path = peer.executable { facts["executable"] = .string(path) }
+    let known = KnownCaller(kind: kind, pid: peer.pid, cgroup: peer.cgroup, facts)
+    // Its program is another one tomorrow.
+    if !readsExecutable { caller = known }
+    return known
+  }
+
+  /// As `violations:` of policies see it.
+  private static func denial(of request: Request) -> JSONObject {
+    var fields = request.fields
+    fields["kind"] = "broker.denied"
     return fields
   }
 
@@ -297,58 +330,29 @@ final class BrokerMethods {
     _ fields: JSONObject, kind: String, _ error: BrokerError, _ call: BrokerCall,
     _ counters: inout BrokerCounters
   ) -> BrokerReply {
-    var fields = completed(fields, kind, call)
-    let request = Request(fields)
-    let subject = BrokerCounters.subject(request.fields)
+    let caller = known(call, kind)
+    let request = Request(fields, from: caller.facts)
+    let subject = BrokerCounters.subject(of: request.own, kind: kind)
     decisions += 1
     counters.deny(
       BrokerCounters.Denial(verdict: Verdict.deny.name, rule: "", subject: subject.text),
       reason: error.message)
     let template = DecisionTemplate(
-      .deny, kind: kind, pid: call.peer.pid, cgroup: call.peer.cgroup, rules: [],
-      decidingRule: nil, reason: error.message, salt: audit.salt)
-    _ = audit.record(.decision, template, Occurrence(request.fields, number: decisions))
-    fields["kind"] = "broker.denied"
+      .deny, of: caller, rules: [], decidingRule: nil, reason: error.message, salt: audit.salt)
+    _ = audit.record(.decision, template, Occurrence(request.own, number: decisions))
     var details = error.details
     details["decision"] = JSONValue(decisions)
     return BrokerReply(
       result: .refused(BrokerError(error.code, error.message, details)),
-      triggers: call.policyWatch?.judge(fields) ?? [])
+      triggers: call.policyWatch?.judge(Self.denial(of: request)) ?? [])
   }
 
   /// Tells the log; nobody waits for it, because nothing of ours begins with an answer alone.
-  func record(_ judgement: Judgement, _ call: BrokerCall) {
-    let (decision, kind) = (judgement.decision, judgement.kind)
-    let (pid, cgroup) = (call.peer.pid, call.peer.cgroup)
+  func record(_ judgement: Judgement) {
     let one = Occurrence(judgement.fields, number: judgement.number)
-    let isPlain =
-      decision.verdict == .allow && kind == "policy.decide"
-      && decision.obligations.allSatisfy { if case .rateLimit = $0 { true } else { false } }
-    guard isPlain else {
-      let template = DecisionTemplate(
-        decision, kind: kind, pid: pid, cgroup: cgroup, salt: audit.salt)
-      _ = audit.record(.decision, template, one)
-      return
-    }
-    if let last = lastAllowed,
-      last.template.tells(decision, kind: kind, pid: pid, cgroup: cgroup)
-    {
-      if last.fields == one.fields, audit.count(one.number, in: last.place) { return }
-      lastAllowed?.fields = one.fields
-      lastAllowed?.place = audit.record(.decision, last.template, one)
-    } else {
-      let template = DecisionTemplate(
-        decision, kind: kind, pid: pid, cgroup: cgroup, salt: audit.salt)
-      lastAllowed = Allowed(
-        template: template, fields: one.fields, place: audit.record(.decision, template, one))
-    }
-  }
-
-  /// An agent that asks the same in a loop is not to fill its log, without which nothing is allowed any more.
-  private struct Allowed {
-    let template: DecisionTemplate
-    var fields: JSONObject
-    var place: GroupCommitter.Place
+    if let allowed = judgement.allowed { return allowed.record(one, in: audit) }
+    let template = DecisionTemplate(judgement.decision, of: judgement.caller, salt: audit.salt)
+    _ = audit.record(.decision, template, one)
   }
 
   /// Judges an action of the agent's own; nothing is executed.
@@ -357,22 +361,31 @@ final class BrokerMethods {
   ) throws(BrokerError) -> BrokerReply {
     var fields = call.request.params
     let asks = try Self.asks(fields)
-    fields["approval"] = nil
-    for member in fields.members where Self.reserved.contains(member.name) {
+    if fields["approval"] != nil { fields["approval"] = nil }
+    for member in fields.members where Self.isReserved(member.name) {
       throw BrokerError(.invalidParams, "\(member.name): the broker says that itself; leave it out")
     }
     let judgement = weigh(fields, kind: "policy.decide", call, &counters)
     let decision = judgement.decision
     // An answer that lets is told of when it is on its way: the entry takes longer than the judging.
-    if decision.verdict != .allow { record(judgement, call) }
+    if decision.verdict != .allow { record(judgement) }
     if decision.verdict == .allow, let obstacle = audit.obstacle {
-      record(judgement, call)
+      record(judgement)
       throw BrokerError(.failed, obstacle)
     }
-    var result = JSONObject()
-    result["verdict"] = .string(decision.verdict.name)
-    result["decision"] = JSONValue(decisions)
-    result["rules"] = .array(decision.rules.map { .string($0.id) })
+    if AllowedAnswer.isPlain(decision), let last = lastAllowed,
+      last.answers(decision, of: judgement.caller)
+    {
+      judgement.allowed = last
+      return BrokerReply(
+        result: .written(last.text(number: decisions)), triggers: judgement.triggers,
+        judgement: judgement)
+    }
+    var result = JSONObject(unique: [
+      JSONObject.Member(name: "verdict", value: .string(decision.verdict.name)),
+      JSONObject.Member(name: "decision", value: JSONValue(decisions)),
+      JSONObject.Member(name: "rules", value: .array(decision.rules.map { .string($0.id) })),
+    ])
     if !decision.reason.isEmpty { result["reason"] = .string(decision.reason) }
     for case .warn(let text) in decision.obligations { result["warning"] = .string(text) }
     if asks, decision.verdict == .requireApproval {
@@ -387,6 +400,11 @@ final class BrokerMethods {
         result["verdict"] = "deny"
         result["reason"] = .string(error.message)
       }
+    }
+    if AllowedAnswer.isPlain(decision) {
+      lastAllowed = AllowedAnswer(
+        decision, of: judgement.caller, result: result, salt: audit.salt)
+      judgement.allowed = lastAllowed
     }
     return BrokerReply(
       result: .now(.object(result)), triggers: judgement.triggers,

@@ -24,6 +24,8 @@ final class BrokerService: RunService {
   private let clock: AlarmClock
   private let desk = BrokerCall.Desk()
   private(set) var counters: BrokerCounters
+  /// Requests that had their answers at once.
+  private var answered: UInt64 = 0
   /// As far as the breach detector knows.
   private var deniedCounted = 0
 
@@ -34,6 +36,7 @@ final class BrokerService: RunService {
   static let connectionsMax = 64
   /// In one turn of the loop, so that others have theirs.
   private static let linesAtOnce = 64
+  private static let readsAtOnce = 16
   private static let refusedBytesPerSecond: UInt64 = 4 << 20
   private static let refusedBytesBurst: UInt64 = 1 << 20
   /// What a refusal costs besides the length of its line.
@@ -209,17 +212,24 @@ final class BrokerService: RunService {
     _ connection: BrokerConnection, _ event: Poller.Event, _ loop: RunLoop
   ) throws(SyscallError) {
     if event.writable { connection.flush() }
-    if event.readable {
-      // It is not read at the moment, so what the kernel reports is that the other side is gone.
-      guard connection.interest.contains(.input) else { return close(connection, loop) }
+    guard event.readable else { return try answerLines(of: connection, loop) }
+    // It is not read at the moment, so what the kernel reports is that the other side is gone.
+    guard connection.interest.contains(.input) else { return close(connection, loop) }
+    for turn in 0..<Self.readsAtOnce {
       do throws(SyscallError) {
-        try connection.receive(nowMilliseconds: AlarmClock.nowMilliseconds)
+        let hasCome = try connection.receive(nowMilliseconds: AlarmClock.nowMilliseconds)
+        if !hasCome, turn > 0 { return }
       } catch {
         counters.refuse(connection: "more descriptors at once than any request has")
         return close(connection, loop)
       }
+      let before = answered
+      try answerLines(of: connection, loop)
+      // Whoever was answered on our own processor has run meanwhile, and may have asked again.
+      guard answered > before, connection.mayBeRead,
+        connections[connection.socket.raw] === connection
+      else { return }
     }
-    try answerLines(of: connection, loop)
   }
 
   private func answerLines(of connection: BrokerConnection, _ loop: RunLoop) throws(SyscallError) {
@@ -286,19 +296,22 @@ final class BrokerService: RunService {
         return refuse(error, request.id)
       }
       switch reply.result {
-      case .now(let result):
-        if let id = request.id {
-          connection.send(Answer.result(result, id: id))
-          // Who has an answer, asks again. How often that is, the ring's rate bounds.
-          loop.expectsMore = true
-        }
+      case .now(let result): give(request.id.map { Answer.result(result, id: $0) })
+      case .written(let result): give(request.id.map { Answer.result(written: result, id: $0) })
       case .refused(let error): refuse(error, request.id)
       case .later: connection.inFlight += 1
       }
-      if let judgement = reply.judgement { methods.record(judgement, call) }
+      if let judgement = reply.judgement { methods.record(judgement) }
       loop.refusals.carryOut(reply.triggers, in: loop)
     case .refused(let error, let id): refuse(error, id)
     case .dropped(let error): refuse(error, nil)
+    }
+    func give(_ answer: [UInt8]?) {
+      guard let answer else { return }
+      connection.send(answer)
+      answered += 1
+      // Who has an answer, asks again. How often that is, the ring's rate bounds.
+      loop.expectsMore = true
     }
     func refuse(_ error: BrokerError, _ id: JSONValue?) {
       if let id { connection.send(Answer.error(error, id: id)) }
@@ -359,6 +372,8 @@ final class BrokerService: RunService {
     }
     switch reply.result {
     case .now(let result): conclude(call, result)
+    case .written(let result):
+      if let id = call.request.id { conclude(call, answer: Answer.result(written: result, id: id)) }
     case .refused(let error): conclude(call, error)
     case .later: break
     }
