@@ -69,6 +69,40 @@ extension JSONObject: Equatable {
   }
 }
 
+extension JSONObject {
+  /// Whether both are written the same, member by member. Texts that Unicode takes for equal can have other bytes.
+  public func isIdentical(to other: JSONObject) -> Bool {
+    guard members.count == other.members.count else { return false }
+    for (one, second) in zip(members, other.members) {
+      guard one.name.isIdentical(to: second.name), one.value.isIdentical(to: second.value) else {
+        return false
+      }
+    }
+    return true
+  }
+}
+
+extension JSONValue {
+  fileprivate func isIdentical(to other: JSONValue) -> Bool {
+    switch (self, other) {
+    case (.string(let one), .string(let second)): one.isIdentical(to: second)
+    case (.array(let one), .array(let second)):
+      one.count == second.count && zip(one, second).allSatisfy { $0.isIdentical(to: $1) }
+    case (.object(let one), .object(let second)): one.isIdentical(to: second)
+    default: self == other
+    }
+  }
+}
+
+extension String {
+  fileprivate func isIdentical(to other: String) -> Bool {
+    let (one, second) = (utf8Span.span, other.utf8Span.span)
+    guard one.count == second.count else { return false }
+    for index in one.indices where one[index] != second[index] { return false }
+    return true
+  }
+}
+
 extension JSONValue {
   /// A whole number that fits into 64 bits becomes `.integer`; minus zero is zero.
   public init(_ value: Double) {

@@ -95,6 +95,8 @@ final class RunLoop {
   var meter: BudgetMeter?
   private var end: RunOutcome.End?
   private(set) var executed = false
+  /// From then on the program may be executed.
+  private(set) var hasLetBegin = false
   private var services: [any RunService] = []
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
@@ -177,6 +179,9 @@ final class RunLoop {
   /// PID 1 of the ring has work as well, and waits for this word and not for the program's process, which may have
   /// ended: it comes when we shall wait for a disk and leave it our processor.
   func letInitWork() throws(SyscallError) { try tell(.planned) }
+
+  /// What the stage has to say already comes before everything else: most often that the program can begin.
+  func takeFirstReport() throws(SyscallError) { try readReports() }
 
   // MARK: services
 
@@ -274,10 +279,7 @@ final class RunLoop {
 
   private func handle(_ event: Poller.Event) throws(SyscallError) {
     let number = event.descriptor
-    // First: these are those that can be busy.
-    if let service = watchers[number] {
-      try service.handle(event, in: self)
-    } else if number == stage.socket.raw {
+    if number == stage.socket.raw {
       try readReports()
     } else if number == signals.raw {
       for signal in try Signals.pending(number) { try handle(signal: signal) }
@@ -298,6 +300,8 @@ final class RunLoop {
       } else {
         try refusals.read(number, in: self)
       }
+    } else if let service = watchers[number] {
+      try service.handle(event, in: self)
     }
   }
 
@@ -330,7 +334,9 @@ final class RunLoop {
       events.emit("started", ["pid": JSONValue(pid)])
       try tellServices(.started(pid: pid))
       // From here on the run can be found, and ended by others.
-      if !isEnding { try stage.letProgramBegin() }
+      guard !isEnding else { return }
+      try stage.letProgramBegin()
+      hasLetBegin = true
     case .terminal:
       guard let master = descriptors.first else { return }
       if let session { return try session.adopt(OwnedFD(master), in: self) }

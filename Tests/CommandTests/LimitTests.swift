@@ -198,6 +198,16 @@ private enum Cgroups {
     }
   }
 
+  /// Not stopped before it is ended when nobody waits for a processor; what watched the budget is not asked any more.
+  @Test(arguments: ["none", "auto"])
+  func twoProcessesOfWhichOneWorks(_ cgroup: String) throws {
+    let (run, result) = try run(
+      ["--cpu-time", "300ms", "--timeout", "20s", "--cgroup", cgroup],
+      ["sh", "-c", "python3 -c 'while True: pass'; true"])
+    #expect(run.status == 124 && result["reason"] == "budget_exceeded", "\(run.summary)")
+    #expect(run.seconds < 15)
+  }
+
   /// Whoever dies before the next look counts as well: PID 1 has reaped it.
   private static let writes = """
     import os

@@ -187,6 +187,11 @@ private func refusal(bytes: [UInt8], limits: JSONLimits = .default) -> String? {
     #expect(first != ["b": [2], "a": 2])
     #expect(first != ["b": [2], "c": 1])
     #expect(first != ["b": [2]])
+    let (composed, apart): (JSONObject, JSONObject) = (
+      ["a": ["é", ["b": "é"]]], ["a": ["é", ["b": "e\u{301}"]]]
+    )
+    #expect(composed == apart && !composed.isIdentical(to: apart))
+    #expect(composed.isIdentical(to: composed) && !composed.isIdentical(to: ["a": ["é"]]))
     let long: JSONValue = ["x": 0, "a": 1, "b": 2]
     #expect(long == ["x": 0, "b": 2, "a": 1] && long != ["x": 0, "b": 1, "a": 2])
     #expect(long != ["x": 1, "a": 1, "b": 2] && long != ["x": 0, "a": 1, "c": 2])

@@ -72,3 +72,15 @@ import Testing
     #expect(AuditEntries.digest("s", ["a": .integer(.max)]) != digest)
   }
 }
+
+/// What an agent cannot say of itself, under whatever name policies would find it.
+@Suite struct ReservedNamesTests {
+  @Test(arguments: [
+    ("kind", true), ("agent", true), ("agent.id", true), ("agent_id", true), ("agent_did", true),
+    ("ring.x", true), ("pid", true), ("executable.a.b", true), ("tool", false), ("agents", false),
+    ("", false), (".agent", false), ("sql.verb", false), ("rings", false), ("agent_id.x", true),
+  ])
+  func name(_ name: String, _ isReserved: Bool) {
+    #expect(BrokerMethods.isReserved(name) == isReserved)
+  }
+}

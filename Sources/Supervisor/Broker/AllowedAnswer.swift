@@ -52,7 +52,7 @@ final class AllowedAnswer {
   }
 
   func record(_ one: Occurrence, in audit: RunAudit) {
-    if let place, fields == one.fields, audit.count(one.number, in: place) { return }
+    if let place, fields.isIdentical(to: one.fields), audit.count(one.number, in: place) { return }
     fields = one.fields
     place = audit.record(.decision, template, one)
   }

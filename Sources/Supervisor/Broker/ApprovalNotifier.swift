@@ -141,7 +141,10 @@ final class ApprovalNotifier: RunService {
       }
       try clock?.arm(made.deadlineMilliseconds)
     } catch {
-      running = running.filter { $0.value.pid != pid }
+      for (number, one) in running where one.pid == pid {
+        try? loop?.unwatch(number)
+        running[number] = nil
+      }
       kill(pid)
       _ = try? Processes.wait(pid, blocking: true)
       record(approval, ["outcome": "not_started", "message": .string(error.description)])

@@ -128,9 +128,13 @@ final class BrokerMethods {
   private let readsExecutable: Bool
 
   /// What only the supervisor says; an agent that says it too is refused.
-  private static func isReserved(_ name: String) -> Bool {
-    switch name {
-    case "kind", "agent", "run", "ring", "user", "uid", "pid", "executable": true
+  /// Policies find a member of a field under one flat name as well (`agent.id`), and the agent under two others.
+  static func isReserved(_ name: String) -> Bool {
+    let root = name.utf8.firstIndex(of: UInt8(ascii: ".")).map { String(name[..<$0]) } ?? name
+    return switch root {
+    case "kind", "agent", "run", "ring", "user", "uid", "pid", "executable", "agent_id",
+      "agent_did":
+      true
     default: false
     }
   }
@@ -367,18 +371,20 @@ final class BrokerMethods {
     }
     let judgement = weigh(fields, kind: "policy.decide", call, &counters)
     let decision = judgement.decision
+    if AllowedAnswer.isPlain(decision), let last = lastAllowed,
+      last.answers(decision, of: judgement.caller)
+    {
+      judgement.allowed = last
+    }
     // An answer that lets is told of when it is on its way: the entry takes longer than the judging.
     if decision.verdict != .allow { record(judgement) }
     if decision.verdict == .allow, let obstacle = audit.obstacle {
       record(judgement)
       throw BrokerError(.failed, obstacle)
     }
-    if AllowedAnswer.isPlain(decision), let last = lastAllowed,
-      last.answers(decision, of: judgement.caller)
-    {
-      judgement.allowed = last
+    if let allowed = judgement.allowed {
       return BrokerReply(
-        result: .written(last.text(number: decisions)), triggers: judgement.triggers,
+        result: .written(allowed.text(number: decisions)), triggers: judgement.triggers,
         judgement: judgement)
     }
     var result = JSONObject(unique: [

@@ -53,7 +53,7 @@ final class BudgetWatch: RunService {
       usage.cpuMicroseconds = counted
       return judge(costNanoseconds: 0, in: loop)
     }
-    if try !loop.tell(.account) { rest() }
+    if try !loop.tell(.account) { rest(in: loop) }
   }
 
   func finish() {}
@@ -81,11 +81,14 @@ final class BudgetWatch: RunService {
       try? Timers.set(number, afterMilliseconds: pause(costNanoseconds: costNanoseconds))
       return
     }
-    rest()
+    rest(in: loop)
     loop.kill(KillOrder(.budgetExceeded, by: "the limits", rule: limits.rule(of: budget, usage)))
   }
 
-  private func rest() { timer = nil }
+  private func rest(in loop: RunLoop) {
+    if let number = timer.raw { try? loop.unwatch(number) }
+    timer = nil
+  }
 
   /// The limit that is used up; nil when none is.
   private var exceeded: RunLimits.Budget? { limits.exceeded(by: usage) }
