@@ -14,8 +14,6 @@ public final class HostLog {
   private let directory: OwnedFD
   private let calls: LogCalls
   private var writer: LogWriter?
-  /// Has added and not signed; the lock is ours.
-  private var incomplete: LogWriter?
   public private(set) var verifier: VerifierKey?
 
   static let keyName = ByteString("key")
@@ -81,44 +79,17 @@ public final class HostLog {
     _ entries: [(kind: EntryKind, data: JSONObject)], timeMilliseconds: UInt64, isDurable: Bool,
     withinMilliseconds patience: UInt64 = patienceMilliseconds
   ) throws(LogError) -> UInt64 {
-    let first = try begin(
-      entries, timeMilliseconds: timeMilliseconds, isDurable: isDurable,
-      withinMilliseconds: patience)
-    try complete()
-    return first
-  }
-
-  /// The same, for whoever waits for the entries and not for the signature: that is for `complete`, which lets go of
-  /// the lock as well and has to follow at once.
-  @discardableResult
-  public func begin(
-    _ entries: [(kind: EntryKind, data: JSONObject)], timeMilliseconds: UInt64, isDurable: Bool,
-    withinMilliseconds patience: UInt64 = patienceMilliseconds
-  ) throws(LogError) -> UInt64 {
-    // What that meets, opening the log again meets too, and signs for the entries that are there.
-    try? complete()
     try lock(withinMilliseconds: patience)
-    do throws(LogError) {
-      let writer = try current(timeMilliseconds)
-      let first = writer.nextIndex
-      for (kind, data) in entries {
-        try writer.append(kind, timeMilliseconds: timeMilliseconds, data: data)
-      }
-      try writer.flush()
-      if isDurable { try writer.sync() }
-      incomplete = writer
-      return first
-    } catch {
-      Descriptors.unlock(directory.raw)
-      throw error
-    }
-  }
-
-  /// Signs what was begun, if anything was.
-  public func complete() throws(LogError) {
-    guard let writer = incomplete.take() else { return }
     defer { Descriptors.unlock(directory.raw) }
+    let writer = try current(timeMilliseconds)
+    let first = writer.nextIndex
+    for (kind, data) in entries {
+      try writer.append(kind, timeMilliseconds: timeMilliseconds, data: data)
+    }
+    try writer.flush()
+    if isDurable { try writer.sync() }
     try writer.sign()
+    return first
   }
 
   /// The writer, which knows where the log stands.
@@ -186,7 +157,6 @@ public final class HostLog {
   /// Another key signs from now on. Both sign that it follows, and the checkpoint in which it does.
   /// - Returns: the new key.
   public func rotateKey(timeMilliseconds: UInt64) throws(LogError) -> VerifierKey {
-    try? complete()
     try lock(withinMilliseconds: Self.patienceMilliseconds)
     defer { Descriptors.unlock(directory.raw) }
     let writer = try current(timeMilliseconds)

@@ -24,12 +24,13 @@ final class ForegroundTerminal: RunService {
     let relay = try TerminalRelay(master: master, descriptors: descriptors, loop.meter)
     try loop.watch(relay.master.raw, .input, for: self)
     listensToProgram = true
+    // Before: whatever fails from here on, `restore` gives the terminal back.
+    self.relay = relay
     try relay.enterRawMode()
     if let input = relay.inputDescriptor {
       try loop.watch(input, .input, for: self)
       listensToInput = true
     }
-    self.relay = relay
   }
 
   /// For every way out, also a failing one.

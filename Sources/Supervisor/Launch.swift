@@ -108,20 +108,16 @@ public enum Launch {
       do throws(SyscallError) { try loop.letInitWork() } catch { throw failure(error) }
       // The stage builds the ring meanwhile; before the program begins, the host's log holds that it does.
       try audit.recordStart()
-      do throws(SyscallError) { try loop.takeFirstReport() } catch { throw failure(error) }
-      try audit.signStart()
     } catch {
-      let hadBegun = loop.hasLetBegin
       loop.abandon()
       prepared.cgroup?.remove()
-      _ = audit.end(
-        hadBegun ? Self.lost(executed: loop.executed) : RunAudit.notStarted, status: nil)
+      _ = audit.end(RunAudit.notStarted, status: nil)
       throw error
     }
     let (station, network, broker, budgets) = parts
     do throws(SyscallError) { outcome = try loop.run() } catch {
       loop.abandon()
-      _ = audit.end(Self.lost(executed: loop.executed), status: nil)
+      _ = audit.end(["state": "lost", "executed": .bool(loop.executed)], status: nil)
       throw failure(error)
     }
     loop.restoreTerminal()
@@ -161,10 +157,6 @@ public enum Launch {
     if let loss { Output.complain(loss) }
     if let unwritten { throw unwritten }
     return record.status
-  }
-
-  private static func lost(executed: Bool) -> JSONObject {
-    ["state": "lost", "executed": .bool(executed)]
   }
 
   /// What the loop's services are asked for when the run is over.

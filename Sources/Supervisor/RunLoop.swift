@@ -95,8 +95,6 @@ final class RunLoop {
   var meter: BudgetMeter?
   private var end: RunOutcome.End?
   private(set) var executed = false
-  /// From then on the program may be executed.
-  private(set) var hasLetBegin = false
   private var services: [any RunService] = []
   /// Whose a descriptor in the loop is, when it is a service's.
   private var watchers: [Int32: any RunService] = [:]
@@ -179,9 +177,6 @@ final class RunLoop {
   /// PID 1 of the ring has work as well, and waits for this word and not for the program's process, which may have
   /// ended: it comes when we shall wait for a disk and leave it our processor.
   func letInitWork() throws(SyscallError) { try tell(.planned) }
-
-  /// What the stage has to say already comes before everything else: most often that the program can begin.
-  func takeFirstReport() throws(SyscallError) { try readReports() }
 
   // MARK: services
 
@@ -334,9 +329,7 @@ final class RunLoop {
       events.emit("started", ["pid": JSONValue(pid)])
       try tellServices(.started(pid: pid))
       // From here on the run can be found, and ended by others.
-      guard !isEnding else { return }
-      try stage.letProgramBegin()
-      hasLetBegin = true
+      if !isEnding { try stage.letProgramBegin() }
     case .terminal:
       guard let master = descriptors.first else { return }
       if let session { return try session.adopt(OwnedFD(master), in: self) }

@@ -65,7 +65,7 @@ final class RunAudit: RunService {
     start = entry
   }
 
-  /// Writes the start of the run into the host's log and waits for the disk, and begins its own. `signStart` follows.
+  /// Writes the start of the run into the host's log and waits for the disk, and begins its own.
   func recordStart() throws(RunError) {
     do throws(LogError) {
       committer.begin(try open())
@@ -77,11 +77,6 @@ final class RunAudit: RunService {
     }
   }
 
-  /// Signs for the start in the host's log, which nobody else can add to until then. At once: others have to wait.
-  func signStart() throws(RunError) {
-    do throws(LogError) { try host?.complete() } catch { throw Self.refusal(error, place) }
-  }
-
   private func open() throws(LogError) -> LogWriter {
     guard var entry = start else { preconditionFailure("a run begins before it is recorded") }
     start = nil
@@ -91,7 +86,7 @@ final class RunAudit: RunService {
     let origin = "agt-run/run/\(id)"
     entry["origin"] = .string(origin)
     entry["key"] = .string(key.verifier(name: origin).text)
-    try host.begin(
+    try host.add(
       [(.runStart, entry)], timeMilliseconds: AuditClock.milliseconds, isDurable: mode != .off)
     self.host = host
     let directory = try Self.makeDirectory(place.run(id), salt)

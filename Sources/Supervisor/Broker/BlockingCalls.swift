@@ -74,7 +74,12 @@ final class BlockingCalls: RunService {
     let clock = try AlarmClock()
     let made = try Finished()
     try loop.watch(clock.descriptor, .input, for: self)
-    try loop.watch(made.wakeup.descriptor.raw, .input, for: self)
+    do throws(SyscallError) {
+      try loop.watch(made.wakeup.descriptor.raw, .input, for: self)
+    } catch {
+      try? loop.unwatch(clock.descriptor)
+      throw error
+    }
     self.clock = clock
     finished = made
     return made

@@ -120,8 +120,8 @@ final class BrokerService: RunService {
   ) throws(SyscallError) {
     nextNumber += 1
     let connection = BrokerConnection(socket, peer, number: nextNumber)
-    connections[connection.socket.raw] = connection
     try loop.watch(connection.socket.raw, .input, for: self)
+    connections[connection.socket.raw] = connection
   }
 
   private func accept(_ loop: RunLoop) throws(SyscallError) {
