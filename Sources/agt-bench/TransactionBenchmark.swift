@@ -36,7 +36,8 @@ enum TransactionBenchmark {
     for _ in 0..<300 where quiet < 10 {
       let began = Clock.monotonicNanoseconds()
       try Files.makeDirectory(probe, mode: 0o755)
-      try Files.sync(try Files.open(probe, O_RDONLY | O_DIRECTORY).raw)
+      let made = try Files.open(probe, O_RDONLY | O_DIRECTORY)
+      try Files.sync(made.raw)
       try Files.remove(probe, directory: true)
       let took = Clock.monotonicNanoseconds() - began
       quiet = took < 5_000_000 ? quiet + 1 : 0
