@@ -7,7 +7,8 @@ internal import Glibc
 /// costs next to nothing where the other side is slow. Whoever gives way is not woken in between: when that took longer than a
 /// millisecond, another process is busy, and nobody looks for a while.
 public struct EagerWait {
-  static let nanoseconds: UInt64 = 50_000
+  /// An agent in Python asks again some 45 µs after it was answered.
+  static let nanoseconds: UInt64 = 100_000
   static let skippedMax = 64
   /// Another process is busy.
   static let busyNanoseconds: UInt64 = 1_000_000
