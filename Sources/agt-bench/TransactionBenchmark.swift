@@ -54,7 +54,11 @@ enum TransactionBenchmark {
       for (index, options) in [[], ["--txn"]].enumerated() {
         let began = Clock.monotonicNanoseconds()
         let found = try Bench.measure(ring(options, [directory + "/agt-bench", "txn-inside"]))
-        starts[index].append(UInt64(found["now"] ?? 0) - began)
+        guard let now = found["now"] else {
+          throw SyscallError(
+            call: "agt-run", object: options.joined(separator: " "), errno: ECANCELED)
+        }
+        starts[index].append(UInt64(now) - began)
       }
     }
     let medians = starts.map { Bench.Spread($0).median / 1e6 }
