@@ -371,9 +371,8 @@ final class BrokerMethods {
     }
     let judgement = weigh(fields, kind: "policy.decide", call, &counters)
     let decision = judgement.decision
-    if AllowedAnswer.isPlain(decision), let last = lastAllowed,
-      last.answers(decision, of: judgement.caller)
-    {
+    let isPlain = AllowedAnswer.isPlain(decision)
+    if isPlain, let last = lastAllowed, last.answers(decision, of: judgement.caller) {
       judgement.allowed = last
     }
     // An answer that lets is told of when it is on its way: the entry takes longer than the judging.
@@ -407,7 +406,7 @@ final class BrokerMethods {
         result["reason"] = .string(error.message)
       }
     }
-    if AllowedAnswer.isPlain(decision) {
+    if isPlain {
       lastAllowed = AllowedAnswer(
         decision, of: judgement.caller, result: result, salt: audit.salt)
       judgement.allowed = lastAllowed

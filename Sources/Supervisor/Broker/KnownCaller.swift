@@ -23,6 +23,6 @@ final class KnownCaller: Sendable {
   func isSame(as other: KnownCaller) -> Bool {
     self === other
       || kind == other.kind && pid == other.pid && cgroup == other.cgroup
-        && facts.fields == other.facts.fields
+        && facts.fields.isIdentical(to: other.facts.fields)
   }
 }
