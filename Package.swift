@@ -77,6 +77,7 @@ let package = Package(
     .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .target(name: "CLinux"),
+    .target(name: "CStart"),
     .target(name: "CProbe"),
 
     module("Kernel", ["CLinux", "CCapability"]),
@@ -105,8 +106,8 @@ let package = Package(
       "SagaRunner",
       ["Saga", "Supervisor", "Transactions", "Kernel", "JSON", "YAML", "Hashing", "Paths"]),
 
-    command("agt-stage", ["StageCore"], linking: [linkOrder("agt-stage")]),
-    command("agt-run", ["Supervisor"], linking: [linkOrder("agt-run")]),
+    command("agt-stage", ["StageCore", "CStart"], linking: [linkOrder("agt-stage")]),
+    command("agt-run", ["Supervisor", "CStart"], linking: [linkOrder("agt-run")]),
     command("agt-probe", ["CProbe"]),
     command("agt-bench", ["Kernel", "JSON", "Rings", "Policy", "Saga", "Audit", "AuditStore"]),
     .executableTarget(
@@ -119,6 +120,10 @@ let package = Package(
 
     testSupport("TestSupport"),
     .executableTarget(name: "fault-injector", path: "Tests/FaultInjector"),
+    // A program that begins as agt-run and agt-stage do, run by CommandTests.
+    .executableTarget(
+      name: "start-check", dependencies: ["CStart"], path: "Tests/StartCheck",
+      linkerSettings: staticExecutable),
     // Run by SagaTests as release code: 100,000 schedules are seconds then.
     .executableTarget(
       name: "saga-simulation", dependencies: ["Saga"], path: "Tests/SagaSimulation",

@@ -46,13 +46,13 @@ int agt_use_processors(int pid, const unsigned char *allowed, int count) {
 void agt_use_other_processor(int pid) {
   cpu_set_t both, other;
   if (sched_getaffinity(pid, sizeof both, &both) != 0 || CPU_COUNT(&both) != 2) return;
-  // What another process executes would keep these two when the machine gets more: it gets no mask, unless it had one.
-  if (pid != 0 && get_nprocs() != 2) return;
+  // What it executes would keep these two when the machine gets more: it gets no mask, unless it had one.
+  if (get_nprocs() != 2) return;
   int here = sched_getcpu();
   if (here < 0) return;
   other = both;
   CPU_CLR((size_t)here, &other);
   if (sched_setaffinity(pid, sizeof other, &other) != 0) return;
-  if (pid != 0) memset(&both, 0xff, sizeof both);
+  memset(&both, 0xff, sizeof both);
   (void)sched_setaffinity(pid, sizeof both, &both);
 }

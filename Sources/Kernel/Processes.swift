@@ -251,10 +251,9 @@ public enum Processes {
       "\(numbers)")
   }
 
-  /// Moves the process away from our processor where there are two. The kernel may put a new process beside its
+  /// Moves another process away from our processor where there are two. The kernel may put a new process beside its
   /// maker, and leaves it there for milliseconds although the other processor has become idle.
-  /// - Parameter pid: 0 is this thread.
-  public static func useOtherProcessor(_ pid: Int32 = 0) { agt_use_other_processor(pid) }
+  public static func useOtherProcessor(_ pid: Int32) { agt_use_other_processor(pid) }
 
   /// Whether the process runs before everything of ordinary priority (SCHED_FIFO, sched(7)). Without the
   /// privilege for it nothing changes.

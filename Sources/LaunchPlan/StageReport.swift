@@ -117,8 +117,6 @@ public enum StageCommand: Equatable, Sendable {
   case everyone(Int32)
   /// Say what those have used who are gone (`StageReport.account`).
   case account
-  /// The program's process has its plan.
-  case planned
 
   public func encoded() -> [UInt8] {
     var out = WireWriter()
@@ -131,7 +129,6 @@ public enum StageCommand: Equatable, Sendable {
       out.integer(UInt8(2))
       out.integer(number)
     case .account: out.integer(UInt8(3))
-    case .planned: out.integer(UInt8(4))
     }
     return out.bytes
   }
@@ -143,7 +140,6 @@ public enum StageCommand: Equatable, Sendable {
     case 1: self = .kill
     case 2: self = .everyone(try from.integer())
     case 3: self = .account
-    case 4: self = .planned
     case let tag: throw from.failure("command \(tag)")
     }
     try from.end()

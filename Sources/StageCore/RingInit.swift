@@ -108,11 +108,10 @@ enum RingInit {
       // Both sides set the group, so that it exists whoever comes first (setpgid(2)).
       try Processes.setProcessGroup(program, program)
     }
-    var launch = LaunchState(channel: channel.takeFirst())
-    // Most of the launch waits for the program's process, and the rest for the supervisor.
-    if ready == nil { Processes.useOtherProcessor() }
+    let launch = LaunchState(channel: channel.takeFirst())
+    // Most of the launch waits for the program's process, when that has its plan.
     let waits = Processes.waitForOthers()
-    if ready == nil { try help(program, start, &launch) }
+    if ready == nil { try makeNetwork(start, launch.raw) }
     try confine(start, users, alone: namespaces.contains(.pid), waits: waits)
     try tell(launch.raw, nil)
     try tell(gate.raw, nil)
@@ -120,24 +119,13 @@ enum RingInit {
     RingLoop.run(program: program, launch: launch, signals: signals)
   }
 
-  /// Makes the network that the program's process would have to wait for: that one has its plan now and builds.
-  private static func help(
-    _ program: Int32, _ start: StageStart, _ launch: inout LaunchState
+  /// Makes the network that the program's process would have to wait for, which waits for its plan.
+  private static func makeNetwork(
+    _ start: StageStart, _ program: Int32
   ) throws(StageFailure) {
-    try awaitPlan(program, &launch)
-    if let network = try RingNetwork.make(start) {
-      try tell(launch.raw, network)
-      _ = OwnedFD(network)
-    }
-  }
-
-  /// The supervisor's word, which comes whatever has become of the program's process.
-  private static func awaitPlan(
-    _ program: Int32, _ launch: inout LaunchState
-  ) throws(StageFailure) {
-    try Stage.step("plan") { () throws(SyscallError) in
-      while try !RingLoop.obey(program, &launch) {}
-    }
+    guard let network = try RingNetwork.make(start) else { return }
+    try tell(program, network)
+    _ = OwnedFD(network)
   }
 
   /// - Parameter descriptor: rides along.

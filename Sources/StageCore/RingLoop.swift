@@ -75,9 +75,7 @@ enum RingLoop {
   }
 
   /// Takes one command of the supervisor's; its end is ours.
-  /// - Returns: whether it was `planned`.
-  @discardableResult
-  static func obey(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) -> Bool {
+  static func obey(_ program: Int32, _ launch: inout LaunchState) throws(SyscallError) {
     guard let message = try Messages.receive(Stage.socket, capacity: 64, blocking: true) else {
       end(program)
     }
@@ -87,17 +85,15 @@ enum RingLoop {
       if !launch.keep(number) { try Processes.signal(-program, number) }
     case .everyone(let number):
       // Outside of a process namespace this would reach all of the user's processes.
-      guard getpid() == 1 else { return false }
+      guard getpid() == 1 else { return }
       try Processes.signal(-1, number)
       Stage.report(.signaledEveryone(number))
     case .account:
       let used = Processes.usageOfReaped()
       Stage.report(
         .account(cpuMicroseconds: used.cpuMicroseconds, writtenBytes: used.writtenBytes))
-    case .planned: return true
     case .kill, nil: end(program)
     }
-    return false
   }
 
   /// The end of PID 1 ends its namespace. Without one, the processes are ended one by one, children of

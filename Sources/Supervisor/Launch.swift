@@ -105,7 +105,6 @@ public enum Launch {
       if let starter, let output {
         try attach(starter, output, id: prepared.id, parts.station, to: loop)
       }
-      do throws(SyscallError) { try loop.letInitWork() } catch { throw failure(error) }
       // The stage builds the ring meanwhile; before the program begins, the host's log holds that it does.
       try audit.recordStart()
     } catch {

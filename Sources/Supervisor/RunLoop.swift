@@ -174,10 +174,6 @@ final class RunLoop {
     return RunOutcome(end: end ?? .lost, executed: executed)
   }
 
-  /// PID 1 of the ring has work as well, and waits for this word and not for the program's process, which may have
-  /// ended: it comes when we shall wait for a disk and leave it our processor.
-  func letInitWork() throws(SyscallError) { try tell(.planned) }
-
   // MARK: services
 
   func add(_ service: any RunService) throws(SyscallError) {

@@ -40,8 +40,6 @@ struct FaultTests {
     "wait4": "the holder of a user namespace is dead already; init(1) reaps it",
     "capget": "libcap asks for the version first; the check of the sets is refused below",
     "clone3": "clone(2) where there is no clone3, as in containers",
-    "sched_getaffinity": "the process stays on the processor where it is",
-    "sched_setaffinity": "the process stays where it is, or PID 1 on the other processor",
     "sched_getscheduler": "PID 1 does not wait for others, or does to its end",
     "sched_setscheduler": "PID 1 waits for others during the launch no longer, or to its end",
     "getrandom": "the seed of hash tables falls back to the clock",

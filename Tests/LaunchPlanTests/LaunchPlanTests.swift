@@ -128,7 +128,7 @@ import Testing
 
   @Test(
     "commands come back as they were",
-    arguments: [StageCommand.signal(15), .kill, .everyone(18), .account, .planned])
+    arguments: [StageCommand.signal(15), .kill, .everyone(18), .account])
   func commands(_ command: StageCommand) throws {
     #expect(try StageCommand(decoding: command.encoded()) == command)
   }

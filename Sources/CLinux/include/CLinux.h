@@ -228,7 +228,7 @@ static inline int agt_setrlimit(unsigned resource, uint64_t value) {
  * (sched_setaffinity(2)). With 0 the calling thread. */
 int agt_processors(int pid, unsigned char *allowed, int count);
 int agt_use_processors(int pid, const unsigned char *allowed, int count);
-/* Moves a process, or with 0 the calling thread, away from this processor to the other of two that it may use, and
+/* Moves another process away from this processor to the other of two that it may use, and lets it
  * use both again at once (sched_setaffinity(2)). With more or fewer it stays where it is. */
 void agt_use_other_processor(int pid);
 /* sched_setscheduler(2): SCHED_FIFO at its lowest priority, SCHED_BATCH or SCHED_OTHER. */
