@@ -44,8 +44,11 @@ public struct Checkpoint: Equatable, Sendable {
   }
 
   /// A checkpoint that `key` has signed.
-  public static func open(_ note: SignedNote, key: VerifierKey) throws(AuditError) -> Checkpoint {
-    guard note.isSigned(by: key) else {
+  /// - Parameter own: as in `SignedNote.isSigned`.
+  public static func open(
+    _ note: SignedNote, key: VerifierKey, own: SigningKey? = nil
+  ) throws(AuditError) -> Checkpoint {
+    guard note.isSigned(by: key, own: own) else {
       throw .tampered("a checkpoint is not signed by \(key.text)")
     }
     let checkpoint = try Checkpoint(text: note.text)

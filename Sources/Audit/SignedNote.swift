@@ -220,7 +220,11 @@ public struct SignedNote: Equatable, Sendable {
   }
 
   /// Whether the key has signed. Several lines of one key must all hold: a wrong one is never passed over.
-  public func isSigned(by key: VerifierKey) -> Bool { signature(of: key) != nil }
+  /// - Parameter own: the key that signs, when the caller has it. To sign again and to compare costs a third of
+  ///   verifying, and whoever has signed with it has written the same bytes (RFC 8032, 5.1.6).
+  public func isSigned(by key: VerifierKey, own: SigningKey? = nil) -> Bool {
+    signature(of: key, own) != nil
+  }
 
   /// When the witness cosigned, in seconds since 1970; nil when it has not.
   public func cosignatureTime(of key: VerifierKey) -> UInt64? {
@@ -228,17 +232,22 @@ public struct SignedNote: Equatable, Sendable {
     return bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
   }
 
-  private func signature(of key: VerifierKey) -> [UInt8]? {
+  private func signature(of key: VerifierKey, _ own: SigningKey? = nil) -> [UInt8]? {
     let identifier = key.identifier
     let mine = signatures.filter { $0.name == key.name && Array($0.bytes.prefix(4)) == identifier }
     guard let first = mine.first else { return nil }
-    for signature in mine where !holds(Array(signature.bytes.dropFirst(4)), key) { return nil }
+    for signature in mine where !holds(Array(signature.bytes.dropFirst(4)), key, own) {
+      return nil
+    }
     return Array(first.bytes.dropFirst(4))
   }
 
-  private func holds(_ bytes: [UInt8], _ key: VerifierKey) -> Bool {
+  private func holds(_ bytes: [UInt8], _ key: VerifierKey, _ own: SigningKey?) -> Bool {
     switch key.algorithm {
-    case .ed25519: return key.verifies(bytes, Array(text.utf8))
+    case .ed25519:
+      let message = Array(text.utf8)
+      if let own, own.publicKey == key.publicKey, own.sign(message) == bytes { return true }
+      return key.verifies(bytes, message)
     case .cosignature:
       guard bytes.count == 72 else { return false }
       let time = bytes.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }

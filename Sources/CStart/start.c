@@ -11,6 +11,10 @@
 // other, nothing is defined here and the library's own start is taken. A name that the library no longer had
 // would be an error of the linker; CommandTests.StartTests looks at what must be so when main() begins.
 //
+// Constructors see an environment of our own instead of the caller's. Swift's runtime would look in it for settings,
+// and in a dozen places around the executable for a program that tells of crashes: none of that shall be
+// anybody's to choose, and looking costs a hundredth of a launch as well.
+//
 // What must never be: a call of a string function, or a stack guard, before both are set up; a guard that is
 // not random; work with AT_SECURE (setuid) that the library's own start would refuse.
 
@@ -70,6 +74,8 @@ long __x86_rep_stosb_threshold = 2048;
 long __x86_rep_movsb_stop_threshold = 1024 * 1024 * 3 / 4;
 int __x86_string_control = 0;
 
+static char quiet[] = "SWIFT_BACKTRACE=enable=no,swift-backtrace=/";
+
 static void finish(void *unused) {
   (void)unused;
   for (size_t i = (size_t)(__fini_array_end - __fini_array_start); i > 0; i--) __fini_array_start[i - 1]();
@@ -126,7 +132,15 @@ __attribute__((noreturn, no_stack_protector)) int __libc_start_main(
   __libc_init_first(argc, argv, __environ);
   __cxa_atexit(finish, NULL, NULL);
   if (__libc_enable_secure) __libc_check_standard_fds();
-  initialize(argc, argv, __environ);
+  // As the kernel lays vectors out: the runtime finds the arguments before the environment, and keeps them.
+  char *vectors[1 + argc + 1 + 2];
+  vectors[0] = (char *)(intptr_t)argc;
+  for (int index = 0; index <= argc; index++) vectors[1 + index] = argv[index];
+  vectors[1 + argc + 1] = quiet;
+  vectors[1 + argc + 2] = NULL;
+  __environ = &vectors[1 + argc + 1];
+  initialize(argc, &vectors[1], __environ);
+  __environ = environment;
   _dl_debug_initialize(0, 0);
   exit(program(argc, argv, __environ));
 }

@@ -46,6 +46,24 @@ import Testing
     }
   }
 
+  /// Whoever has the key compares with what it would have signed, and believes nothing else for it.
+  @Test func theSignerItselfRefusesWhatOthersRefuse() throws {
+    let (note, head) = checkpoint(5)
+    let verifier = key.verifier(name: origin)
+    #expect(try Checkpoint.open(note, key: verifier, own: key) == head)
+    for bit in stride(from: 0, to: note.bytes.count * 8, by: 3) {
+      var bytes = note.bytes
+      bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+      let opened = try? Checkpoint.open(SignedNote(parsing: bytes), key: verifier, own: key)
+      #expect(opened == nil, "bit \(bit)")
+    }
+    // With another key than the one that is asked for, only the signature counts.
+    let other = SigningKey(seed: Array(64..<96))
+    #expect(note.isSigned(by: verifier, own: other))
+    #expect(!note.isSigned(by: other.verifier(name: origin), own: key))
+    #expect(!note.isSigned(by: other.verifier(name: origin), own: other))
+  }
+
   @Test func aWitnessCosigns() throws {
     var (note, _) = checkpoint(3)
     let witness = SigningKey(seed: Array(32..<64))

@@ -20,6 +20,7 @@ extern char **environ;
 static int wrongs;
 static int countAtConstruction;
 static char **argumentsAtConstruction;
+static char *wordAtConstruction;
 static _Thread_local int own = 42;
 
 #define EXPECT(condition) \
@@ -33,7 +34,7 @@ static _Thread_local int own = 42;
 __attribute__((constructor)) static void construct(int count, char **arguments, char **environment) {
   countAtConstruction = count;
   argumentsAtConstruction = arguments;
-  (void)environment;
+  wordAtConstruction = environment == environ ? getenv("START_CHECK") : "another environment";
 }
 
 __attribute__((destructor)) static void destroy(void) {
@@ -99,8 +100,11 @@ static void copyAndCompare(size_t count, size_t shift) {
 }
 
 int main(int count, char **arguments, char **environment) {
-  EXPECT(count == countAtConstruction && arguments == argumentsAtConstruction);
+  EXPECT(count == countAtConstruction && argumentsAtConstruction[count] == NULL);
+  for (int index = 0; index < count; index++) EXPECT(arguments[index] == argumentsAtConstruction[index]);
   EXPECT(environment == environ && arguments[count] == NULL);
+  // Those of a constructor are not the caller's.
+  EXPECT(wordAtConstruction == NULL);
   EXPECT(count == 2 && strcmp(arguments[1], "WORD") == 0);
   EXPECT(getenv("START_CHECK") && strcmp(getenv("START_CHECK"), "yes") == 0);
   EXPECT(getauxval(AT_PAGESZ) == 4096 && getauxval(AT_RANDOM) != 0);
