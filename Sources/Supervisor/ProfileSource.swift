@@ -165,8 +165,27 @@ enum ProfileCache {
     do throws(SyscallError) {
       try Files.create(temporary, mode: 0o600, contents: bytes, at: place.raw)
       try Files.rename(temporary, to: ByteString(name), at: place.raw)
+      try removeOld(place)
     } catch {
       try? Files.remove(temporary, at: place.raw)
     }
+  }
+
+  /// Each text of a profile and each build of agt-run leaves a file; of too many, all but the newest go.
+  static let filesMax = 128
+  private static let filesKept = 64
+
+  private static func removeOld(_ place: borrowing OwnedFD) throws(SyscallError) {
+    let names = try Files.names(in: try place.duplicate())
+    guard names.count > filesMax else { return }
+    var files: [(made: Int64, name: ByteString)] = []
+    for name in names where name.text.contains(".profile") {
+      guard let status = try? Files.status(of: name, at: place.raw, followLink: false) else {
+        continue
+      }
+      files.append((status.modifiedNanoseconds, name))
+    }
+    files.sort { $0.made > $1.made }
+    for file in files.dropFirst(filesKept) { try? Files.remove(file.name, at: place.raw) }
   }
 }

@@ -44,6 +44,28 @@ import Testing
     #expect(site.run(look, "cat \(home)/secret").out == "secret\n")
   }
 
+  /// Profiles that are changed all the time do not fill the disk.
+  @Test func oldCompiledProfilesGo() {
+    let site = Site()
+    #expect(site.run(["--ring", "3"], "true").status == 0)
+    let cache = site.scratch.home + "/.cache/agt"
+    let fill = Command(
+      Starter.ordinary.prefix + [
+        "/bin/sh", "-c",
+        "cd '\(cache)' && for i in $(seq 200); do touch -d @$i $i.profile; done; touch -d @1 mine; ls | wc -l",
+      ]
+    ).run()
+    #expect(fill.out == "202\n", "\(fill.err)")
+    // Nothing new is written, so nothing goes.
+    #expect(site.run(["--ring", "3"], "true").status == 0)
+    #expect(Command(["/bin/ls", cache]).run().out.split(separator: "\n").count == 202)
+    #expect(site.run(["--ring", "2"], "true").status == 0)
+    let left = Set(Command(["/bin/ls", cache]).run().out.split(separator: "\n"))
+    #expect(left.count == 65)
+    #expect(left.contains("mine") && left.contains("200.profile") && !left.contains("138.profile"))
+    #expect(left.count { $0.utf8.count == 64 + ".profile".utf8.count } == 2)
+  }
+
   /// Where a hidden place is a link, what it leads to is hidden (stow and its like put links there).
   @Test(
     .enabled(if: Starter.isRoot, "a home outside of /tmp takes a mount of its own"),
