@@ -131,10 +131,14 @@ final class BrokerMethods {
   /// Policies find a member of a field under one flat name as well (`agent.id`), and the agent under two others.
   static func isReserved(_ name: String) -> Bool {
     let root = name.utf8.firstIndex(of: UInt8(ascii: ".")).map { String(name[..<$0]) } ?? name
-    return switch root {
-    case "kind", "agent", "run", "ring", "user", "uid", "pid", "executable", "agent_id",
-      "agent_did":
-      true
+    // By length first: each member of each request is asked.
+    return switch root.utf8.count {
+    case 3: root == "run" || root == "uid" || root == "pid"
+    case 4: root == "kind" || root == "ring" || root == "user"
+    case 5: root == "agent"
+    case 8: root == "agent_id"
+    case 9: root == "agent_did"
+    case 10: root == "executable"
     default: false
     }
   }
