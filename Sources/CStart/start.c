@@ -74,6 +74,9 @@ long __x86_rep_stosb_threshold = 2048;
 long __x86_rep_movsb_stop_threshold = 1024 * 1024 * 3 / 4;
 int __x86_string_control = 0;
 
+// With more, constructors see the caller's environment.
+enum { ARGUMENTS_MAX = 2048 };
+
 static char quiet[] = "SWIFT_BACKTRACE=enable=no,swift-backtrace=/";
 
 static void finish(void *unused) {
@@ -133,14 +136,20 @@ __attribute__((noreturn, no_stack_protector)) int __libc_start_main(
   __cxa_atexit(finish, NULL, NULL);
   if (__libc_enable_secure) __libc_check_standard_fds();
   // As the kernel lays vectors out: the runtime finds the arguments before the environment, and keeps them.
-  char *vectors[1 + argc + 1 + 2];
-  vectors[0] = (char *)(intptr_t)argc;
-  for (int index = 0; index <= argc; index++) vectors[1 + index] = argv[index];
-  vectors[1 + argc + 1] = quiet;
-  vectors[1 + argc + 2] = NULL;
-  __environ = &vectors[1 + argc + 1];
-  initialize(argc, &vectors[1], __environ);
-  __environ = environment;
+  // On the stack, where it looks for the end of them; that may be hardly larger than very many arguments.
+  size_t count = argc > ARGUMENTS_MAX ? 0 : (size_t)argc;
+  char *vectors[count + 4];
+  if (argc <= ARGUMENTS_MAX) {
+    vectors[0] = (char *)(intptr_t)argc;
+    for (size_t index = 0; index <= count; index++) vectors[1 + index] = argv[index];
+    vectors[count + 2] = quiet;
+    vectors[count + 3] = NULL;
+    __environ = &vectors[count + 2];
+    initialize(argc, &vectors[1], __environ);
+    __environ = environment;
+  } else {
+    initialize(argc, argv, environment);
+  }
   _dl_debug_initialize(0, 0);
   exit(program(argc, argv, __environ));
 }

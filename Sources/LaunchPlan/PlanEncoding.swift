@@ -1,6 +1,7 @@
 extension LaunchPlan {
-  /// The version of the encoding; both programs come from one build, so any difference is an error.
-  static let magic: UInt32 = 0x6167_0001
+  /// The version of the encoding and of what is said besides plans; both programs come from one build, so any
+  /// difference is an error.
+  static let magic: UInt32 = 0x6167_0002
   /// A plan is some tens of kilobytes; more is refused before it is read.
   public static let maximumBytes = 4 << 20
   /// execve(2) takes at most 128 KiB a string; a list longer than this is no plan of ours.

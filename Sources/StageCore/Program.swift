@@ -76,6 +76,9 @@ enum Program {
       guard try Messages.receive(Stage.planSocket, capacity: 16, blocking: true) != nil else {
         exit(0)
       }
+      // Without a process namespace its end does not end us.
+      let isAlone = NamespaceSet(rawValue: plan.start.namespaces).contains(.pid)
+      if !isAlone, Descriptors.isHungUp(Stage.socket) { exit(0) }
       try arrange(plan, ready.terminal)
     }
     try execute(plan, channel, broker: broker)

@@ -175,11 +175,18 @@ enum ProfileCache {
   static let filesMax = 128
   private static let filesKept = 64
 
+  /// Whether we give files this name: the digest, `.profile`, and of one that was not finished the process.
+  private static func isName(_ name: String) -> Bool {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    return (parts.count == 2 || parts.count == 3 && Int32(parts[2]) != nil)
+      && parts[0].utf8.count == 64 && parts[0].allSatisfy(\.isHexDigit) && parts[1] == "profile"
+  }
+
   private static func removeOld(_ place: borrowing OwnedFD) throws(SyscallError) {
-    let names = try Files.names(in: try place.duplicate())
+    let names = try Files.names(in: try place.duplicate()).filter { isName($0.text) }
     guard names.count > filesMax else { return }
     var files: [(made: Int64, name: ByteString)] = []
-    for name in names where name.text.contains(".profile") {
+    for name in names {
       guard let status = try? Files.status(of: name, at: place.raw, followLink: false) else {
         continue
       }

@@ -27,6 +27,15 @@ struct StartTests {
     }
   }
 
+  /// Those who see the arguments before main() see copies of as many as there usually are (2,048 in all).
+  @Test(arguments: [0, 2040, 2041, 2042, 5000]) func everyArgumentComes(_ count: Int) {
+    let words =
+      ["--ring", "3", "--", "/bin/sh", "-c", "echo $#$1"]
+      + ["sh"] + Array(repeating: "w", count: count)
+    let result = Command.agtRun(words, in: Scratch()).run()
+    #expect(result.out == "\(count)\(count == 0 ? "" : "w")\n", "\(result.summary)")
+  }
+
   /// Standard descriptors that are closed are opened for a setuid program, and for that alone.
   @Test(.enabled(if: Starter.isRoot, "makes a setuid program"), arguments: [true, false])
   func closedDescriptors(isSetuid: Bool) {
