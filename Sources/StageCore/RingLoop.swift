@@ -13,6 +13,8 @@ enum RingLoop {
   }
 
   private static let restMilliseconds: Int32 = 200
+  /// Longer than what is left of a launch.
+  private static let launchMilliseconds = 10_000
 
   /// - Parameter state: of the program's process until it is executed.
   static func run(
@@ -103,17 +105,19 @@ enum RingLoop {
       _ = try? Processes.signal(-program, SIGKILL)
       // Each round ends every process that is our child by then and waits for one of them, so that the
       // next round meets those that have become ours meanwhile. Bounded by what a machine can hold.
-      for _ in 0..<4_194_304 {
+      for round in 0..<4_194_304 {
         guard let children = try? Processes.children(), !children.isEmpty else { break }
-        var areReached = true
+        var isReached = true
         for child in children {
           do throws(SyscallError) { try Processes.signal(child, SIGKILL) } catch {
-            // The program's process is root still, and will have our ids before it executes anything.
-            if error.errno == EPERM { areReached = false }
+            isReached = false
           }
         }
-        if !areReached { usleep(1000) }
-        _ = try? Processes.wait(-1, blocking: areReached)
+        // A program's process that is root still has our ids before it executes anything: seconds at most. Nobody
+        // else's ids become ours.
+        let isBlocking = isReached || round >= launchMilliseconds
+        if !isBlocking { usleep(1000) }
+        _ = try? Processes.wait(-1, blocking: isBlocking)
       }
     }
     exit(0)

@@ -165,14 +165,14 @@ enum ProfileCache {
     do throws(SyscallError) {
       try Files.create(temporary, mode: 0o600, contents: bytes, at: place.raw)
       try Files.rename(temporary, to: ByteString(name), at: place.raw)
-      try removeOld(place)
     } catch {
       try? Files.remove(temporary, at: place.raw)
     }
+    removeOld(place)
   }
 
   /// Each text of a profile and each build of agt-run leaves a file; of too many, all but the newest go.
-  static let filesMax = 128
+  private static let filesMax = 128
   private static let filesKept = 64
 
   /// Whether we give files this name: the digest, `.profile`, and of one that was not finished the process.
@@ -182,9 +182,10 @@ enum ProfileCache {
       && parts[0].utf8.count == 64 && parts[0].allSatisfy(\.isHexDigit) && parts[1] == "profile"
   }
 
-  private static func removeOld(_ place: borrowing OwnedFD) throws(SyscallError) {
-    let names = try Files.names(in: try place.duplicate()).filter { isName($0.text) }
-    guard names.count > filesMax else { return }
+  private static func removeOld(_ place: borrowing OwnedFD) {
+    guard let again = try? place.duplicate(),
+      let names = try? Files.names(in: again).filter({ isName($0.text) }), names.count > filesMax
+    else { return }
     var files: [(made: Int64, name: ByteString)] = []
     for name in names {
       guard let status = try? Files.status(of: name, at: place.raw, followLink: false) else {

@@ -18,7 +18,7 @@ final class FaultSite {
   let ring: String
   private let starter: Starter
   private let hasTerminal: Bool
-  private let rules: [String]
+  private let options: [String]
   private let place = Scratch()
   private let work = Scratch()
   private var runs = 0
@@ -27,11 +27,11 @@ final class FaultSite {
   /// How many processes there are: the last is the program, the one before it PID 1.
   var processCount: Int { (calls.map(\.process).max() ?? 0) + 1 }
 
-  init(ring: String, as starter: Starter, terminal: Bool = false, net rules: [String] = []) {
+  init(ring: String, as starter: Starter, terminal: Bool = false, options: [String] = []) {
     self.ring = ring
     self.starter = starter
     hasTerminal = terminal
-    self.rules = rules
+    self.options = options
     for (source, name) in [
       (Binaries.agtRun, "agt-run"), (Binaries.stage, "real-stage"),
       (Binaries.tests + "/fault-injector", "agt-stage"),
@@ -80,7 +80,7 @@ final class FaultSite {
     place.write(
       "fault", "\(installed)/real-stage \(installed)/log\(runs) \(process) \(ordinal) \(errno)\n")
     var command = Command.agtRun(
-      ["--quiet", "--ring", ring] + rules.flatMap { ["--net", $0] }
+      ["--quiet", "--ring", ring] + options
         + (name.map { ["--name", $0] } ?? []) + ["--"] + program,
       as: starter, in: work)
     command.words = command.words.map {

@@ -187,7 +187,8 @@ struct FaultTests {
   /// The steps that only a network with rules has: without its routes or one of its sockets nothing runs.
   @Test(arguments: Starter.all) func everyCallForTheNetwork(_ starter: Starter) {
     let site = FaultSite(
-      ring: "2", as: starter, net: ["example.org:443", "db.example.org:5432"])
+      ring: "2", as: starter,
+      options: ["--net", "example.org:443", "--net", "db.example.org:5432"])
     let good = site.record()
     #expect(good.status == 0 && good.text == "RAN\n", "\(good)")
     let first = site.calls.firstIndex { $0.name == "bind" }.map { site.calls[$0].process }

@@ -28,7 +28,19 @@ struct LaunchKillTests {
   /// 9 takes the supervisor with it at once; 15 makes the kill switch end what there is.
   @Test(arguments: Starter.all, [SIGKILL, SIGTERM])
   func signalsAtEveryCall(_ starter: Starter, _ signal: Int32) {
-    let site = FaultSite(ring: "2", as: starter)
+    endAtEveryCall(signal, FaultSite(ring: "2", as: starter))
+  }
+
+  /// No process namespace takes the ring's processes with it, and PID 1 has not root's ids any more while the program's
+  /// process has.
+  @Test(arguments: Starter.all) func withoutNamespaces(_ starter: Starter) {
+    let options = [
+      "--degrade", "namespaces", "--degrade", "violations", "--cgroup", "none",
+    ]
+    endAtEveryCall(SIGKILL, FaultSite(ring: "2", as: starter, options: options))
+  }
+
+  private func endAtEveryCall(_ signal: Int32, _ site: FaultSite) {
     #expect(site.record().status == 0)
     var met = 0
     let calls = selected(site.calls, offset: signal == SIGKILL ? 0 : 8)
