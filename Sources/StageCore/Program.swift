@@ -117,11 +117,13 @@ enum Program {
     return try Stage.decode("plan") { () throws(DecodingError) in try LaunchPlan(decoding: bytes) }
   }
 
-  /// A pty of the ring's own devpts as controlling terminal of PID 1, which this is: the master goes to the
-  /// supervisor. Returns the slave.
+  /// A pty of the ring's own devpts, or of the host's when the ring sees that, as controlling terminal of PID 1, which
+  /// this is: the master goes to the supervisor. Returns the slave.
   private static func openTerminal(_ plan: LaunchPlan) throws(StageFailure) -> Int32 {
     try Stage.step("terminal") { () throws(SyscallError) in
-      let pty = try Terminals.open(ptmx: ByteString("/dev/pts/ptmx"))
+      // The node in a devpts is for nobody but who mounted it to say so (ptmxmode, mount(8)).
+      let isOwn = NamespaceSet(rawValue: plan.start.namespaces).contains(.mount)
+      let pty = try Terminals.open(ptmx: ByteString(isOwn ? "/dev/pts/ptmx" : "/dev/ptmx"))
       try Terminals.setControlling(pty.slave.raw)
       try Messages.send(
         Stage.socket, StageReport.terminal.encoded(), descriptors: [pty.master.raw])

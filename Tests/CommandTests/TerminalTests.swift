@@ -31,6 +31,27 @@ import Testing
     #expect(person.settings == settings)
   }
 
+  /// Without a mount namespace, as where a host lets nobody make one, it is one of the host's.
+  @Test(arguments: Starter.all, ["1", "2", "3"])
+  func theTerminalIsOfTheHost(_ starter: Starter, _ ring: String) {
+    let person = terminal(
+      [
+        "--ring", ring, "--degrade", "namespaces", "--", "/usr/bin/python3", "-c",
+        """
+        import os, sys
+        print(os.isatty(0), os.isatty(1), os.fstat(0).st_rdev == os.fstat(2).st_rdev, os.tcgetpgrp(0) == os.getpgrp())
+        print(os.get_terminal_size())
+        sys.stdin.readline()
+        """,
+      ], as: starter, rows: 33, columns: 101)
+    let settings = person.settingsAtFirst
+    #expect(person.expect("lines=33"), "\(person.screen)")
+    #expect(person.screen.contains("True True True True\r\n"), "\(person.screen)")
+    person.type("\u{3}")
+    #expect(person.waitForEnd() == 130, "\(person.screen)")
+    #expect(person.settings == settings)
+  }
+
   /// A person who has stopped the screen (^S), or a window that takes nothing, does not keep the clock from running.
   @Test(arguments: Starter.all) func aStalledScreenStopsNothing(_ starter: Starter) {
     let scratch = Scratch()
