@@ -38,9 +38,12 @@ public struct Routes: ~Copyable {
     // struct rtmsg: family, destination and source bits, tos; table 255 (local), protocol 4 (static), scope
     // 254 (host) or 0, type 2 (local); flags.
     let scope: UInt8 = source.count == 4 ? 254 : 0
+    // RTAX_CC_ALGO, a text with its NUL: nothing of this network leaves the machine.
+    let congestionControl = attribute(16, Array("\(Sockets.localCongestionControl)".utf8) + [0])
     let body =
       [family(source), 0, 0, 0, 255, 4, scope, 2] + native(UInt32(0))
       + attribute(7, source) + attribute(4, native(Self.loopbackIndex))
+      + attribute(8, congestionControl)
     try request(Self.newRoute, body, "local default dev lo")
   }
 

@@ -15,6 +15,11 @@ public struct SocketAddress: Equatable, Hashable, Sendable {
 
   public var isIPv4: Bool { address.count == 4 }
 
+  /// 127.0.0.0/8, or ::1.
+  public var isLoopback: Bool {
+    isIPv4 ? address[0] == 127 : address == [UInt8](repeating: 0, count: 15) + [1]
+  }
+
   /// The bytes of a struct sockaddr_in or sockaddr_in6.
   var encoded: [UInt8] {
     let portBytes = [UInt8(port >> 8), UInt8(port & 255)]
@@ -62,7 +67,10 @@ public enum Sockets {
 
   /// A bound socket; of IPv6 it takes no IPv4. The address may be one that only a route makes local
   /// (IPV6_FREEBIND of ipv6(7); IPv4 needs nothing for it).
-  public static func bound(_ kind: Kind, to place: SocketAddress) throws(SyscallError) -> OwnedFD {
+  /// - Parameter isLocal: nobody comes from beyond this machine (`localCongestionControl`).
+  public static func bound(
+    _ kind: Kind, to place: SocketAddress, isLocal: Bool = false
+  ) throws(SyscallError) -> OwnedFD {
     let socket = try open(kind, isIPv4: place.isIPv4)
     if !place.isIPv4 {
       try set(socket.raw, ipv6Level, IPV6_V6ONLY, 1)
@@ -72,6 +80,7 @@ public enum Sockets {
     // SAFETY: the length is that of the bytes.
     _ = try check(unsafe agt_bind(socket.raw, bytes, UInt32(bytes.count)), "bind", "\(place.port)")
     if kind == .stream {
+      if isLocal { try setLocalCongestionControl(socket.raw) }
       _ = try check(Glibc.listen(socket.raw, backlog), "listen", "\(place.port)")
     }
     return socket
@@ -92,10 +101,27 @@ public enum Sockets {
     try set(socket, tcpLevel, 1, 1)
   }
 
-  /// Ends the kernel's own tuning of both buffers; it takes twice the number (socket(7), SO_RCVBUF).
-  public static func setBuffers(_ socket: Int32, bytes: Int32) throws(SyscallError) {
+  /// For a connection that does not leave the machine, where nothing is lost and nobody shares the way. A host whose
+  /// default is BBR paces what it sends: a timer for each segment, which between two ends on one machine takes more than
+  /// the sending (tcp(7), TCP_CONGESTION). Every kernel has this one, and allows it to everybody.
+  public static let localCongestionControl: StaticString = "reno"
+
+  /// `localCongestionControl` for what is not connected yet, or for whoever comes to a listener: a connection that has
+  /// once been paced stays so.
+  public static func setLocalCongestionControl(_ socket: Int32) throws(SyscallError) {
+    let name = localCongestionControl
+    let result = name.withUTF8Buffer {
+      // SAFETY: the length is that of the text.
+      unsafe $0.withMemoryRebound(to: CChar.self) {
+        unsafe agt_set_congestion_control(socket, $0.baseAddress, $0.count)
+      }
+    }
+    _ = try check(result, "setsockopt", "TCP_CONGESTION")
+  }
+
+  /// Ends the kernel's own tuning of what may wait to be read; it takes twice the number (socket(7), SO_RCVBUF).
+  public static func setReceiveBuffer(_ socket: Int32, bytes: Int32) throws(SyscallError) {
     try set(socket, SOL_SOCKET, SO_RCVBUF, bytes)
-    try set(socket, SOL_SOCKET, SO_SNDBUF, bytes)
   }
 
   /// The round trip of a connection, smoothed; nil when it is not known.

@@ -38,7 +38,7 @@ enum RingNetwork {
         try Stage.step("network") { () throws(SyscallError) in
           try Sockets.bound(
             socket.isDatagram ? .datagram : .stream,
-            to: SocketAddress(socket.address, port: socket.port)
+            to: SocketAddress(socket.address, port: socket.port), isLocal: true
           ).release()
         })
       numbers.append(UInt16(index))

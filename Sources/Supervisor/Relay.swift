@@ -47,11 +47,9 @@ final class Relay: NetworkHandler {
   private var lastMilliseconds: UInt64
   private let endMilliseconds: UInt64
 
-  /// Both ways in the ring, which is as near as can be. What waits in larger buffers has left the processor's caches
-  /// before it is moved on: with the kernel's own tuning (megabytes) a relay carried half as much. With half of this, a
-  /// program that reads had to wait for the relay more often (docs/decisions/0009).
-  private static let insideBufferBytes: Int32 = 262_144
-  /// The same for servers on this machine or beside it: 10 Gbit/s over 0.3 ms need 375 kB.
+  /// In the ring, and from servers on this machine or beside it (10 Gbit/s over 0.3 ms need 375 kB; the kernel takes
+  /// twice the number). What waits in larger buffers has left the processor's caches before it is moved on, and with
+  /// limits on what waits to be sent the relay was woken more often (docs/decisions/0009).
   private static let nearBufferBytes: Int32 = 262_144
   private static let nearMicroseconds = 300
 
@@ -87,7 +85,7 @@ final class Relay: NetworkHandler {
     guard state == .resolving else { return }
     do throws(SyscallError) {
       if !isUnix { try Sockets.setNoDelay(inside.raw!) }
-      try Sockets.setBuffers(inside.raw!, bytes: Self.insideBufferBytes)
+      try Sockets.setReceiveBuffer(inside.raw!, bytes: Self.nearBufferBytes)
       try inside.want(isInspecting ? .input : [], hasEnded: false, service.watches, self)
     } catch { return close() }
     if let address = destination.address {
@@ -148,6 +146,7 @@ final class Relay: NetworkHandler {
         let socket = try Sockets.open(.stream, isIPv4: next.isIPv4)
         place = next
         try Sockets.setNoDelay(socket.raw)
+        if next.isLoopback { try Sockets.setLocalCongestionControl(socket.raw) }
         let result = try Sockets.connect(socket.raw, to: next)
         outside = RelaySide(socket.raw)
         outsideSocket = consume socket
@@ -168,7 +167,7 @@ final class Relay: NetworkHandler {
     if let outside = outside.raw, let time = Sockets.roundTripMicroseconds(outside),
       time <= Self.nearMicroseconds
     {
-      try? Sockets.setBuffers(outside, bytes: Self.nearBufferBytes)
+      try? Sockets.setReceiveBuffer(outside, bytes: Self.nearBufferBytes)
     }
     lastMilliseconds = AlarmClock.nowMilliseconds
     let isWaitingForHello = isInspecting && !toOutside.head.isEmpty

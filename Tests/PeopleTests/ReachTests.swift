@@ -167,6 +167,18 @@ import Testing
           + "ping ConnectionRefusedError\n"), "\(run.summary)")
   }
 
+  /// Nothing is paced that does not leave the machine, whatever the host does for the rest (docs/decisions/0009).
+  @Test func nothingIsPacedInTheRing() {
+    let world = World(.native)
+    let run = world.python(
+      """
+      for host, port in [('host-loopback', 7000), ('example.org', 7001)]:
+          with socket.create_connection((host, port)) as s:
+              print(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).strip(b'\\0'))
+      """, net: "host-loopback:7000", "example.org:7001")
+    #expect(run.prints("b'reno'\nb'reno'\n"), "\(run.summary)")
+  }
+
   /// Services of the host at its public address, which a name or a range leads to.
   @Test func ownAddress() {
     let world = World(.native)

@@ -434,6 +434,10 @@ static inline int agt_local_address(int fd, void *address, unsigned *length) {
 static inline int agt_set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof value);
 }
+/* TCP_CONGESTION (tcp(7)). */
+static inline int agt_set_congestion_control(int fd, const char *name, size_t length) {
+  return setsockopt(fd, 6, 13, name, (socklen_t)length);
+}
 static inline int agt_get_option(int fd, int level, int name) {
   int value = 0;
   socklen_t length = sizeof value;
