@@ -149,10 +149,11 @@ public enum Descriptors {
   }
 
   /// Whether the other end of a connection is closed, so that no answer can reach it (poll(2)).
-  public static func isHungUp(_ number: Int32) -> Bool {
+  public static func isHungUp(_ number: Int32) throws(SyscallError) -> Bool {
     var one = pollfd(fd: number, events: 0, revents: 0)
     // SAFETY: one structure of ours.
-    return unsafe poll(&one, 1, 0) == 1 && one.revents & Int16(POLLHUP) != 0
+    let count = try retrying("poll", "\(number)") { unsafe Int(poll(&one, 1, 0)) }
+    return count == 1 && one.revents & Int16(POLLHUP) != 0
   }
 
   /// Whether a write of at most 4096 bytes (PIPE_BUF) would not wait (poll(2)).

@@ -78,7 +78,7 @@ enum Program {
       }
       // Without a process namespace its end does not end us.
       let isAlone = NamespaceSet(rawValue: plan.start.namespaces).contains(.pid)
-      if !isAlone, Descriptors.isHungUp(Stage.socket) { exit(0) }
+      if !isAlone, try Descriptors.isHungUp(Stage.socket) { exit(0) }
       try arrange(plan, ready.terminal)
     }
     try execute(plan, channel, broker: broker)

@@ -102,7 +102,10 @@ enum RingInit {
     let ready = start.hasTerminal ? try Program.prepare(start, users) : nil
     let channel = try Stage.step("program") { () throws(SyscallError) in try Messages.pair() }
     let program = try Stage.step("program") { () throws(SyscallError) in try Processes.fork() }
-    if program == 0 { Program.run(start, users, ready, channel: channel.second.raw) }
+    if program == 0 {
+      // Our end of it as well would keep it open, and the process waiting, when PID 1 is no more.
+      Program.run(start, users, ready, channel: channel.takeSecond().release())
+    }
     if let terminal = ready?.terminal { _ = OwnedFD(terminal) }
     try Stage.step("program") { () throws(SyscallError) in
       // Both sides set the group, so that it exists whoever comes first (setpgid(2)).
@@ -114,7 +117,8 @@ enum RingInit {
     if ready == nil { try makeNetwork(start, launch.raw) }
     try confine(start, users, alone: namespaces.contains(.pid), waits: waits)
     try tell(launch.raw, nil)
-    try tell(gate.raw, nil)
+    // The program may have begun: this is no reason to end it. The launcher is let go then by the program's execve.
+    _ = try? Messages.send(gate.raw, [1])
     _ = consume gate
     RingLoop.run(program: program, launch: launch, signals: signals)
   }

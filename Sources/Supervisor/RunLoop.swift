@@ -350,6 +350,7 @@ final class RunLoop {
       try tellServices(.executed)
     case .failed(let failure):
       if end == nil { end = .notStarted(failure) }
+      stage.giveUp()
     case .stopped(let signal): try stop(signal)
     case .exited(let code, let signal):
       guard end == nil else { return }

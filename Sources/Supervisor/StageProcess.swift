@@ -63,7 +63,7 @@ struct StageProcess: ~Copyable {
   /// - Parameter known: PID 1, when its report was taken.
   func abandon(_ known: Int32? = nil) {
     Sockets.endWriting(socket.raw)
-    Sockets.endWriting(planSocket.raw)
+    giveUp()
     var children = [pid, known].compactMap(\.self)
     while Descriptors.isReadable(socket.raw, withinMilliseconds: Self.endMilliseconds),
       let message = try? Messages.receive(socket.raw, capacity: 8192, blocking: false)
@@ -102,6 +102,9 @@ struct StageProcess: ~Copyable {
   func letProgramBegin() throws(SyscallError) {
     try Self.deliver { () throws(SyscallError) in try Messages.send(planSocket.raw, [1]) }
   }
+
+  /// Nothing is sent any more: whoever waits for it ends. Without a process namespace the program's process outlives PID 1.
+  func giveUp() { Sockets.endWriting(planSocket.raw) }
 
   private func deliverPlan(_ body: () throws(SyscallError) -> Void) throws(RunError) {
     do throws(SyscallError) { try Self.deliver(body) } catch {

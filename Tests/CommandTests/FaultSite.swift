@@ -18,7 +18,7 @@ final class FaultSite {
   let ring: String
   private let starter: Starter
   private let hasTerminal: Bool
-  private let options: [String]
+  let options: [String]
   private let place = Scratch()
   private let work = Scratch()
   private var runs = 0

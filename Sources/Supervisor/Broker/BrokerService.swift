@@ -154,7 +154,7 @@ final class BrokerService: RunService {
 
   /// What was closed before another one came makes room for it, in whatever order the kernel reports the two.
   private func closeEnded(_ loop: RunLoop) {
-    for (number, connection) in connections where Descriptors.isHungUp(number) {
+    for (number, connection) in connections where (try? Descriptors.isHungUp(number)) == true {
       close(connection, loop)
     }
   }
