@@ -148,7 +148,8 @@ let package = Package(
     tests(
       "SupervisorTests",
       [
-        "Supervisor", "Audit", "AuditStore", "Policy", "Kernel", "JSON", "LaunchPlan", "Rings",
+        "Supervisor", "Broker", "Audit", "AuditStore", "Policy", "Kernel", "JSON", "LaunchPlan",
+        "Rings",
       ]),
     .testTarget(
       name: "TransactionsTests", dependencies: ["Transactions", "Kernel", "TestSupport"],

@@ -53,15 +53,35 @@ public enum Messages {
     }
   }
 
+  /// From now on each look at a stream that is left where it is begins where the last one ended (socket(7),
+  /// SO_PEEK_OFF).
+  public static func letPeeksGoOn(_ socket: Int32) throws(SyscallError) {
+    let (level, peekOffset): (Int32, Int32) = (1, 42)
+    _ = try check(agt_set_option(socket, level, peekOffset, 0), "setsockopt", "SO_PEEK_OFF")
+  }
+
+  /// Takes `count` bytes of a stream that were only looked at, with their descriptors, which nobody gets.
+  /// - Returns: whether there were as many.
+  public static func discard(_ socket: Int32, _ count: Int) throws(SyscallError) -> Bool {
+    var count = count
+    while count > 0 {
+      let part = try Descriptors.read(socket, upTo: min(count, 16_384))
+      if part.isEmpty { return false }
+      count -= part.count
+    }
+    return true
+  }
+
   /// Whether the other end of a stream has taken everything, descriptors included.
   public static func isTaken(_ socket: Int32) -> Bool { agt_untaken_bytes(socket) == 0 }
 
   /// One message of at most `capacity` bytes; nil at end of file. The caller owns the descriptors.
+  /// - Parameter peeking: leaves it where it is (MSG_PEEK); its descriptors come now, and would come again.
   /// - Throws: EAGAIN when `blocking` is false and nothing waits.
   public static func receive(
-    _ socket: Int32, capacity: Int, blocking: Bool
+    _ socket: Int32, capacity: Int, blocking: Bool, peeking: Bool = false
   ) throws(SyscallError) -> (bytes: [UInt8], descriptors: [Int32])? {
-    let flags = blocking ? 0 : Int32(MSG_DONTWAIT)
+    let flags = (blocking ? 0 : Int32(MSG_DONTWAIT)) | (peeking ? Int32(MSG_PEEK) : 0)
     var bytes: [UInt8] = []
     var descriptors: [Int32] = []
     var failure: SyscallError?

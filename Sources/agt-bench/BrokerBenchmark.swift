@@ -5,7 +5,9 @@ internal import Kernel
 /// program in the same ring, in turn: what is between the two is the broker's own work.
 ///
 /// Where the scheduler puts two processes decides more than what they do: waking somebody who sleeps on another
-/// processor takes ten times as long as on the same one. Both are therefore measured in the same two places as well.
+/// processor takes ten times as long as on the same one. Both are therefore measured in the same two places; and where
+/// the scheduler puts them, each with an asker of its own, who has nothing else to do, and in turn from one: there the
+/// supervisor, which looks for the next question on the other processor, brings the echo's two ends together.
 enum BrokerBenchmark {
   private static let trips = 20_000
   /// One after the other before it is the other's turn: each finds the processors as its own last trip left them.
@@ -15,6 +17,7 @@ enum BrokerBenchmark {
   private static let loadTrips = 64_000
   private static let loadDepth = 64
   private static let loadRounds = 9
+  private static let aloneRounds = 5
 
   private static let policy = """
     apiVersion: agt-run/v1
@@ -55,8 +58,11 @@ enum BrokerBenchmark {
       defer { try? Processes.use(processors: all) }
       let (asks, answers) = place.processors(of: all)
       try Processes.use(processors: answers)
-      let own = try measure(ring + command + ["on"] + asks.map { "\($0)" })
-      for what in ["p50", "p90"] { Bench.say(line("\(place.rawValue), \(what)", own, what)) }
+      let on = ["on"] + asks.map { "\($0)" }
+      let found =
+        place == .alone
+        ? try alone(ring + command, on) : try measure(ring + command + ["echo,decide"] + on)
+      for what in ["p50", "p90"] { Bench.say(line("\(place.rawValue), \(what)", found, what)) }
     }
     try loads(ring, command)
     guard let python = Bench.find("python3"),
@@ -72,16 +78,32 @@ enum BrokerBenchmark {
   private enum Place: String, CaseIterable {
     case together = "on one processor"
     case apart = "on two"
-    case free = "as it happens"
+    case alone = "as it happens, alone"
+    case free = "as it happens, in turn"
 
     /// Of who asks, and of the supervisor and the echo.
     func processors(of all: [Int]) -> (asks: [Int], answers: [Int]) {
       switch self {
       case .together: ([all[0]], [all[0]])
       case .apart: ([all[0]], [all[1]])
-      case .free: (all, all)
+      case .alone, .free: (all, all)
       }
     }
+  }
+
+  /// The median of several rounds, in each of which both have an asker of their own.
+  private static func alone(_ command: [String], _ on: [String]) throws(SyscallError) -> [String:
+    Double]
+  {
+    var found: [String: [Double]] = [:]
+    for _ in 0..<aloneRounds {
+      for kind in ["echo", "decide"] {
+        for (name, value) in try measure(command + [kind] + on) {
+          found[name, default: []].append(value)
+        }
+      }
+    }
+    return found.mapValues { $0.sorted()[$0.count / 2] }
   }
 
   /// Equal questions share entries of the log, so that it costs next to nothing; those that all differ have one each.
@@ -116,7 +138,7 @@ enum BrokerBenchmark {
 
   private static func line(_ title: String, _ found: [String: Double], _ what: String) -> String {
     let (echo, decide) = (found["echo-\(what)"] ?? 0, found["decide-\(what)"] ?? 0)
-    return Bench.left(title, 24) + "echo " + Bench.padded(Bench.fixed(echo, 1), 7) + "   decide "
+    return Bench.left(title, 28) + "echo " + Bench.padded(Bench.fixed(echo, 1), 7) + "   decide "
       + Bench.padded(Bench.fixed(decide, 1), 7) + "   ×" + Bench.fixed(decide / max(echo, 0.01), 2)
       + "   +" + Bench.fixed(max(0, decide - echo), 1)
   }
@@ -170,18 +192,20 @@ enum BrokerBenchmark {
         + "\"path\":\"/workspace/notes\(number.map { "-\($0)" } ?? "").txt\"}}\n").utf8)
   }
 
-  /// `agt-bench broker-client equal|distinct|on PROCESSOR…`: prints `name value` lines.
+  /// `agt-bench broker-client equal|distinct`, or `echo|decide|echo,decide on PROCESSOR…`: prints `name value` lines.
   static func client(_ words: [String]) throws(SyscallError) {
-    let (echo, broker): (Int32, Int32) = (0, 3)
+    let broker: Int32 = 3
     try trip(broker, Array(hello.utf8))
-    if let kind = words.first, kind != "on" {
-      return try load(broker, isDistinct: kind == "distinct")
+    guard words.dropFirst().first == "on" else {
+      return try load(broker, isDistinct: words.first == "distinct")
     }
-    try Processes.use(processors: words.dropFirst().compactMap { Int($0) })
+    try Processes.use(processors: words.dropFirst(2).compactMap { Int($0) })
+    let kinds = words[0].split(separator: ",").map { String($0) }
+    let sockets = kinds.map { $0 == "echo" ? 0 : broker }
     let bytes = question()
-    var times: [[UInt64]] = [[], []]
+    var times: [[UInt64]] = kinds.map { _ in [] }
     for round in 0..<((trips + warmUp) / tripsAtOnce) {
-      for (index, socket) in [echo, broker].enumerated() {
+      for (index, socket) in sockets.enumerated() {
         for _ in 0..<tripsAtOnce {
           let began = Clock.monotonicNanoseconds()
           try trip(socket, bytes)
@@ -191,7 +215,7 @@ enum BrokerBenchmark {
         }
       }
     }
-    for (name, values) in zip(["echo", "decide"], times) {
+    for (name, values) in zip(kinds, times) {
       let spread = Bench.Spread(values)
       Bench.say("\(name)-p50 \(spread.median / 1000)")
       Bench.say("\(name)-p90 \(spread.ninetieth / 1000)")

@@ -148,6 +148,61 @@ import Testing
     #expect(BrokerSite.record(scratch)?["allowed"] == 10_000)
   }
 
+  /// Where agent and supervisor share a processor, what an agent asks at once after an answer is read in another way.
+  @Test(arguments: BrokerSite.all) func onOneProcessor(_ site: BrokerSite) throws {
+    let scratch = Scratch()
+    let command = site.command(
+      """
+      def send(s, line, count):
+          f = os.open('/dev/null', os.O_RDONLY)
+          s.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [f] * count))])
+          os.close(f)
+      p = Peer()
+      seen = set()
+      for i in range(3000):
+          if i % 7 == 3:
+              send(p.s, p.line('policy.decide', tool='read'), 1 + i % 3)
+              reply = p.read()
+              seen.add((reply['id'] == p.id, reply['error']['data']['code']))
+          elif i % 11 == 5:
+              line = p.line('policy.decide', tool='read', data='x' * (i * 5 % 60000))
+              p.s.sendall(line[:i % 50])
+              p.s.sendall(line[i % 50:] + p.line('policy.decide', tool='drop'))
+              seen.add((p.read()['id'] == p.id - 1, p.read()['id'] == p.id))
+          else: seen.add((p.verdict(tool='read'),))
+      print(sorted(seen, key=str))
+      # The last of many, and the end.
+      p.s.sendall(p.line('policy.decide', tool='read') * 3)
+      p.s.shutdown(socket.SHUT_WR)
+      print([p.read() and 'answer' for _ in range(4)])
+      # Ring 3 has that connection only.
+      if os.environ['AGT_BROKER'].startswith('fd:'): sys.exit()
+      q = Peer()
+      for _ in range(50): assert q.verdict(tool='read') == 'allow'
+      try:
+          send(q.s, q.line('policy.decide', tool='read'), 200)
+          print(q.read())
+      except OSError: print(None)
+      print(Peer().verdict(tool='read'))
+      """, in: scratch)
+    let own = File.read("/proc/self/status")?.split(separator: "\n")
+      .first { $0.hasPrefix("Cpus_allowed_list:") }?.dropFirst(18)
+    let processor = try #require(own?.split { !$0.isNumber }.first)
+    let run = command.with {
+      $0.words = ["/usr/bin/taskset", "-c", "\(processor)"].map { Array($0.utf8) } + $0.words
+    }.run()
+    #expect(
+      run.out
+        == "[('allow',), (True, 'descriptors'), (True, True)]\n"
+        + "['answer', 'answer', 'answer', None]\n" + (site.ring == 2 ? "None\nallow\n" : ""),
+      "\(run.summary)")
+    // Each was judged once.
+    let record = BrokerSite.record(scratch)
+    #expect(record?["refused"]?["descriptors"] == 429)
+    #expect(record?["denied"] == 234)
+    #expect(record?["allowed"] == (site.ring == 2 ? 2625 : 2574))
+  }
+
   /// A line that is begun and never ended costs its own connection and nothing else.
   @Test func slowly() {
     let run = BrokerSite(ring: 2, starter: .native).command(

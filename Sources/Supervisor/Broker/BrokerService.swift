@@ -120,6 +120,7 @@ final class BrokerService: RunService {
   ) throws(SyscallError) {
     nextNumber += 1
     let connection = BrokerConnection(socket, peer, number: nextNumber)
+    try connection.prepare()
     try loop.watch(connection.socket.raw, .input, for: self)
     connections[connection.socket.raw] = connection
   }
@@ -217,8 +218,10 @@ final class BrokerService: RunService {
     guard connection.interest.contains(.input) else { return close(connection, loop) }
     for turn in 0..<Self.readsAtOnce {
       do throws(SyscallError) {
-        let hasCome = try connection.receive(nowMilliseconds: AlarmClock.nowMilliseconds)
-        if !hasCome, turn > 0 { return }
+        // Whoever has asked again at once waits on our own processor.
+        let hasCome = try connection.receive(
+          leaving: turn > 0, nowMilliseconds: AlarmClock.nowMilliseconds)
+        if !hasCome, turn > 0 { break }
       } catch {
         counters.refuse(connection: "more descriptors at once than any request has")
         return close(connection, loop)
@@ -226,10 +229,11 @@ final class BrokerService: RunService {
       let before = answered
       try answerLines(of: connection, loop)
       // Whoever was answered on our own processor has run meanwhile, and may have asked again.
-      guard answered > before, connection.mayBeRead,
+      guard answered == before + 1, connection.mayBeRead,
         connections[connection.socket.raw] === connection
-      else { return }
+      else { break }
     }
+    do throws(SyscallError) { try connection.clear() } catch { close(connection, loop) }
   }
 
   private func answerLines(of connection: BrokerConnection, _ loop: RunLoop) throws(SyscallError) {
